@@ -1,0 +1,162 @@
+"""Chemical formulas, equations and elements. Masses and element data are molmass's (BSD)."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from fractions import Fraction
+from typing import Any
+
+MAX_CHARACTERS = 80
+MAX_SPECIES = 12
+
+_PLAIN = str.maketrans("₀₁₂₃₄₅₆₇₈₉·•*", "0123456789...")
+_PHASE = re.compile(r"\((?:aq|s|l|g)\)$")
+# SO4^2-, [Cu(NH3)4]2+, NH4+; and in Fe3+, of one element only, the figure belongs to the charge.
+_CHARGE = re.compile(r"\^\d*[+-]$|(?<=\])\d*[+-]$|(?<=^[A-Z])\d[+-]$|(?<=^[A-Z][a-z])\d[+-]$|(?<=[A-Za-z)\d])[+-]$")
+_PART = re.compile(r"([A-Z][a-z]?)(\d*)|([(\[])|([)\]])(\d*)")
+
+
+class ChemistryError(ValueError):
+    """The text is not chemistry, or has no answer. The message is short and meant for the model."""
+
+
+def composition(formula: str) -> Counter[str]:
+    """Atoms of each element: `CuSO4·5H2O`, `[Cu(NH3)4]2+`, `H_2SO_4` and `SO4^2-` are read. Raises ChemistryError."""
+    if len(formula) > MAX_CHARACTERS:
+        raise ChemistryError(f"formula longer than {MAX_CHARACTERS} characters")
+    text = re.sub(r"[\s_{}]", "", formula.translate(_PLAIN))
+    text = _CHARGE.sub("", _PHASE.sub("", text))
+    if not text:
+        raise ChemistryError("empty formula")
+    if re.search(r"\d{5}", text):
+        raise ChemistryError("subscript too large")
+    atoms: Counter[str] = Counter()
+    for part in text.split("."):
+        count, body = re.fullmatch(r"(\d*)(.*)", part, re.DOTALL).groups()  # type: ignore[union-attr]
+        for symbol, number in _atoms(body, formula).items():
+            atoms[symbol] += int(count or 1) * number
+    return atoms
+
+
+def _atoms(body: str, formula: str) -> Counter[str]:
+    """Atoms of a formula without dots, phases and charges."""
+    unreadable = ChemistryError(f"cannot read formula {formula[:40]!r}; write it like Ca(OH)2")
+    stack: list[Counter[str]] = [Counter()]
+    position = 0
+    while position < len(body):
+        match = _PART.match(body, position)
+        if match is None:
+            raise unreadable
+        symbol, count, opening, closing, times = match.groups()
+        if symbol:
+            if symbol not in _elements():
+                raise unreadable
+            stack[-1][symbol] += int(count or 1)
+        elif opening:
+            stack.append(Counter())
+        elif closing and len(stack) > 1:
+            inner = stack.pop()
+            for name, number in inner.items():
+                stack[-1][name] += number * int(times or 1)
+        else:
+            raise unreadable
+        position = match.end()
+    if len(stack) > 1 or not stack[0]:
+        raise unreadable
+    return stack[0]
+
+
+def molar_mass(formula: str) -> str:
+    """`H2SO4 = 98.0783 g/mol`. Raises ChemistryError."""
+    mass = sum(_elements()[symbol].mass * number for symbol, number in composition(formula).items())
+    return f"{formula.strip()} = {mass:.7g} g/mol"
+
+
+def balance(equation: str) -> str:
+    """The equation with the smallest whole coefficients, found as an exact null space. Raises ChemistryError."""
+    text = re.sub(r"<?[-=]+>|[→⇌⟶]", "=", equation)
+    if len(equation) > 300 or text.count("=") != 1:
+        raise ChemistryError("write the equation as A + B -> C + D")
+    sides = [re.split(r"\s\+\s|\+(?=[A-Z\[(\d])", side.strip()) for side in text.split("=")]
+    species = [re.sub(r"^\d+\s*", "", term.strip()) for side in sides for term in side]
+    if len(species) > MAX_SPECIES:
+        raise ChemistryError("too many species")
+    counts = [composition(term) for term in species]
+    signs = [1] * len(sides[0]) + [-1] * len(sides[1])
+    rows = [
+        [Fraction(sign * count[symbol]) for sign, count in zip(signs, counts, strict=True)]
+        for symbol in sorted(set().union(*counts))
+    ]
+    coefficients = _null_vector(rows)
+    terms = [f"{n} {term}" if n > 1 else term for n, term in zip(coefficients, species, strict=True)]
+    return f"{' + '.join(terms[: len(sides[0])])} -> {' + '.join(terms[len(sides[0]) :])}"
+
+
+def _null_vector(rows: list[list[Fraction]]) -> list[int]:
+    """The one positive integer vector that all rows are orthogonal to."""
+    width = len(rows[0])
+    pivots: list[int] = []
+    for column in range(width):
+        rank = len(pivots)
+        found = next((i for i in range(rank, len(rows)) if rows[i][column]), None)
+        if found is None:
+            continue
+        rows[rank], rows[found] = rows[found], rows[rank]
+        rows[rank] = [value / rows[rank][column] for value in rows[rank]]
+        for i, row in enumerate(rows):
+            if i != rank and row[column]:
+                rows[i] = [value - row[column] * base for value, base in zip(row, rows[rank], strict=True)]
+        pivots.append(column)
+    free = [column for column in range(width) if column not in pivots]
+    if len(free) > 1:
+        raise ChemistryError("balancing is not unique")
+    vector = [Fraction(0)] * width
+    if free:
+        vector[free[0]] = Fraction(1)
+        for row, column in zip(rows, pivots, strict=False):
+            vector[column] = -row[free[0]]
+    if min(vector) <= 0:
+        raise ChemistryError("the equation cannot be balanced")
+    scale = math.lcm(*(value.denominator for value in vector))
+    whole = [int(value * scale) for value in vector]
+    return [value // math.gcd(*whole) for value in whole]
+
+
+_SPELLINGS = {"aluminum": "aluminium", "cesium": "caesium", "sulphur": "sulfur"}
+
+
+def element(name: str) -> str:
+    """Data of an element, found by name, symbol or atomic number. Raises ChemistryError."""
+    wanted = name.strip().lower()
+    wanted = _SPELLINGS.get(wanted, wanted)
+    for item in _elements():
+        if wanted in (item.symbol.lower(), item.name.lower(), str(item.number)):
+            return describe(item)
+    raise ChemistryError(f"unknown element {name[:30]!r}")
+
+
+def describe(item: Any) -> str:
+    """One line about a molmass element; figures that are not known are left out."""
+    facts = [
+        f"{item.name} ({item.symbol}): atomic number {item.number}",
+        f"atomic mass {item.mass:.6g} u",
+        f"group {item.group}",
+        f"period {item.period}",
+    ]
+    if item.eleneg:
+        facts.append(f"electronegativity {item.eleneg:g}")
+    if item.tmelt:
+        facts.append(f"melts at {item.tmelt:g} K")
+    if item.tboil:
+        facts.append(f"boils at {item.tboil:g} K")
+    facts.append(f"electrons {item.eleconfig}")
+    return ", ".join(facts)
+
+
+def _elements() -> Any:
+    """All elements; indexed by symbol."""
+    from molmass import ELEMENTS
+
+    return ELEMENTS

@@ -1,0 +1,119 @@
+"""Time value of money, and dates. Rates are per period, payments come at the end of each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+
+class FinanceError(ValueError):
+    """The request has no answer. The message is short and meant for the model."""
+
+
+def future_value(rate: float, n: float, pmt: float, pv: float) -> str:
+    """What pv and n payments grow to."""
+    growth, annuity = _factors(rate, n)
+    return _money(pv * growth + pmt * annuity)
+
+
+def present_value(rate: float, n: float, pmt: float, fv: float) -> str:
+    """What n payments and fv after them are worth now."""
+    growth, annuity = _factors(rate, n)
+    return _money((fv + pmt * annuity) / growth)
+
+
+def payment(rate: float, n: float, pv: float, fv: float) -> str:
+    """The payment of each period that repays a loan of pv, or saves up fv."""
+    growth, annuity = _factors(rate, n)
+    if annuity == 0:
+        raise FinanceError("n must be above 0")
+    return _money((pv * growth + fv) / annuity)
+
+
+def net_present_value(rate: float, values: Sequence[float]) -> str:
+    """Worth now of cash flows, the first one now and the others one period apart."""
+    _need_flows(values)
+    return _money(_npv(rate, values))
+
+
+def internal_rate(values: Sequence[float]) -> str:
+    """The rates from -90 % to 1,000 % at which the cash flows are worth nothing, by bisection between sign changes."""
+    _need_flows(values)
+    if not any(values):
+        raise FinanceError("all cash flows are 0")
+    grid = [-0.9 + 0.01 * step for step in range(1091)]
+    worth = [_npv(rate, values) for rate in grid]
+    rates = [
+        _bisected(low, high, values)
+        for low, high, left, right in zip(grid, grid[1:], worth, worth[1:], strict=False)
+        if left == 0 or left * right < 0
+    ]
+    if not rates:
+        raise FinanceError("no internal rate of return")
+    return " or ".join(f"{rate:.6f} ({100 * rate:.4f}%)" for rate in rates[:3])
+
+
+def _bisected(low: float, high: float, values: Sequence[float]) -> float:
+    rising = _npv(high, values) > 0
+    for _ in range(60):
+        middle = (low + high) / 2
+        if (_npv(middle, values) > 0) == rising:
+            high = middle
+        else:
+            low = middle
+    return round((low + high) / 2, 9) + 0.0  # no negative zero
+
+
+def _npv(rate: float, values: Sequence[float]) -> float:
+    return sum(value / (1 + rate) ** period for period, value in enumerate(values))
+
+
+def _factors(rate: float, n: float) -> tuple[float, float]:
+    """(1 + rate)^n, and the future value of 1 paid n times."""
+    try:
+        growth = (1 + rate) ** n
+    except OverflowError:
+        raise FinanceError("result out of range") from None
+    return growth, n if rate == 0 else (growth - 1) / rate
+
+
+def _need_flows(values: Sequence[float]) -> None:
+    if not 2 <= len(values) <= 120:
+        raise FinanceError("values must be a list of 2 to 120 numbers")
+
+
+def _money(amount: float) -> str:
+    if not math.isfinite(amount):
+        raise FinanceError("result out of range")
+    return f"{amount:.2f}" if 1 <= abs(amount) < 1e15 else f"{amount:.6g}"
+
+
+def date_add(text: str, days: int) -> str:
+    """The day so many days later (or earlier), with its weekday."""
+    try:
+        found = _date(text) + timedelta(days=days)
+    except OverflowError:
+        raise FinanceError("date out of range") from None
+    return f"{found.isoformat()} ({_weekday(found)})"
+
+
+def date_diff(start: str, end: str) -> str:
+    days = (_date(end) - _date(start)).days
+    return f"{days} day{'' if abs(days) == 1 else 's'}"
+
+
+def weekday(text: str) -> str:
+    return _weekday(_date(text))
+
+
+def _weekday(day: date) -> str:
+    """In English whatever the locale."""
+    return ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")[day.weekday()]
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text.strip())
+    except ValueError:
+        raise FinanceError("a date must be YYYY-MM-DD") from None

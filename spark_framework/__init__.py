@@ -1,0 +1,51 @@
+"""SPaRK and StepTool as a plugin framework: reinforcement learning that teaches language models to use many tools.
+
+    from spark_framework import RunConfig, evaluate, generate, train
+
+Names are loaded on first use: `import spark_framework` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .config import RunConfig, preset
+    from .config_files import load_config
+    from .pipeline import evaluate, generate, train
+    from .records import Question, Trajectory
+    from .rollout.store import TrajectoryStore
+    from .studies.ladder import ladder
+
+_PUBLIC = {
+    "Question": "records",
+    "RunConfig": "config",
+    "Trajectory": "records",
+    "TrajectoryStore": "rollout.store",
+    "evaluate": "pipeline",
+    "generate": "pipeline",
+    "ladder": "studies.ladder",
+    "load_config": "config_files",
+    "preset": "config",
+    "train": "pipeline",
+}
+
+__all__ = [
+    "Question",
+    "RunConfig",
+    "Trajectory",
+    "TrajectoryStore",
+    "evaluate",
+    "generate",
+    "ladder",
+    "load_config",
+    "preset",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_PUBLIC[name]}", __name__), name)

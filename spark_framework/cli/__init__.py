@@ -1,0 +1,134 @@
+"""The command line. Only the parser is here; a command's module is imported when that command is chosen."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TypeAlias
+
+from ..errors import UserError
+
+USER_ERROR = 2
+INTERRUPTED = 130
+_Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0, 1 (the answer is no), 2 (the user can mend it), 130 (interrupted)."""
+    try:
+        args = _parser().parse_args(argv)
+    except SystemExit as exc:  # argparse ends the program after --help and after a wrong option
+        return int(exc.code or 0)
+    args.disable = [*args.disable, *args.disable_too]
+    module, function = args.run.split(":")
+    try:
+        code: int = getattr(import_module(f".{module}", __name__), function)(args)
+        sys.stdout.flush()
+    except UserError as exc:
+        return _complain(str(exc))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # `… | head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as exc:
+        if exc.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        return _complain(f"no space left for {exc.filename or 'the output'}: free some, then run the command again")
+    return code
+
+
+def _complain(text: str) -> int:
+    print(f"error: {' '.join(text.split())}", file=sys.stderr)
+    return USER_ERROR
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="spark-framework",
+        description="Teach language models to use many different tools, by step-wise offline reinforcement learning.",
+    )
+    _add_disable(parser, "disable")
+    anywhere = argparse.ArgumentParser(add_help=False)
+    _add_disable(anywhere, "disable_too")
+    overrides = argparse.ArgumentParser(add_help=False)
+    overrides.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting, like judge.model=gpt-4o"
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(name: str, run: str, text: str, *, to: _Commands, settings: bool = False) -> argparse.ArgumentParser:
+        parents = [anywhere, overrides] if settings else [anywhere]
+        command = to.add_parser(name, help=text, description=text, parents=parents)
+        command.set_defaults(run=run)
+        return command
+
+    def group(name: str, text: str) -> _Commands:
+        return commands.add_parser(name, help=text, description=text).add_subparsers(metavar="COMMAND", required=True)
+
+    command = add("quickstart", "run:quickstart", "the whole loop in small, on a laptop", to=commands, settings=True)
+    command.add_argument("--run", dest="folder", metavar="DIR", help="run folder to make")
+    command = add("generate", "run:generate", "generate and judge trajectories", to=commands, settings=True)
+    command.add_argument("config", metavar="CONFIG", help="config file (YAML)")
+    command.add_argument("--round", metavar="NAME", help="only this round")
+    command = add("train", "run:train", "train one stage of a run", to=commands)
+    command.add_argument("folder", metavar="RUN", help="run folder")
+    command.add_argument("--stage", required=True, metavar="S", help="stage of the run's config")
+    command = add("evaluate", "run:evaluate", "evaluate one stage of a run", to=commands)
+    command.add_argument("folder", metavar="RUN", help="run folder")
+    command.add_argument("--stage", required=True, metavar="S", help="stage of the run's config")
+    command.add_argument("--questions", type=_positive, metavar="N", help="only the first N questions")
+    command = add("ladder", "run:ladder", "compare the stages over several seeds", to=commands, settings=True)
+    command.add_argument("config", metavar="CONFIG", help="config file (YAML)")
+    command.add_argument("--seeds", type=_positive, default=1, metavar="N", help="number of seeds (default 1)")
+
+    plugins = group("plugins", "what is installed")
+    command = add("list", "plugins:list_offers", "all installed components, without importing any", to=plugins)
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command = add("show", "plugins:show", "one component: what it does, its settings, its origin", to=plugins)
+    command.add_argument("component", metavar="NAME", help="NAME or KIND.NAME, like judge.gpt4o")
+
+    config = group("config", "config files")
+    add("schema", "config:schema", "the JSON schema of a config file", to=config)
+    command = add("check", "config:check", "check a config file and the plugins that it uses", to=config, settings=True)
+    command.add_argument("config", metavar="FILE", help="config file (YAML)")
+
+    tools = group("tools", "the tools a policy can call")
+    add("list", "tools:list_tools", "all tools with their descriptions", to=tools)
+    command = add("show", "tools:show", "one tool: description, arguments, settings", to=tools)
+    command.add_argument("name", metavar="NAME")
+    command = add("try", "tools:try_tool", "call a tool by hand, or many from a file", to=tools)
+    command.add_argument("name", nargs="?", metavar="NAME")
+    command.add_argument("arguments", nargs="?", metavar="JSON", help="""like '{"expression": "2^10"}'""")
+    command.add_argument("--jsonl", metavar="FILE", help='lines {"tool": …, "arguments": {…}}; - is standard input')
+    return parser
+
+
+def _add_disable(parser: argparse.ArgumentParser, dest: str) -> None:
+    parser.add_argument(
+        "-p",
+        dest=dest,
+        action="append",
+        default=[],
+        type=_no,
+        metavar="no:KIND.NAME",
+        help="run without this plugin (repeatable); no:DISTRIBUTION/KIND.NAME where two offer it",
+    )
+
+
+def _no(text: str) -> str:
+    word, _, key = text.partition(":")
+    if word != "no" or not key:
+        raise argparse.ArgumentTypeError(f"{text!r}: write no:KIND.NAME, like no:judge.gpt4o")
+    return key
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1")
+    return int(text)

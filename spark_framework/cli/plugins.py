@@ -1,0 +1,64 @@
+"""`plugins list` and `plugins show`."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+import sys
+from dataclasses import asdict
+
+from ..errors import PluginError
+from ..host.inventory import KINDS, OWN_DISTRIBUTION, Inventory, did_you_mean, scan
+
+
+def list_offers(args: argparse.Namespace) -> int:
+    """Print all offers; no plugin is imported."""
+    inventory = scan(args.disable)
+    if args.json:
+        print(json.dumps([asdict(offer) for offer in inventory.offers], indent=2))
+    else:
+        from .tables import table
+
+        rows = [(o.kind, o.name, o.distribution, o.version, o.state) for o in inventory.offers]
+        print(table(("kind", "name", "distribution", "version", "state"), rows))
+    if inventory.problem:
+        print(f"note: listed by {inventory.road}; `entrypoints` gave up: {inventory.problem}", file=sys.stderr)
+    if not any(offer.distribution == OWN_DISTRIBUTION for offer in inventory.offers):
+        print(f"note: {OWN_DISTRIBUTION} itself is not installed: run `pip install -e .`", file=sys.stderr)
+    return 0
+
+
+def show(args: argparse.Namespace) -> int:
+    """Print one component, which is imported for that."""
+    from ..contracts import Tool
+    from ..host.loading import Host
+    from .tables import fields
+
+    host = Host(args.disable)
+    kind, reference = _kind_and_reference(host.inventory, args.component)
+    loaded = host.component_class(kind, reference)
+    cls, offer = loaded.cls, loaded.offer
+    print(f"{offer.key}: from {offer.distribution} {offer.version}, {cls.__module__}:{cls.__qualname__}")
+    print(f"\n{inspect.getdoc(cls)}")
+    if issubclass(cls, Tool):
+        print(f"\ndescription for the model: {cls.description}")
+        print(f"needs: {', '.join(sorted(cls.needs)) or 'nothing'}")
+        print(f"\narguments:\n{fields(cls.Args)}")
+    print(f"\nsettings:\n{fields(cls.Config)}")
+    return 0
+
+
+def _kind_and_reference(inventory: Inventory, text: str) -> tuple[str, str]:
+    """`kind.name`, `name`, and either of them behind `distribution/`."""
+    distribution, slash, key = text.rpartition("/")
+    kind, dot, name = key.partition(".")
+    if dot and kind in KINDS:
+        return kind, distribution + slash + name
+    keys = sorted({offer.key for offer in inventory.offers if offer.name == key})
+    if len(keys) == 1:
+        return keys[0].partition(".")[0], text
+    if keys:
+        raise PluginError(f"{text!r} is the name of several components: say which, {' or '.join(keys)}")
+    names = {name for offer in inventory.offers for name in (offer.name, offer.key)}
+    raise PluginError(f"there is no component {text!r}{did_you_mean(key, sorted(names))}; see `plugins list`")

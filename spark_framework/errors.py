@@ -1,0 +1,47 @@
+"""Every error that the framework raises on purpose.
+
+`UserError` and its children are for somebody who can mend the cause: their text is one line that says what is wrong
+and what to do, and the command line turns them into exit code 2 without a traceback.
+"""
+
+
+class SparkError(Exception):
+    """Root of all errors raised on purpose."""
+
+
+class UserError(SparkError):
+    """Bad input. The message is one line: what is wrong, where, and how to mend it."""
+
+
+class ConfigError(UserError):
+    """The configuration is wrong; the message begins with the path of the key."""
+
+
+class DataError(UserError):
+    """A data file, a question or a stored record is not what it has to be."""
+
+
+class PluginError(UserError):
+    """A plugin is unknown, broken or in conflict; the message names kind, name, distribution and cause."""
+
+
+class RunError(UserError):
+    """The run folder does not fit the request: another config, a missing stage, a full disk."""
+
+
+class ToolError(SparkError):
+    """A tool cannot answer this call. Raise it inside `Tool.call`; the text is shown to the model."""
+
+
+class JudgeError(SparkError):
+    """A judge has no complete verdict for a step. It is never replaced by a number.
+
+    `kind` is one of transient, invalid, refusal, config, budget: it decides what the runtime does next.
+    """
+
+    def __init__(self, message: str, kind: str = "invalid") -> None:
+        super().__init__(message)
+        self.kind = kind
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (str(self), self.kind)

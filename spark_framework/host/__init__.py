@@ -1,0 +1,1 @@
+"""The plugin host: `inventory` lists, `loading` imports, `calls` asks, `choices` is what a config holds."""

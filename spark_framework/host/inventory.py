@@ -1,0 +1,219 @@
+"""What is installed: the offers of all distributions, listed without importing any of them."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from ..errors import ConfigError, PluginError
+
+API = 1
+PREFIX = "spark_framework.v"
+GROUP = f"{PREFIX}{API}"
+KINDS = ("judge", "reward", "selector", "tool")
+OWN_DISTRIBUTION = "spark-framework"
+DISABLE_VARIABLE = "SPARK_DISABLE_PLUGINS"
+AUTOLOAD_VARIABLE = "SPARK_PLUGIN_AUTOLOAD"
+
+State = Literal["ready", "disabled", "conflict", "incompatible"]
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One entry point: a distribution offers one component."""
+
+    kind: str
+    name: str
+    target: str
+    """What to import: `module` or `module:attribute`."""
+    distribution: str
+    """Normalised name (PEP 503)."""
+    version: str
+    state: State = "ready"
+    api: int = API
+    """The plugin API that it was written for: the number in the group's name."""
+
+    @property
+    def key(self) -> str:
+        """The entry point's name, as `-p no:` takes it."""
+        return f"{self.kind}.{self.name}"
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name!r} of {self.distribution} {self.version} ({self.target})"
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """All offers, sorted by kind, name and distribution."""
+
+    offers: tuple[Offer, ...]
+    road: str
+    """The package that read the metadata: `entrypoints`, or `importlib.metadata` where that failed."""
+    problem: str = ""
+    """Why `entrypoints` failed."""
+
+    def find(self, kind: str, reference: str) -> Offer:
+        """The one usable offer for `name` or `distribution/name`.
+
+        Raises:
+            PluginError: unknown, disabled, in conflict, or written for another plugin API.
+        """
+        distribution, _, name = reference.rpartition("/")
+        found = [offer for offer in self.offers if (offer.kind, offer.name) == (kind, name)]
+        if distribution:
+            found = [offer for offer in found if offer.distribution == normalise(distribution)]
+        usable = [offer for offer in found if offer.state in ("ready", "conflict")]
+        if len(usable) == 1:
+            return usable[0]
+        if usable:
+            raise PluginError(_conflict(usable))
+        raise PluginError(_why_not(found[0]) if found else self._unknown(kind, reference))
+
+    def _unknown(self, kind: str, reference: str) -> str:
+        if not any(offer.distribution == OWN_DISTRIBUTION for offer in self.offers):
+            return (
+                f"{kind} {reference!r} is not installed, and neither is {OWN_DISTRIBUTION} itself: "
+                "run `pip install -e .` in the checkout"
+            )
+        names = sorted({offer.name for offer in self.offers if offer.kind == kind and offer.state != "incompatible"})
+        installed = ", ".join(names) or "none"
+        return f"there is no {kind} {reference!r} (installed: {installed}){did_you_mean(reference, names)}"
+
+
+def scan(disable: Iterable[str] = ()) -> Inventory:
+    """List the offers of all distributions on `sys.path`; the environment can disable more of them.
+
+    Args:
+        disable: `kind.name` or `distribution/kind.name`, once for each offer that is not to be used.
+
+    Raises:
+        ConfigError: an entry of `disable` or of SPARK_DISABLE_PLUGINS is not written like that.
+    """
+    disabled = _parse_disabled([*disable, *os.environ.get(DISABLE_VARIABLE, "").split(",")])
+    road, problem = "entrypoints", ""
+    try:
+        offers = _read(_by_entrypoints)
+    except Exception as exc:  # one malformed foreign file ends the listing of `entrypoints`, in many ways
+        road, problem = "importlib.metadata", f"{type(exc).__name__}: {one_line(exc)}"
+        offers = _read(_by_metadata)
+
+    all_off = os.environ.get(AUTOLOAD_VARIABLE) == "0"
+    offers = [
+        replace(offer, state="disabled")
+        if offer.state == "ready" and (all_off or {offer.key, f"{offer.distribution}/{offer.key}"} & disabled)
+        else offer
+        for offer in offers
+    ]
+    claims = Counter(offer.key for offer in offers if offer.state == "ready")
+    offers = [replace(o, state="conflict") if o.state == "ready" and claims[o.key] > 1 else o for o in offers]
+    return Inventory(tuple(sorted(offers, key=lambda o: (o.kind, o.name, o.distribution, o.api))), road, problem)
+
+
+def normalise(distribution: str) -> str:
+    """A distribution's name in its one canonical spelling (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def did_you_mean(word: str, options: Iterable[str]) -> str:
+    """`; did you mean 'x'?` for the nearest option, or nothing."""
+    near = difflib.get_close_matches(word, list(options), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def one_line(exc: BaseException) -> str:
+    """An exception's text without line breaks, or its type where it has no text."""
+    return " ".join(str(exc).split()) or type(exc).__name__
+
+
+def _conflict(offers: list[Offer]) -> str:
+    first, second = offers[:2]
+    return (
+        f"{first.kind} {first.name!r} is offered by {' and '.join(f'{o.distribution} {o.version}' for o in offers)}: "
+        f"name one in full, like {first.distribution}/{first.name}, "
+        f"or disable the other, like -p no:{second.distribution}/{second.key}"
+    )
+
+
+def _why_not(offer: Offer) -> str:
+    if offer.state == "incompatible":
+        return f"{offer} is written for plugin API v{offer.api}, and this is v{API}: install a version of it that fits"
+    if os.environ.get(AUTOLOAD_VARIABLE) == "0":
+        return f"{offer} is disabled, as all plugins are: unset {AUTOLOAD_VARIABLE}"
+    return f"{offer} is disabled: take it out of -p no:, `plugins.disable` or {DISABLE_VARIABLE}"
+
+
+def _parse_disabled(names: Iterable[str]) -> set[str]:
+    parsed = set()
+    for name in filter(None, map(str.strip, names)):
+        distribution, slash, key = name.rpartition("/")
+        if key.partition(".")[0] not in KINDS or not key.partition(".")[2]:
+            kinds = ", ".join(KINDS)
+            raise ConfigError(f"cannot disable {name!r}: write kind.name or distribution/kind.name (kinds: {kinds})")
+        parsed.add(normalise(distribution) + slash + key)
+    return parsed
+
+
+# -- reading metadata ----------------------------------------------------------------------------------------------
+
+_Listing = tuple[str, str, list[tuple[str, str, str]]]
+"""Distribution, version, and its entry points as (group, name, value)."""
+
+
+def _read(road: Callable[[str], Iterator[_Listing]]) -> list[Offer]:
+    """All offers. Of one distribution found twice the earlier folder counts, and in one folder the higher version."""
+    found: dict[tuple[str, str, int], Offer] = {}
+    seen: set[str] = set()
+    for folder in dict.fromkeys(sys.path):
+        for distribution, version, entries in sorted(road(folder), key=lambda row: _numbers(row[1]), reverse=True):
+            if distribution in seen:
+                continue
+            seen.add(distribution)
+            for group, entry, value in entries:
+                offer = _offer(distribution, version, group, entry, value)
+                found.setdefault((distribution, offer.key, offer.api), offer)
+    # A distribution may serve several API versions at once; only the one that fits matters then.
+    return [o for (distribution, key, api), o in found.items() if api == API or (distribution, key, API) not in found]
+
+
+def _offer(distribution: str, version: str, group: str, entry: str, value: str) -> Offer:
+    kind, _, name = entry.partition(".")
+    target = re.sub(r"\[.*\]|\s", "", value)  # extras and spaces carry no meaning here
+    api = int(group.removeprefix(PREFIX))
+    state: State = "ready" if api == API and kind in KINDS and name else "incompatible"
+    return Offer(kind, name, target, distribution, version, state, api)
+
+
+def _by_entrypoints(folder: str) -> Iterator[_Listing]:
+    import entrypoints
+
+    for file, distribution in entrypoints.iter_files_distros([folder], repeated_distro="all"):
+        # The name comes from the folder's name; old egg-info folders add `-py3.11` to the version, or have none.
+        version = re.sub(r"-py\d.*", "", distribution.version or "unknown")
+        groups = [group for group in file.sections() if _ours(group)]
+        entries = [(group, entry, value) for group in groups for entry, value in file.items(group)]
+        yield normalise(distribution.name), version, entries
+
+
+def _by_metadata(folder: str) -> Iterator[_Listing]:
+    from importlib import metadata
+
+    for distribution in metadata.distributions(path=[folder]):
+        try:
+            entries = [(e.group, e.name, e.value) for e in distribution.entry_points if _ours(e.group)]
+            yield normalise(distribution.metadata["Name"]), distribution.version, entries
+        except Exception:  # its metadata cannot be read at all: it offers nothing, and nobody else suffers
+            continue
+
+
+def _ours(group: str) -> bool:
+    return re.fullmatch(re.escape(PREFIX) + r"\d+", group) is not None
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(digits) for digits in re.findall(r"\d+", version)]

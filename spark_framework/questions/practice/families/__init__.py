@@ -1,0 +1,14 @@
+"""All families, by subject. Each module says with which calls its questions can be solved."""
+
+from spark_framework.questions.practice.family import Family
+
+from . import calendars, chemistry, living, mathematics, money, physical
+
+FAMILIES: tuple[Family, ...] = (
+    *mathematics.FAMILIES,
+    *physical.FAMILIES,
+    *chemistry.FAMILIES,
+    *money.FAMILIES,
+    *calendars.FAMILIES,
+    *living.FAMILIES,
+)

@@ -1,0 +1,174 @@
+"""The ladder: every round and stage of a config in order, every rung evaluated on the same questions, one table."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import pipeline
+from ..config import RunConfig
+from ..errors import ConfigError
+from ..evaluation.metrics import bootstrap_interval, entropy_bits, mcnemar, summary
+from ..records import ANSWER, Trajectory
+from ..rollout.store import TrajectoryStore
+from ..run_folder import write_whole
+
+log = logging.getLogger(__name__)
+AGAINST = "sft"
+"""The rung that the others are tested against."""
+
+
+def ladder(config: RunConfig, seeds: int = 1, report: Callable[[str], None] = print) -> dict[str, Any]:
+    """Generate, train and evaluate everything that a config names, for one or several seeds.
+
+    Args:
+        seeds: 1 works in the run's folder itself; more work in `seed-0`, `seed-1`, … below it. Each seed has questions,
+            rollouts and training of its own; the table pools the test questions of all seeds.
+        report: gets a line for each thing that is done, and the table in the end.
+
+    Returns:
+        What is written to `ladder.json`: `stages`, `comparisons`, `sentence` and how it was made.
+    """
+    folders = [config.run] if seeds == 1 else [config.run / f"seed-{k}" for k in range(seeds)]
+    for k, folder in enumerate(folders):
+        _one_seed(config.model_copy(update={"run": folder, "seed": config.seed + k}), report)
+    rungs = (*pipeline.UNTRAINED, *config.stages)
+    answered = {rung: [_answers(folder, rung) for folder in folders] for rung in rungs}
+    result = {**compare(answered), "seeds": [config.seed + k for k in range(seeds)]}
+    write_whole(config.run / "ladder.json", json.dumps(result, indent=2) + "\n")
+    report(table(result))
+    return result
+
+
+def compare(answered: dict[str, list[list[Trajectory]]]) -> dict[str, Any]:
+    """Figures of every rung and the tests between them.
+
+    Args:
+        answered: for each rung, one list of evaluation trajectories a seed; all rungs on the same questions.
+    """
+    pooled = {rung: [t for seed in seeds for t in seed] for rung, seeds in answered.items()}
+    stages = []
+    for rung, trajectories in pooled.items():
+        row = {"stage": rung, **summary(_unique(trajectories))}
+        row["p_vs_sft"] = _p(pooled, rung, AGAINST) if AGAINST in pooled and rung != AGAINST else None
+        row["accuracy_by_seed"] = [sum(t.correct for t in seed) / len(seed) for seed in answered[rung]]
+        stages.append(row)
+    trained = [rung for rung in pooled if rung not in pipeline.UNTRAINED]
+    pairs = [(a, b) for i, a in enumerate(trained) for b in trained[i + 1 :]]
+    comparisons = [_comparison(pooled, a, b) for a, b in pairs]
+    return {"stages": stages, "comparisons": comparisons, "sentence": sentence(stages, comparisons)}
+
+
+def table(result: dict[str, Any]) -> str:
+    """The ladder as text: a Markdown table that also reads well in a terminal."""
+    head = ("stage", "n", "accuracy [95 %]", "tool entropy, bits [95 %]", "policy entropy, bits [95 %]", "valid", "p vs SFT")
+    rows = [head]
+    for stage in result["stages"]:
+        rows.append((
+            stage["stage"], str(stage["n"]),
+            _percent(stage["accuracy"], stage["accuracy_95"]),
+            _bits(stage["tool_entropy_bits"], stage["tool_entropy_95"]),
+            _bits(stage["policy_entropy_bits"], stage["policy_entropy_95"]),
+            "-" if stage["valid_calls"] is None else f"{stage['valid_calls']:.2f}",
+            "-" if stage["p_vs_sft"] is None else f"{stage['p_vs_sft']:.2g}",
+        ))  # fmt: skip
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    groups = [
+        f"{stage['stage']}: " + ", ".join(f"{name} {_percent(g['accuracy'], g['accuracy_95'])}" for name, g in parts.items())
+        for stage in result["stages"] if (parts := stage["by_group"])
+    ]  # fmt: skip
+    extra = ["", "Accuracy by phrasing:", *(f"  {line}" for line in groups)] if groups else []
+    return "\n".join([*lines, *extra, "", result["sentence"]])
+
+
+def sentence(stages: list[dict[str, Any]], comparisons: list[dict[str, Any]]) -> str:
+    """What is and what is not significant, in words (5 %, without correction for the number of tests)."""
+    better = [c for c in comparisons if c["p"] < 0.05]
+    words = [
+        f"{c['a']} and {c['b']} differ ({100 * c['accuracy_difference']:+.1f} points for {c['a']}, p = {c['p']:.2g})"
+        for c in better
+    ]
+    text = f"Of {len(comparisons)} pairs of trained stages, {len(better)} differ in accuracy at 5 % (exact McNemar"
+    text += f", uncorrected; the Bonferroni limit is {0.05 / max(1, len(comparisons)):.2g}): " if comparisons else "): "
+    text += ("; ".join(words) if words else "none, so the order of these rungs means nothing") + "."
+    pair = next((c for c in comparisons if {c["a"], c["b"]} == {"ppo", "spark"}), None)
+    if pair is not None and pair["policy_entropy_difference"] is not None:
+        sign = 1 if pair["a"] == "spark" else -1
+        difference = sign * pair["policy_entropy_difference"]
+        low, high = sorted(sign * x for x in pair["policy_entropy_difference_95"])
+        verdict = "above" if low > 0 else "below" if high < 0 else "not distinguishable from"
+        text += f" SPaRK's policy entropy is {verdict} PPO's: {difference:+.3f} bits [{low:+.3f}, {high:+.3f}] (paired)."
+    return text
+
+
+def _one_seed(config: RunConfig, report: Callable[[str], None]) -> None:
+    """Rounds and stages in an order in which each finds what it needs, then all evaluations."""
+    for kind, name in _in_order(config):
+        if kind == "round":
+            report(f"{config.run}: rollouts {name}")
+            pipeline.generate(config, name)
+        else:
+            report(f"{config.run}: train {name}")
+            pipeline.train(config.run, name)
+    for rung in (*pipeline.UNTRAINED, *config.stages):
+        figures = pipeline.evaluate(config.run, rung)
+        report(f"{config.run}: {rung} answers {_percent(figures['accuracy'], figures['accuracy_95'])} %")
+
+
+def _in_order(config: RunConfig) -> list[tuple[str, str]]:
+    graph: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for one in config.rollouts:
+        graph["round", one.name] = [] if one.adapter is None else [("stage", one.adapter)]
+    for name, stage in config.stages.items():
+        graph["stage", name] = [("round", stage.data), *([] if stage.init is None else [("stage", stage.init)])]
+    try:
+        return list(TopologicalSorter(graph).static_order())
+    except CycleError as exc:
+        loop = " -> ".join(name for _, name in exc.args[1])
+        raise ConfigError(f"stages: rounds and stages wait for each other: {loop}") from exc
+
+
+def _answers(folder: Path, rung: str) -> list[Trajectory]:
+    return list(TrajectoryStore(folder / "eval" / f"{rung}.jsonl").read())
+
+
+def _unique(trajectories: list[Trajectory]) -> list[Trajectory]:
+    """Questions of different seeds are different questions, also where a generator numbered them alike."""
+    numbered = enumerate(trajectories)
+    return [t.model_copy(update={"question": t.question.model_copy(update={"id": f"{i}"})}) for i, t in numbered]
+
+
+def _p(pooled: dict[str, list[Trajectory]], a: str, b: str) -> float:
+    return mcnemar([t.correct for t in pooled[a]], [t.correct for t in pooled[b]])
+
+
+def _comparison(pooled: dict[str, list[Trajectory]], a: str, b: str) -> dict[str, Any]:
+    gained = np.mean([t.correct for t in pooled[a]]) - np.mean([t.correct for t in pooled[b]])
+    gaps = [x - y for x, y in zip(map(_entropy, pooled[a]), map(_entropy, pooled[b]), strict=True) if x is not None and y is not None]  # fmt: skip
+    paired = np.array(gaps)[:, None]
+    return {
+        "a": a, "b": b, "accuracy_difference": float(gained), "p": _p(pooled, a, b),
+        "policy_entropy_difference": float(paired.mean()) if gaps else None,
+        "policy_entropy_difference_95": list(bootstrap_interval(paired, lambda rows: rows[:, 0])) if gaps else None,
+    }  # fmt: skip
+
+
+def _entropy(trajectory: Trajectory) -> float | None:
+    probs = trajectory.steps[0].action_probs
+    return entropy_bits({name: p for name, p in probs.items() if name != ANSWER}) if probs else None
+
+
+def _percent(value: float, interval: list[float]) -> str:
+    return f"{100 * value:.1f} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
+
+
+def _bits(value: float | None, interval: list[float] | None) -> str:
+    return "-" if value is None or interval is None else f"{value:.2f} [{interval[0]:.2f}, {interval[1]:.2f}]"

@@ -1,0 +1,94 @@
+"""The losses, as plain functions of named tensors. Suffixes: D decisions of a row, T free tokens of a row.
+
+Every free token belongs to one decision (`owner_T`). A decision's tokens count by their mean, so that the choice of an
+action and the writing of its input weigh alike; a decision counts with `weight_D` (each depth of the row counts once).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class RowTensors:
+    """What the losses read of a row."""
+
+    weight_D: Tensor
+    ok_D: Tensor
+    constrained_D: Tensor
+    """1 where the action was drawn from the head, else 0."""
+    owner_T: Tensor
+    """Index of the decision that each free token belongs to."""
+
+    @property
+    def token_weight_T(self) -> Tensor:
+        """weight of the owner, divided by the number of its tokens."""
+        count_D = torch.zeros_like(self.weight_D).index_add(0, self.owner_T, torch.ones(len(self.owner_T)).to(self.weight_D))
+        return (self.weight_D / count_D.clamp(min=1))[self.owner_T]
+
+
+@dataclass
+class LogProbs:
+    """log pi of what was done, in nats: of the actions [D] and of the free tokens [T]."""
+
+    action_D: Tensor
+    token_T: Tensor
+
+    def detach(self) -> LogProbs:
+        return LogProbs(self.action_D.detach(), self.token_T.detach())
+
+
+def imitation_loss(row: RowTensors, logp: LogProbs, *, actions: bool = True, only_ok: bool = False) -> Tensor:
+    """Negative log-likelihood of actions and inputs.
+
+    Args:
+        actions: False leaves the choice of the action alone (the replay control: advantage 0 for actions).
+        only_ok: imitate only decisions that are worth it; their weights are scaled up to the row's total.
+    """
+    keep_D = row.ok_D if only_ok else torch.ones_like(row.ok_D)
+    total = row.weight_D.sum() / (row.weight_D * keep_D).sum().clamp(min=1e-8)
+    loss = -(row.token_weight_T * keep_D[row.owner_T] * logp.token_T).sum()
+    if actions:
+        loss = loss - (row.weight_D * keep_D * row.constrained_D * logp.action_D).sum()
+    return loss * total
+
+
+def clipped_surrogate(logp: Tensor, old: Tensor, advantage: Tensor, clip: float) -> Tensor:
+    """PPO's objective for each element, to be maximised: min(r A, clip(r, 1 - eps, 1 + eps) A) (Schulman et al. 2017, eq. 7)."""
+    ratio = (logp - old).exp()
+    return torch.min(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage)
+
+
+def ppo_loss(row: RowTensors, logp: LogProbs, old: LogProbs, advantage_D: Tensor, clip: float) -> Tensor:
+    """Offline PPO over the decisions of a row: the action's ratio and the mean over its tokens' ratios."""
+    action = row.constrained_D * clipped_surrogate(logp.action_D, old.action_D, advantage_D, clip)
+    token = clipped_surrogate(logp.token_T, old.token_T, advantage_D[row.owner_T], clip)
+    return -(row.weight_D * action).sum() - (row.token_weight_T * token).sum()
+
+
+def kl_to_reference(row: RowTensors, logp: LogProbs, reference: LogProbs) -> Tensor:
+    """Approximate KL(pi || reference) a depth, in nats: k3 = r - 1 - log r with r = reference / pi (Schulman 2020).
+
+    Actions and tokens are summed as in the losses; never negative.
+    """
+
+    def k3(new: Tensor, ref: Tensor) -> Tensor:
+        log_ratio = ref - new
+        return log_ratio.exp() - 1 - log_ratio
+
+    action = (row.weight_D * row.constrained_D * k3(logp.action_D, reference.action_D)).sum()
+    token = (row.token_weight_T * k3(logp.token_T, reference.token_T)).sum()
+    return (action + token) / row.weight_D.sum()
+
+
+def value_loss(value_D: Tensor, reward_D: Tensor, weight_D: Tensor) -> Tensor:
+    """Mean squared error of V(s_t) against R_t (offline: the reward is the target, nothing is bootstrapped)."""
+    return (weight_D * (value_D - reward_D) ** 2).sum() / weight_D.sum()
+
+
+def clip_fraction(logp: Tensor, old: Tensor, clip: float) -> Tensor:
+    """Share of ratios outside [1 - clip, 1 + clip]."""
+    return ((logp - old).exp() - 1).abs().gt(clip).float().mean()

@@ -1,0 +1,95 @@
+"""From a round's trajectories to a trained adapter: filter, reward, build rows, train, save."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..config import LocalPolicyConfig, StageConfig
+from ..contracts import RewardTerm
+from ..errors import DataError
+from ..host.calls import Calls
+from ..policy.opening import open_encoder, open_model
+from ..records import Trajectory
+from ..run_folder import RunFolder
+from ..seeding import child_seed
+from .model import ActorCritic, with_actor
+from .rewards import step_rewards
+from .rows import Row, add_alternatives, build_row
+from .trainer import WITH_CRITIC, SparkTrainer, training_arguments, whole_checkpoint
+
+Terms = Sequence[tuple[float, RewardTerm]]
+
+
+def train_stage(
+    folder: RunFolder, name: str, stage: StageConfig, data: list[list[Trajectory]], terms: tuple[Terms, Terms], calls: Calls
+) -> Path:
+    """Train a stage to its end (resuming from its last whole checkpoint) and return the adapter's folder.
+
+    Args:
+        data: the round's trajectories, by question.
+        terms: diversity and process reward terms, with their weights.
+    """
+    config = folder.config
+    assert isinstance(config.policy, LocalPolicyConfig)
+    model = open_model(config.policy)
+    rows = build_rows(stage, data, terms, config.threshold, model.config.max_position_embeddings)
+    seed = child_seed(config.seed, "stage", name) % 2**31
+    init = None if stage.init is None else folder.adapter(stage.init)
+    encoder = open_encoder(config)
+    labels = [encoder.openings[action].label for action in encoder.space.names]
+    peft_model = with_actor(model, stage.lora, init, seed)
+    agent = ActorCritic(peft_model, labels, stage.critic if stage.kind in WITH_CRITIC else None, seed)
+    target = folder.stage(name)
+    target.mkdir(parents=True, exist_ok=True)
+    arguments = training_arguments(
+        stage, target, seed=seed, cpu=model.device.type == "cpu", quiet=not sys.stderr.isatty()
+    )
+    trainer = SparkTrainer(agent, rows, stage, calls, name, args=arguments)
+    checkpoint = whole_checkpoint(target / "checkpoints") if (target / "checkpoints").exists() else None
+    if checkpoint is None:
+        trainer.prepare()
+    trainer.train(resume_from_checkpoint=checkpoint)
+    return _save(peft_model, target)
+
+
+def build_rows(
+    stage: StageConfig, data: list[list[Trajectory]], terms: tuple[Terms, Terms], threshold: float, max_tokens: int
+) -> list[Row]:
+    """The rows of a stage, one for each question that is left after its filters."""
+    imitates = stage.kind in ("sft", "rft")
+    need_ok = imitates if stage.require_process_ok is None else stage.require_process_ok
+    need_correct = imitates if stage.require_correct is None else stage.require_correct
+    rho = stage.rho if stage.kind == "spark" else 0.0
+    rows = []
+    for question in data:
+        if stage.kind == "sft" and stage.sft_branches == "chosen":
+            question = [t for t in question if t.branch == 0]
+        if (stage.require_a_success or stage.kind in ("replay", "rft")) and not any(t.success for t in question):
+            continue
+        kept = [
+            t for t in question
+            if (t.correct or not need_correct) and (all(map(t.process_ok, t.steps)) or not need_ok)
+        ]  # fmt: skip
+        if not kept:
+            continue
+        row = build_row(kept, {t.id: step_rewards(t, *terms, rho) for t in kept}, max_tokens=max_tokens)
+        if stage.kind == "sft" and stage.sft_branches == "viable" and not kept[0].steps[0].is_answer:
+            add_alternatives(row, kept[0].steps[0], kept[0], threshold)
+        rows.append(row)
+    if not rows:
+        raise DataError(f"stage {stage.kind}: no trajectory of round {stage.data} passes its filters; loosen require_* keys")
+    return rows
+
+
+def _save(peft_model: object, target: Path) -> Path:
+    """Save the actor as a plain PEFT adapter, whole or not at all; then the checkpoints are no longer needed."""
+    part, final = target / "adapter.part", target / "adapter"
+    shutil.rmtree(part, ignore_errors=True)
+    peft_model.save_pretrained(str(part), selected_adapters=["default"])  # type: ignore[attr-defined]
+    os.replace(part, final)
+    shutil.rmtree(target / "checkpoints", ignore_errors=True)
+    return final
