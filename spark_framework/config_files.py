@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from .errors import ConfigError
-from .host.choices import Model, narrow
+from .host.choices import UNKNOWN_KEY, Model, narrow
 from .host.loading import Host, current_host, using_host
 
 
@@ -29,13 +29,21 @@ def load_config(path: Path | str, model_cls: type[Model], overrides: Iterable[st
     """
     path = Path(path)
     data = _read(path)
+    defaults = {name: field.default for name, field in model_cls.model_fields.items() if isinstance(field.default, str)}
     for override in overrides:
-        _override(data, override)
+        _override(data, override, defaults)
+    return check_config(data, model_cls, str(path))
+
+
+def check_config(data: Mapping[str, Any], model_cls: type[Model], source: str) -> Model:
+    """A model from data that were read already, `run.json` for example; errors as for `load_config`."""
     try:
         with _without_disabled(data):
             return narrow(model_cls, data)
     except ValidationError as exc:
-        raise ConfigError(f"{_explain(exc, data)} [{path}]") from exc
+        raise ConfigError(f"{_explain(exc, data)} [{source}]") from exc
+    except ConfigError as exc:  # from the model's own checks
+        raise ConfigError(f"{exc} [{source}]") from exc
 
 
 class _Loader(yaml.SafeLoader):
@@ -77,7 +85,7 @@ def _read(path: Path) -> dict[str, Any]:
     return data
 
 
-def _override(data: dict[str, Any], override: str) -> None:
+def _override(data: dict[str, Any], override: str, defaults: Mapping[str, str]) -> None:
     keys, equals, text = override.partition("=")
     parts = keys.strip().split(".")
     if not equals or not all(parts):
@@ -90,6 +98,8 @@ def _override(data: dict[str, Any], override: str) -> None:
             here[key] = value
             return
         inner = here[key] if isinstance(here, list) else here.get(key)
+        if inner is None and depth == 0:
+            inner = defaults.get(part)
         # A missing mapping is made; a component's bare name is the short form of one.
         here[key] = {} if inner is None else {"use": inner} if isinstance(inner, str) else inner
         here = here[key]
@@ -101,7 +111,7 @@ def _key_of(container: Any, part: str, where: str) -> Any:
     if not isinstance(container, list):
         raise ConfigError(f"{where} is {container!r}, which has no keys")
     if not (part.isdecimal() and int(part) < len(container)):
-        raise ConfigError(f"{where} is a list of {len(container)}; {part!r} is not the number of an entry, from 0")
+        raise ConfigError(f"{where} is a list of {len(container)}, numbered from 0; there is no entry {part!r}")
     return int(part)
 
 
@@ -114,20 +124,29 @@ def _without_disabled(data: Mapping[str, Any]) -> Any:
     return nullcontext() if disabled.issuperset(names) else using_host(Host(disabled.union(names)))
 
 
+_IN_YAML = {
+    "dict_type": "should be a mapping",
+    "list_type": "should be a list",
+    "model_type": "should be a mapping",
+    "tuple_type": "should be a list",
+}
+"""What pydantic calls by their Python names."""
+
+
 def _explain(exc: ValidationError, data: Any) -> str:
     """The first problem, unknown keys before others: a misspelt key is often the cause of a missing one."""
     problems: dict[str, list[str]] = {}
-    for error in sorted(exc.errors(include_url=False), key=lambda error: error["type"] != "extra_forbidden"):
-        about_a_key = error["type"] in ("missing", "extra_forbidden")
+    for error in sorted(exc.errors(include_url=False), key=lambda error: error["type"] != UNKNOWN_KEY):
+        about_a_key = error["type"] in ("missing", UNKNOWN_KEY)
         where = _as_typed(error["loc"], data, about_a_key=about_a_key)
-        what = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        what = _IN_YAML.get(error["type"]) or error["msg"].removeprefix("Value error, ").removeprefix("Input ")
         if error["type"] == "missing":
             what = f"is missing; add it to the file or pass --set {where}=VALUE"
         elif not about_a_key and not isinstance(error["input"], (dict, list)):
             what += f" (got {_shortened(repr(error['input']))})"
         problems.setdefault(where, []).append(" ".join(what.split()))
     first, *others = problems
-    more = f"; wrong too: {', '.join(others)}" if others else ""
+    more = f" (wrong too: {', '.join(others)})" if others else ""
     return f"{first}: {' or '.join(dict.fromkeys(problems[first]))}{more}"
 
 

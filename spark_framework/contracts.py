@@ -16,7 +16,7 @@ from .records import Candidate, Question, Record, Step, Trajectory, Verdict
 class ComponentConfig(BaseModel):
     """Settings of one component. Subclass it, give every field a default where one makes sense."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class Component(ABC):
@@ -83,7 +83,7 @@ class Tool(Component):
 class ToolArgs(BaseModel):
     """Base of a tool's arguments: unknown arguments are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class JudgeRequest(Record):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .config import RunConfig
+from .config_files import check_config
 from .errors import RunError
 from .rollout.store import TrajectoryStore
 
@@ -76,7 +77,8 @@ def existing_run(path: Path) -> RunFolder:
     manifest = path / "run.json"
     if not manifest.is_file():
         raise RunError(f"{path} is no run folder (it has no run.json); make one with `spark-framework generate CONFIG`")
-    return RunFolder(path, RunConfig.model_validate({**_read(manifest)["config"], "run": path}))
+    data = {**_read(manifest)["config"], "run": str(path)}
+    return RunFolder(path, check_config(data, RunConfig, str(manifest)))
 
 
 def write_whole(path: Path, text: str) -> None:

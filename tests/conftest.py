@@ -124,3 +124,11 @@ def fake_judge(fake_distribution: FakeDistribution) -> Path:
 def fake_tool(fake_distribution: FakeDistribution) -> Path:
     """The distribution `spark-fake-tool` with `tool.shout`."""
     return fake_distribution("spark-fake-tool", {"tool.shout": "fake_tool"}, {"fake_tool": TOOL})
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny random Llama with a real tokenizer."""
+    from tests.tiny import make_tiny_model
+
+    return make_tiny_model(tmp_path_factory.mktemp("tiny"))

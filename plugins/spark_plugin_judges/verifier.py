@@ -74,8 +74,8 @@ class _State:
 
     def _is_planned(self, candidate: Candidate) -> bool:
         alternatives = self.question.plan[self.done] if self.done < len(self.question.plan) else ()
-        shown = _terms(f"{_call_text(candidate.arguments)} {_said(candidate)}")
-        return any(_covers(shown, call) for call in alternatives if call.action == candidate.action)
+        called, said = _terms(_call_text(candidate.arguments)), _terms(_said(candidate))
+        return any(_covers(called, said, call) for call in alternatives if call.action == candidate.action)
 
 
 class Verifier(Judge):
@@ -134,10 +134,10 @@ def _said(candidate: Candidate) -> str:
     return candidate.observation or ""
 
 
-def _covers(shown: frozenset[str], call: Call) -> bool:
-    """Whether a call, with what came of it, does what the planned call does: all its numbers, most of its words."""
-    wanted = _terms(_call_text(call.arguments))
-    return _numbers(wanted) <= shown and len(wanted & shown) >= COVERED * len(wanted)
+def _covers(called: frozenset[str], said: frozenset[str], planned: Call) -> bool:
+    """Whether a call is the planned one: it has all its numbers and, with what came of it, most of its terms."""
+    wanted = _terms(_call_text(planned.arguments))
+    return _numbers(wanted) <= called and len(wanted & (called | said)) >= COVERED * len(wanted)
 
 
 def _call_text(arguments: dict[str, Any] | None) -> str:

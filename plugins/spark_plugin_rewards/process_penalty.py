@@ -15,9 +15,7 @@ class ProcessPenalty(RewardTerm):
         """Count every step of a trajectory that ends in a wrong answer as unsound."""
 
     def value(self, step: Step, trajectory: Trajectory) -> float:
-        # Unsound steps pay for themselves: the closing answer pays for being wrong only.
-        sound = trajectory.correct if step.verdict is None else trajectory.process_ok(step)
-        return 0.0 if sound and (trajectory.correct or not self.config.needs_correct_answer) else -1.0
+        return 0.0 if trajectory.process_ok(step) and (trajectory.correct or not self.config.needs_correct_answer) else -1.0
 
 
 @hookimpl

@@ -14,6 +14,10 @@ from ._expressions import COMPARISONS, Call, ExpressionError, Name, Node, Number
 MAX_BITS = 8192
 MAX_GAMMA = 500  # largest argument of a factorial and its relatives
 
+_SAME_NAME = (
+    "sin cos tan cot sec csc asin acos atan sinh cosh tanh asinh acosh atanh exp sqrt cbrt sign floor ceiling "
+    "factorial binomial gamma erf gcd lcm re im conjugate"
+)
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "ln": sympy.log,
     "log": sympy.log,
@@ -29,41 +33,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "arcsin": sympy.asin,
     "arccos": sympy.acos,
     "arctan": sympy.atan,
-    **{
-        name: getattr(sympy, name)
-        for name in (
-            "sin",
-            "cos",
-            "tan",
-            "cot",
-            "sec",
-            "csc",
-            "asin",
-            "acos",
-            "atan",
-            "sinh",
-            "cosh",
-            "tanh",
-            "asinh",
-            "acosh",
-            "atanh",
-            "exp",
-            "sqrt",
-            "cbrt",
-            "sign",
-            "floor",
-            "ceiling",
-            "factorial",
-            "binomial",
-            "gamma",
-            "erf",
-            "gcd",
-            "lcm",
-            "re",
-            "im",
-            "conjugate",
-        )
-    },
+    **{name: getattr(sympy, name) for name in _SAME_NAME.split()},
 }
 _CONSTANTS = {"pi": sympy.pi, "π": sympy.pi, "e": sympy.E, "i": sympy.I}
 _CONSTANTS |= dict.fromkeys(("oo", "inf", "infinity", "∞"), sympy.oo)

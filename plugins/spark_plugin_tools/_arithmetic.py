@@ -216,7 +216,7 @@ def _whole(rounding: Callable[[Any], int]) -> Callable[[Value], Fraction]:
 
 def _round(value: Value, digits: Value = Fraction(0)) -> Fraction:
     """Half away from zero, as in schools; Python would round 2.5 to 2."""
-    scale = 10 ** _natural(digits, 20, "round")
+    scale: int = 10 ** _natural(digits, 20, "round")
     half_up = _whole(lambda number: math.floor(abs(number) + Fraction(1, 2)))(value * scale)
     return Fraction(half_up if value >= 0 else -half_up) / scale
 

@@ -124,13 +124,13 @@ def _null_vector(rows: list[list[Fraction]]) -> list[int]:
     return [value // math.gcd(*whole) for value in whole]
 
 
-_SPELLINGS = {"aluminum": "aluminium", "cesium": "caesium", "sulphur": "sulfur"}
+SPELLINGS = {"aluminum": "aluminium", "cesium": "caesium", "sulphur": "sulfur"}
 
 
 def element(name: str) -> str:
     """Data of an element, found by name, symbol or atomic number. Raises ChemistryError."""
     wanted = name.strip().lower()
-    wanted = _SPELLINGS.get(wanted, wanted)
+    wanted = SPELLINGS.get(wanted, wanted)
     for item in _elements():
         if wanted in (item.symbol.lower(), item.name.lower(), str(item.number)):
             return describe(item)

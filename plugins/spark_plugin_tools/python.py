@@ -14,7 +14,9 @@ from spark_framework.api import ComponentConfig, Tool, ToolArgs, ToolContext, To
 SECONDS = 1.0
 MEMORY_BYTES = 64 << 20
 MAX_PRINTED = 4000  # characters kept; more than any model is shown
-MODULES = "math, decimal, datetime, itertools, collections, functools, random, re, json, time, typing, dataclasses, bisect, copy"
+MODULES = (
+    "math, decimal, datetime, itertools, collections, functools, random, re, json, time, dataclasses, bisect, copy"
+)
 NOTHING_PRINTED = "the program printed nothing; use print()"
 TIMEOUT = f"timeout: the program ran longer than {SECONDS:g} s"
 

@@ -15,14 +15,15 @@ NEAR = 0.01
 FUZZY = 0.8
 """Least difflib ratio at which a misspelt option is recognised."""
 
-# A number that is no part of a word (H2O, 3F), of a power (m/s^2) or of a version (1.2.3).
+# A number that stands alone: no part of a word (H2O, 3F), a power (m/s^2), a version (1.2.3), a ratio (1/3, 5(1/2)), a
+# formula (p-3) or a date (2024-03-05).
 _NUMBER = re.compile(
-    r"""(?<![\w.^]) (?:(?<![)\]])[-+])?                # a sign, but not the minus of (a)-3
-        (?: (?:\d{1,3}(?:,\d{3})+ | \d+) (?:\.\d+)? | \.\d+ )
-        (?:[eE][-+]?\d+)? (?!\w|\.\d)""",
+    r"""(?<![\w.^/)\]]) (?<![\w)\]][-+*%]) [-+]?
+        (?: (?:\d{1,3}(?:,\d{3})+ | \d+) (?:\.\d+)? | \.\d+ ) (?:[eE][-+]?\d+)?
+        (?! \w | \.\d | [/(] | [-+*%]\w )""",
     re.VERBOSE,
 )
-_DATE = re.compile(r"\b\d{4}-\d{2}-\d{2}\b")
+_LOOSE_MINUS = re.compile(r"(^|[=≈:(,])\s*-\s+(?=[\d.])")
 _EQUALS = re.compile(r"[=≈→]")
 # The end of a statement: `x = 3, y = 4` says two things, `a = b = 4` one. The comma in 1,200 ends nothing.
 _STATEMENT = re.compile(r"[;\n([]|,(?!\d{3})|\s(?:and|or)\s")
@@ -57,21 +58,20 @@ class _Quantity:
 def match_option(text: str, options: Sequence[str]) -> int | None:
     """The option that a tool's text singles out, or None where it singles out none or several.
 
-    In this order: the exact text; the result of a computation (what stands after the last `=`, a bare number in the
-    last line, the only number), equal within the rounding of the option's printed digits; one option as whole words,
-    where a longer option wins over a shorter one inside it; one option's number anywhere in a sentence.
+    In this order: the exact text; one option that is no mere number as whole words, where a longer option wins over a
+    shorter one inside it; the result of a computation (what stands after the last `=`, a bare number in the last line,
+    the only number), equal within the rounding of the option's printed digits; one option's number in a sentence.
     """
-    exact = _only(k for k, option in enumerate(options) if _plain(option) == _plain(text))
+    exact = _exact_option(text, options)
     if exact is not None:
         return exact
     quantities = _quantities(options)
-    results = _results(text)
-    found = _equal_options(results, quantities, text)
-    if found:
-        return _only(found)
     named = _named_options(text, [k for k in range(len(options)) if k not in quantities], options)
     if named:
         return _only(named)
+    found = _equal_options(_results(text), quantities, text)
+    if found:
+        return _only(found)
     # In a sentence a whole option has to be there as it is: a mass of 22.99 is no atomic number 23.
     numbers = _numbers(text)
     return _only(k for k, q in quantities.items() if any(n == q.value if q.is_whole else q.equals(n) for n in numbers))
@@ -83,7 +83,7 @@ def resolve_answer(text: str, options: Sequence[str]) -> int | None:
     In this order: exact text, letter (`B`, `(B)`, `B. Lima`, `The answer is B`), equal number, nearest number within
     1 %, whole words, and a misspelt option (difflib ratio of at least 0.8 and the same digits).
     """
-    exact = _only(k for k, option in enumerate(options) if _plain(option) == _plain(text))
+    exact = _exact_option(text, options)
     if exact is not None:
         return exact
     letter = _LETTER.fullmatch(text.strip())
@@ -117,19 +117,25 @@ def _only(indices: Iterable[int]) -> int | None:
     return found[0] if len(found) == 1 else None
 
 
+def _exact_option(text: str, options: Sequence[str]) -> int | None:
+    """The option with this text; where case or punctuation alone tell options apart (`DdGg`, `Ddgg`), they count."""
+    same = _only(k for k, option in enumerate(options) if option.strip() == text.strip())
+    return _only(k for k, option in enumerate(options) if _plain(option) == _plain(text)) if same is None else same
+
+
 def _plain(text: str) -> str:
     return " ".join(text.casefold().split()).rstrip(".").strip("\"'`")
 
 
 def _normal(text: str) -> str:
     """The text with minus signs and powers of ten in one spelling: `1.2 × 10⁻³` becomes `1.2e-3`."""
-    text = text.replace("−", "-")
+    text = _LOOSE_MINUS.sub(r"\1 -", text.replace("−", "-").replace("–", "-"))
     text = _SUPERSCRIPT_POWER.sub(lambda match: "^" + match[0].translate(_SUPERSCRIPTS), text)
     return _POWER_OF_TEN.sub(lambda match: f"{match[1] or 1}e{match[2]}", text)
 
 
 def _numbers(text: str) -> list[float]:
-    values = [float(match[0].replace(",", "")) for match in _NUMBER.finditer(_DATE.sub(" ", _normal(text)))]
+    values = [float(match[0].replace(",", "")) for match in _NUMBER.finditer(_normal(text))]
     return [value for value in values if math.isfinite(value)]
 
 
@@ -137,10 +143,10 @@ def _quantity(option: str) -> _Quantity | None:
     """The option as number and unit; None for text and for what holds several numbers (a ratio, a range)."""
     text = _normal(option).strip().lstrip("$€£ ")
     match = _NUMBER.match(text)
-    if match is None or re.match(r"[-/:^]", text[match.end() :]):
+    if match is None:
         return None
     unit = text[match.end() :].strip()
-    if _numbers(unit) or len(unit.split()) > 3:
+    if re.search(r"^[-^]|[=+<>,;:]", unit) or _numbers(unit) or len(unit.split()) > 3:
         return None
     mantissa, _, exponent = match[0].lower().partition("e")
     digits = len(mantissa.partition(".")[2]) - int(exponent or 0)
@@ -156,7 +162,7 @@ def _results(text: str) -> list[float]:
     """The numbers that a text presents as its outcome. Several, where it makes several statements of the kind x = 3."""
     results: list[float] = []
     stated = False
-    for statement in _STATEMENT.split(_DATE.sub(" ", _normal(text))):
+    for statement in _STATEMENT.split(_normal(text)):
         *before, value = _EQUALS.split(statement)
         stated = stated or bool(before)
         if stated:

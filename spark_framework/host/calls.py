@@ -98,16 +98,21 @@ class Calls:
         self._ask_each("spark_run_finished", error=error)
 
     def metrics(self, trajectories: Sequence[Trajectory]) -> dict[str, float]:
-        """The figures that plugins add to an evaluation. Of two plugins with one name for a figure the first counts."""
+        """The figures that plugins add to an evaluation.
+
+        A plugin with a figure that is not finite, or has the name of another plugin's, failed: it adds none.
+        """
         merged: dict[str, float] = {}
         for plugin, answers in self._ask_each("spark_metrics", trajectories=trajectories):
             try:
-                for name, value in ((name, float(value)) for answer in answers for name, value in answer.items()):
+                figures = {name: float(value) for answer in answers for name, value in answer.items()}
+                for name, value in figures.items():
                     if name in merged or not math.isfinite(value):
                         raise ValueError(f"metric {name!r} = {value} is not finite, or another plugin has that name")
-                    merged[name] = value
             except Exception as exc:
                 self._failed(plugin, "spark_metrics", exc)
+            else:
+                merged |= figures
         return merged
 
     def _ask_each(self, name: str, **facts: Any) -> list[tuple[str, list[Any]]]:

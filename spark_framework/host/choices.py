@@ -15,6 +15,8 @@ from .inventory import did_you_mean, one_line
 from .loading import checked_class, current_host, import_target
 
 Model = TypeVar("Model", bound=BaseModel)
+UNKNOWN_KEY = "unknown_key"
+"""Type of the validation errors that `narrow` raises for unknown keys."""
 
 
 @dataclass(frozen=True)
@@ -150,16 +152,14 @@ def narrow(model: type[Model], data: Any) -> Model:
     try:
         return model.model_validate(data)
     except ValidationError as exc:
-        details = [
-            InitErrorDetails(
-                type=PydanticCustomError(error["type"], _unknown_key(model, error["loc"]))
-                if error["type"] == "extra_forbidden"
-                else PydanticCustomError(error["type"], error["msg"]),
-                loc=error["loc"],
-                input=error["input"],
+        details = []
+        for error in exc.errors(include_url=False):
+            kind, text = error["type"], error["msg"]
+            if kind == "extra_forbidden":
+                kind, text = UNKNOWN_KEY, _unknown_key(model, error["loc"])
+            details.append(
+                InitErrorDetails(type=PydanticCustomError(kind, text), loc=error["loc"], input=error["input"])
             )
-            for error in exc.errors(include_url=False)
-        ]
         raise ValidationError.from_exception_data(exc.title, details) from None
 
 

@@ -129,6 +129,9 @@ def load_model(model: str, *, dtype: str = "auto", device: str = "auto") -> Any:
 
 
 def _loaded(model: str, loader: Any, *args: Any, **kwargs: Any) -> Any:
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # a quarter of a second needs no bar
     try:
         return loader(*args, **kwargs)
     except OSError as exc:

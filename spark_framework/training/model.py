@@ -35,9 +35,11 @@ def lora_config(base: Any, lora: LoraSection) -> Any:
     from peft import LoraConfig
 
     depth = base.config.num_hidden_layers
+    head = base.get_output_embeddings()
+    linear = {n.rsplit(".", 1)[-1] for n, m in base.named_modules() if isinstance(m, nn.Linear) and m is not head}
     return LoraConfig(
         r=lora.r, lora_alpha=lora.alpha, lora_dropout=0.0, task_type="CAUSAL_LM",
-        target_modules=list(lora.targets) or "all-linear",
+        target_modules=sorted(lora.targets or linear),
         layers_to_transform=None if lora.layers is None else list(range(max(0, depth - lora.layers), depth)),
     )  # fmt: skip
 

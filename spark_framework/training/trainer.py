@@ -21,6 +21,8 @@ from .rows import Row
 
 STATE = "spark_state.pt"
 WITH_CRITIC = ("ppo", "spark")
+MIN_SCALE = 0.1
+"""Advantages are never blown up by more than its inverse."""
 STOP_AT = 10.0
 """A stage stops early when an epoch's mean KL passes this multiple of its target."""
 
@@ -90,7 +92,7 @@ class SparkTrainer(Trainer):  # type: ignore[misc]
         if epoch == 0 or self.stage.old_policy == "refresh":
             self.v_old = [self._values(i) for i in range(len(self.rows))]
             gaps = [self._rewards(i) - v for i, v in enumerate(self.v_old)]  # A_t = R_t - V_old(s_t)
-            scale = torch.cat(gaps).std().clamp(min=1e-3) if self.stage.normalise and len(torch.cat(gaps)) > 1 else 1.0
+            scale = torch.cat(gaps).std().clamp(min=MIN_SCALE) if self.stage.normalise and len(torch.cat(gaps)) > 1 else 1.0
             self.advantages = [gap / scale for gap in gaps]
 
     def end_epoch(self) -> bool:
@@ -247,11 +249,15 @@ class SparkTrainer(Trainer):  # type: ignore[misc]
 
     def _note(self, values: dict[str, Tensor | float]) -> None:
         for name, value in values.items():
-            self._sums[name] = self._sums.get(name, 0.0) + float(value)
+            self._sums[name] = self._sums.get(name, 0.0) + float(_plain(value))
         if "entropy" in values:  # once a row
             self._sums["count"] = self._sums.get("count", 0) + 1
         if "kl" in values:
-            self._epoch_kl.append(float(values["kl"]))
+            self._epoch_kl.append(float(_plain(values["kl"])))
+
+
+def _plain(value: Tensor | float) -> Tensor | float:
+    return value.detach() if isinstance(value, Tensor) else value
 
 
 def _behaviour(row: Row, reference: LogProbs) -> LogProbs:
@@ -288,7 +294,7 @@ def training_arguments(stage: StageConfig, folder: Path, *, seed: int, cpu: bool
     return TrainingArguments(
         output_dir=str(folder / "checkpoints"), per_device_train_batch_size=1,
         gradient_accumulation_steps=stage.batch_size, num_train_epochs=stage.epochs, learning_rate=stage.lr,
-        lr_scheduler_type=stage.schedule, warmup_ratio=stage.warmup_ratio, max_grad_norm=stage.max_grad_norm,
+        lr_scheduler_type=stage.schedule, warmup_steps=stage.warmup_ratio, max_grad_norm=stage.max_grad_norm,
         save_strategy="steps", save_steps=stage.save_steps, logging_steps=5, logging_first_step=True, seed=seed,
         remove_unused_columns=False, report_to=list(stage.report_to) or "none", use_cpu=cpu, disable_tqdm=quiet,
         dataloader_pin_memory=False,

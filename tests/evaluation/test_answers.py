@@ -31,7 +31,21 @@ LLAMA = Path(__file__).parents[3] / "shared" / "data" / "mmlu_pro" / "llama31_8b
         ("5\n8", ["5", "8"], 1),
         ("-5", ["5", "-5"], 1),
         ("x = 5 cm", ["5 m", "5 cm"], 1),
+        # of options that differ only in case or punctuation, the one that is there
+        ("DdGg×Ddgg", ["DdGg×DdGG", "DdGg×Ddgg", "DDgg×ddgg"], 1),
+        ("6'", ["6", "6''", "6'"], 2),
+        # an option that says more than a number
+        ("It is less than 130", ["130", "less than 130"], 1),
+        ("46+w= 231", ["231 = 46w", "46+w= 231"], 1),
+        ("so it is 1.25, Not enough", ["1.25, Too much", "1.25, Not enough"], 1),
+        # ratios and formulas are no numbers
+        ("The result: 1/e", ["1", "1/e", "2/e"], 1),
+        ("The result: p-3", ["3", "p-3", "-3"], 1),
+        ("The result: 5(1/2)%", ["5%", "5(1/2)%"], 1),
         # spellings of numbers
+        ("The result: –7", ["7", "–7"], 1),
+        ("x = -67.70", ["67.7 Kcal", "- 67.7 Kcal"], 1),
+        ("4.92e-3", ["- 4.92 × 10^-3 g", "4.92 × 10^-3 g"], 1),
         ("1200.0", ["1,200", "12,000"], 0),
         ("0.125", ["0.13 mol", "0.25 mol"], 0),
         (".5", ["0.5", "5"], 0),

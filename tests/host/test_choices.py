@@ -47,7 +47,7 @@ class Strict(Judge):
 class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", validate_default=True)
     judge: JudgeChoice = "fake"
-    selector: SelectorChoice = Picky
+    selector: SelectorChoice = f"{__name__}:Picky"
     rewards: tuple[RewardChoice, ...] = ()
     tools: tuple[ToolChoice, ...] = ()
 

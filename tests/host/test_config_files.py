@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from spark_framework.config_files import load_config
+from spark_framework.config_files import check_config, load_config
 from spark_framework.errors import ConfigError, PluginError
 from spark_framework.host.choices import JudgeChoice
 from spark_framework.host.loading import Host, using_host
@@ -40,11 +40,14 @@ class Config(Strict):
     policy: Annotated[Local | Server, Field(discriminator="use")] = Local(use="local")
     judge: JudgeChoice | None = None
     plugins: dict[str, list[str]] = {}
+    critic: JudgeChoice = Field(default="fake", validate_default=True)
 
     @model_validator(mode="after")
     def _name_fits(self):
         if self.name == "bad":
             raise ValueError("the name may not be bad")
+        if self.name == "worse":
+            raise ConfigError("name: that is worse")
         return self
 
 
@@ -90,6 +93,7 @@ def test_overrides(load):
     assert config.judge.name == "fake"
     assert config.stages == {"sft": Stage(epochs="all")}
     assert config.name == "012"
+    assert load("", "critic.model=big").critic.config.model == "big"
 
 
 @pytest.mark.parametrize(
@@ -98,8 +102,8 @@ def test_overrides(load):
         ("rate", "write path.to.key=value"),
         ("=1", "write path.to.key=value"),
         ("a..b=1", "write path.to.key=value"),
-        ("rounds.2.lr=1", "rounds is a list of 2; '2' is not the number of an entry"),
-        ("rounds.x.lr=1", "'x' is not the number of an entry"),
+        ("rounds.2.lr=1", "rounds is a list of 2, numbered from 0; there is no entry '2'"),
+        ("rounds.x.lr=1", "there is no entry 'x'"),
         ("rate.x=1", "rate is 0.5, which has no keys"),
         ("rate=[1", "--set rate=[1"),
     ],
@@ -112,7 +116,7 @@ def test_wrong_overrides(complaint, override, text):
     ("text", "told"),
     [
         ("nmae: y", "nmae: unknown key; did you mean 'name'?"),
-        ("qqq: y", "qqq: unknown key; known: judge, name, plugins"),
+        ("qqq: y", "qqq: unknown key; known: critic, judge, name, plugins"),
         ("rate: fast", "rate: should be a valid number, unable to parse string as a number (got 'fast')"),
         ("rounds: [{lr: 1}, {lrr: 1}]", "rounds.1.lrr: unknown key; did you mean 'lr'?"),
         ("stages: {sft: {epoch: 1}}", "stages.sft.epoch: unknown key; did you mean 'epochs'?"),
@@ -124,10 +128,15 @@ def test_wrong_overrides(complaint, override, text):
         ("policy: {use: local, pth: x}", "policy.pth: unknown key; did you mean 'path'?"),
         ("policy: {use: local, urll: x}", "policy.urll: unknown key; known: path, use"),
         ("policy: {use: server}", "policy.url: is missing; add it to the file or pass --set policy.url=VALUE"),
-        ("policy: {use: server, ulr: x}", "policy.ulr: unknown key; did you mean 'url'?; wrong too: policy.url"),
+        ("policy: {use: server, ulr: x}", "policy.ulr: unknown key; did you mean 'url'? (wrong too: policy.url)"),
         ("judge: {use: fake, modle: x}", "judge.modle: unknown key; did you mean 'model'?"),
         ("judge: {model: x}", "judge: should be the name of a judge, or a mapping with `use: NAME`"),
         ("name: bad", "the file: the name may not be bad"),
+        ("name: worse", "name: that is worse"),
+        ("rounds: many", "rounds: should be a list (got 'many')"),
+        ("stages: {sft: 1}", "stages.sft: should be a mapping (got 1)"),
+        ("stages: [1]", "stages: should be a mapping"),
+        ("name: [a]", "name: should be a valid string"),
     ],
 )
 def test_mistakes_begin_with_the_path_that_was_typed(complaint, text, told):
@@ -139,7 +148,7 @@ def test_mistakes_begin_with_the_path_that_was_typed(complaint, text, told):
     ("text", "told"),
     [
         ("a: 1\nb:\n  c: 1\n  c: 2\n", "run.yaml, line 4: key 'c' is there twice"),
-        ("a: [1,\nb: 2\n", "run.yaml, line 2"),
+        ("a: [1,\nb: 2\n", "run.yaml, line 3: expected ',' or ']'"),
         ("a: \x00", "run.yaml: special characters are not allowed"),
         ("- 1\n", "should hold a mapping"),
         ("just text", "should hold a mapping"),
@@ -166,8 +175,15 @@ def test_files_that_cannot_be_read(tmp_path):
 
 
 def test_the_file_itself_can_disable_plugins(load):
-    assert load("judge: fake\nplugins: {disable: []}").judge.name == "fake"
-    with pytest.raises(PluginError, match="judge 'fake' of spark-fake-judge 1.0 .* is disabled"):
+    assert load("judge: fake\nplugins: {disable: [tool.shout]}").judge.name == "fake"
+    with pytest.raises(PluginError, match=r"judge 'fake' of spark-fake-judge 1\.0 .* is disabled"):
         load("judge: fake\nplugins: {disable: [judge.fake]}")
     with pytest.raises(PluginError, match="is disabled"):
         load("judge: fake", "plugins.disable=[spark-fake-judge/judge.fake]")
+
+
+def test_data_from_elsewhere_are_checked_in_the_same_way(load):
+    config = load("judge: {use: fake, model: big}")
+    assert check_config(config.model_dump(mode="json"), Config, "run.json") == config
+    with pytest.raises(ConfigError, match=r"nmae: unknown key; did you mean 'name'\? \[run\.json\]"):
+        check_config({"nmae": 1}, Config, "run.json")

@@ -59,13 +59,16 @@ def test_one_module_may_hold_several_components(fake_distribution):
 
 
 def test_a_target_may_be_an_object_in_a_module(fake_distribution):
-    source = GOOD.replace("    @hookimpl\n    def spark_judges(): return [Good]", "") + """
+    source = (
+        GOOD.replace("    @hookimpl\n    def spark_judges(): return [Good]", "")
+        + """
     class Plugin:
         class Inner:
             @staticmethod
             @hookimpl
             def spark_judges(): return [Good]
     """
+    )
     fake_distribution("nested", {"judge.good": "nested:Plugin.Inner"}, {"nested": source})
     assert Host().component_class("judge", "good").cls.name == "good"
 

@@ -91,6 +91,14 @@ def test_the_plan_moves_on_when_a_step_is_done_and_only_then() -> None:
     assert judge(MASS, MASS) == (2, False)  # again, it only points to a wrong option
 
 
+def test_a_planned_number_has_to_be_in_the_call_itself() -> None:
+    """80/12 prints 20/3; that does not make it the planned 20/12."""
+    plan = ((Call(action="calculator", arguments={"expression": "20/12"}),),)
+    density = MOLES.model_copy(update={"text": "A 20 g sample fills 12 mL. Its density is", "plan": plan})
+    assert judge(ran("calculator", "20/3 ≈ 6.6667", expression="80/12"), question=density) == (2, False)
+    assert judge(ran("calculator", "5/3 ≈ 1.6667", expression="20/12"), question=density) == (7, True)
+
+
 def test_a_misleading_step_spoils_the_rest_and_a_failed_one_does_not() -> None:
     solved = ran("python", "2", code="print(36.03/18.015)")
     assert judge(solved, FAILED)[1]

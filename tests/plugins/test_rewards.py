@@ -48,10 +48,10 @@ def test_diversity_gap() -> None:
 
 def test_process_penalty() -> None:
     steps = step(ok=True), step(ok=False)
-    assert values(ProcessPenalty(), trajectory(*steps)) == [0.0, -1.0, 0.0]
+    assert values(ProcessPenalty(), trajectory(*steps)) == [0.0, -1.0, -1.0]  # right by luck
     assert values(ProcessPenalty(), trajectory(*steps, correct=False)) == [0.0, -1.0, -1.0]
     strict = ProcessPenalty(ProcessPenalty.Config(needs_correct_answer=True))
-    assert values(strict, trajectory(*steps)) == [0.0, -1.0, 0.0]
+    assert values(strict, trajectory(*steps)) == [0.0, -1.0, -1.0]
     assert values(strict, trajectory(*steps, correct=False)) == [-1.0, -1.0, -1.0]
 
 

@@ -2,7 +2,7 @@
 
 from spark_framework.questions.practice.family import Family
 
-from . import calendars, chemistry, living, mathematics, money, physical
+from . import calendars, chemistry, knowledge, living, mathematics, money, physical
 
 FAMILIES: tuple[Family, ...] = (
     *mathematics.FAMILIES,
@@ -11,4 +11,5 @@ FAMILIES: tuple[Family, ...] = (
     *money.FAMILIES,
     *calendars.FAMILIES,
     *living.FAMILIES,
+    *knowledge.FAMILIES,
 )

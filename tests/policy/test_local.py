@@ -1,0 +1,99 @@
+"""The local policy: batched generation with a kept cache equals one row at a time."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from spark_framework.policy import Move, Sampling
+from spark_framework.policy.actions import ActionSpace, ReAct
+from spark_framework.policy.encoding import Encoder
+from spark_framework.policy.local import LocalPolicy
+from spark_framework.policy.models import load_model, load_tokenizer
+from spark_framework.records import Question
+from tests.policy.test_encoding import SPACE
+
+QUESTIONS = [
+    Question(id=str(i), text=f"What is {i}*{i}" + " plus one" * (i % 3), options=("1", str(i)), answer=1, category="math", source="t")
+    for i in range(5)
+]
+
+
+def policy(tiny: Path, batch_size: int, constrained: bool = True) -> LocalPolicy:
+    encoder = Encoder(load_tokenizer(str(tiny)), SPACE, ReAct())
+    model = load_model(str(tiny), dtype="float32", device="cpu")
+    return LocalPolicy(model, encoder, batch_size=batch_size, constrained=constrained)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.9])
+def test_batching_changes_nothing(tiny: Path, temperature: float) -> None:
+    """Two steps with nine-way writing, one row at a time and all together: same tokens, same probabilities."""
+    sampling = Sampling(temperature, 12)
+    names = SPACE.candidates
+    results = []
+    for size in (1, 3, 5):
+        wave = policy(tiny, size).begin(QUESTIONS)
+        first = wave.write([names] * 5, sampling, [10 * i for i in range(5)])
+        before = wave.action_probs()
+        moves = [Move(i, first[i][k], "forty-two") for i in (4, 1, 2) for k in (0, 2)]
+        contexts = wave.advance(moves)
+        second = wave.decide(SPACE.names, sampling, range(6))
+        results.append((first, before, contexts, wave.action_probs(), second))
+    one = results[0]
+    for other in results[1:]:
+        assert [[c.token_ids for c in row] for row in other[0]] == [[c.token_ids for c in row] for row in one[0]]
+        assert other[2] == one[2]
+        assert [c.token_ids for c in other[4]] == [c.token_ids for c in one[4]]
+        for probs, expected in zip((*other[1], *other[3]), (*one[1], *one[3]), strict=True):
+            assert probs == pytest.approx(expected, abs=1e-5)
+
+
+def test_stored_logprobs_are_those_of_a_fresh_forward(tiny: Path) -> None:
+    import torch
+
+    local = policy(tiny, 5)
+    wave = local.begin(QUESTIONS)
+    written = wave.write([SPACE.candidates] * 5, Sampling(0.8, 10), range(5))
+    labels = [local.encoder.openings[name].label for name in SPACE.names]
+    for question, row in zip(QUESTIONS, written, strict=True):
+        prompt = local.encoder.prompt_ids(question)
+        for candidate in row:
+            ids = torch.tensor([[*prompt, *candidate.token_ids]])
+            logits = local.model(ids).logits[0].float()
+            head = logits[len(prompt) - 1, labels].log_softmax(-1)
+            assert candidate.token_logprobs[0] == pytest.approx(head[SPACE.names.index(candidate.action)].item(), abs=1e-4)
+            for at in range(candidate.opening, len(candidate.token_ids)):
+                expected = logits[len(prompt) + at - 1].log_softmax(-1)[candidate.token_ids[at]].item()
+                assert candidate.token_logprobs[at] == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_head_is_a_distribution_over_all_actions(tiny: Path) -> None:
+    for probs in policy(tiny, 2).begin(QUESTIONS).action_probs():
+        assert tuple(probs) == SPACE.names
+        assert math.isclose(sum(probs.values()), 1.0, abs_tol=1e-6)
+
+
+def test_only_allowed_actions_are_decided(tiny: Path) -> None:
+    wave = policy(tiny, 2).begin(QUESTIONS)
+    decided = wave.decide(["answer"], Sampling(0.0, 5), range(5))
+    assert {candidate.action for candidate in decided} == {"answer"}
+
+
+def test_free_generation_is_parsed(tiny: Path) -> None:
+    """Random weights name no action: the candidate says so and nothing is guessed."""
+    wave = policy(tiny, 2, constrained=False).begin(QUESTIONS)
+    for candidate in wave.decide(SPACE.names, Sampling(1.0, 8), range(5)):
+        assert candidate.opening == 0
+        assert candidate.token_ids
+        assert candidate.action in SPACE.names or candidate.error is not None
+
+
+def test_fingerprint_names_what_matters(tiny: Path) -> None:
+    assert policy(tiny, 1).fingerprint() == policy(tiny, 4).fingerprint()
+    assert policy(tiny, 1).fingerprint() != policy(tiny, 1, constrained=False).fingerprint()
+
+
+def test_a_space_has_think_and_answer() -> None:
+    assert ActionSpace.of([]).names == ("think", "answer")
