@@ -125,7 +125,9 @@ def _roll_round(folder: RunFolder, one: RoundConfig, shop: Workshop) -> None:
     for trajectory in store.read(one.name):
         usage.update(step.candidate.action for step in trajectory.steps if not step.is_answer)
     scripted = one.proposer == "scripted"
-    policy: Policy = ScriptedPolicy(open_encoder(config)) if scripted else open_policy(config, _adapter(folder, one.adapter))
+    policy: Policy = (
+        ScriptedPolicy(open_encoder(config)) if scripted else open_policy(config, _adapter(folder, one.adapter))
+    )
     plan = Plan(
         round=one.name, sampling=Sampling(one.temperature, _max_new_tokens(config)),
         execute_all=one.execute == "all", branches=one.branches, branch_among_viable=one.branch_among == "viable",

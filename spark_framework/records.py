@@ -49,7 +49,9 @@ class Question(Record):
         if not 2 <= len(self.options) <= len(LETTERS):
             raise ValueError(f"question {self.id!r} has {len(self.options)} options; 2 to {len(LETTERS)} are needed")
         if self.answer is not None and not 0 <= self.answer < len(self.options):
-            raise ValueError(f"question {self.id!r} has no right option: answer {self.answer}, {len(self.options)} options")
+            raise ValueError(
+                f"question {self.id!r} has no right option: answer {self.answer}, {len(self.options)} options"
+            )
         return self
 
     def without_gold(self) -> Question:

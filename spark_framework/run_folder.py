@@ -51,7 +51,9 @@ class RunFolder:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as exc:
-                raise RunError(f"{self.path} is in use by another process; wait for it or choose another `run`") from exc
+                raise RunError(
+                    f"{self.path} is in use by another process; wait for it or choose another `run`"
+                ) from exc
             yield
 
 
@@ -63,7 +65,9 @@ def open_run(config: RunConfig) -> RunFolder:
     if manifest.is_file():
         stored = _read(manifest)["config"]
         if difference := _difference(stored, settings):
-            raise RunError(f"{path} belongs to another config ({difference}); choose another `run` or delete the folder")
+            raise RunError(
+                f"{path} belongs to another config ({difference}); choose another `run` or delete the folder"
+            )
         return RunFolder(path, config)
     path.mkdir(parents=True, exist_ok=True)
     if path.joinpath("trajectories.jsonl").exists():

@@ -15,7 +15,11 @@ class ProcessPenalty(RewardTerm):
         """Count every step of a trajectory that ends in a wrong answer as unsound."""
 
     def value(self, step: Step, trajectory: Trajectory) -> float:
-        return 0.0 if trajectory.process_ok(step) and (trajectory.correct or not self.config.needs_correct_answer) else -1.0
+        return (
+            0.0
+            if trajectory.process_ok(step) and (trajectory.correct or not self.config.needs_correct_answer)
+            else -1.0
+        )
 
 
 @hookimpl

@@ -49,7 +49,7 @@ def _text(value: Value) -> str:
     if not isinstance(value, Fraction):
         return _decimal(value, 12)
     exact = _decimal(value, 18)
-    if Fraction(exact) == value:
+    if Fraction(exact) == value and not (value.denominator == 1 and abs(value) < 10**21):
         return exact
     if value.denominator == 1 and _bits(value) < 400:
         return str(value.numerator)

@@ -50,9 +50,9 @@ class TextIndex:
         if not words:
             return []
         with self._lock:
-            return self._find(words, k)
+            return self._find(query, words, k)
 
-    def _find(self, words: list[str], k: int) -> list[Hit]:
+    def _find(self, query: str, words: list[str], k: int) -> list[Hit]:
         any_word = " OR ".join(f'"{word}"' for word in words)
         rows = self._database.execute(
             "SELECT rowid, title, text FROM passage WHERE passage MATCH ? "
@@ -77,7 +77,8 @@ class TextIndex:
             complete = min(1.0, named[row] / max(1, len(content_words(title))))
             coverage = anywhere[row] / total
             hits.append(Hit(title, text, coverage, coverage + complete * in_title[row] / total, complete == 1))
-        hits.sort(key=lambda hit: -hit.score)  # stable: BM25 decides among equals
+        exact = query.strip(" ?.!").lower()
+        hits.sort(key=lambda hit: (hit.title.lower() != exact, -hit.score))  # stable: BM25 decides among equals
         return hits[:k]
 
     def _rarity(self, word: str) -> float:

@@ -85,7 +85,10 @@ class _Worker:
             env={name: os.environ[name] for name in _PASSED_ON if name in os.environ} | {"PYTHONHASHSEED": "0"},
         )
         try:
-            self._exchange(b"", START_SECONDS)
+            self._exchange(b"", START_SECONDS)  # it says when it is ready
+        except WorkerError:
+            self.stop()
+            raise WorkerError(f"the process for {module} did not start") from None
         except BaseException:
             self.stop()
             raise

@@ -58,11 +58,14 @@ class Python(Tool):
         return printed.text() or _closing_value(value)
 
     def _open(self) -> Any:
-        """The pool of workers, started on the first call and again after a fork."""
+        """The pool of workers, started on the first call."""
         import pydantic_monty
 
         with self._lock:
-            if self._pool is None or self._owner != os.getpid():
+            if self._pool is not None and self._owner != os.getpid():
+                # Its threads are gone, a second pool would hang (pydantic-monty 1.4), and dropping this one crashes.
+                raise ToolError("programs cannot run in a process forked after the first call; start it with spawn")
+            if self._pool is None:
                 self._pool = pydantic_monty.Monty(
                     max_processes=self.config.workers,
                     request_timeout=4 * SECONDS,
@@ -75,9 +78,9 @@ class Python(Tool):
 
     def close(self) -> None:
         with self._lock:
-            pool, self._pool = self._pool, None
-        if pool is not None and self._owner == os.getpid():
-            pool.__exit__(None, None, None)
+            if self._pool is not None and self._owner == os.getpid():
+                pool, self._pool = self._pool, None
+                pool.__exit__(None, None, None)
 
 
 class _Printed:

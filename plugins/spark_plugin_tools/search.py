@@ -15,7 +15,7 @@ from . import _knowledge
 from ._corpus import SUFFIXES, CorpusError, corpus_files, passages
 from ._textindex import TextIndex
 
-LEAST_SCORE = 0.75
+LEAST_SCORE = 0.8
 """Passages are shown that score at least this share of the best one."""
 
 

@@ -55,7 +55,9 @@ class ActionSpace:
         """The space of a run: its tools, then chain of thought, then the answer."""
         listed = [Action(tool.name, tool.description, tool.Args.model_json_schema()) for tool in tools]
         listed.append(Action(THINK, "Reason in words, without a tool.", _text_schema("thought")))
-        listed.append(Action(ANSWER, "Give the final answer: the text or the letter of one option.", _text_schema("text")))
+        listed.append(
+            Action(ANSWER, "Give the final answer: the text or the letter of one option.", _text_schema("text"))
+        )
         return cls(tuple(listed))
 
     @property
@@ -203,7 +205,9 @@ def system_text(space: ActionSpace, form: Format, *, full: bool) -> str:
     if not full:
         return f"Solve with tools: {', '.join(space.candidates)}. Then answer with one option."
     lines = ["Answer the multiple-choice question. You can call tools and read their observations before you answer."]
-    lines += [f"- {a.name}: {a.description} Arguments: {_compact(a.schema.get('properties', {}))}" for a in space.actions]
+    lines += [
+        f"- {a.name}: {a.description} Arguments: {_compact(a.schema.get('properties', {}))}" for a in space.actions
+    ]
     return "\n".join([*lines, form.explanation(), "Use the action answer as soon as you know the option."])
 
 

@@ -9,7 +9,12 @@ from ..errors import ConfigError
 from ..records import LETTERS, Call, Candidate, Question
 from .actions import ActionSpace, Format, observation_text, question_text, system_text
 
-_MARK = ("\ue000", "\ue001", "\ue002", "\ue003")  # private-use characters: they stand for turns while the template is read
+_MARK = (
+    "\ue000",
+    "\ue001",
+    "\ue002",
+    "\ue003",
+)  # private-use characters: they stand for turns while the template is read
 
 
 @dataclass(frozen=True)
@@ -106,12 +111,16 @@ class Encoder:
             text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
             text = text.replace(system, self._system)
         if not all(text.count(mark) == 1 for mark in (user, assistant, reply)):
-            raise ConfigError("policy.model: its chat template drops or repeats turns; use a model with a plain template")
+            raise ConfigError(
+                "policy.model: its chat template drops or repeats turns; use a model with a plain template"
+            )
         before, rest = text.split(user)
         after_user, rest = rest.split(assistant)
         turn_end, after_reply = rest.split(reply)
         if after_reply != after_user:
-            raise ConfigError("policy.model: its chat template rewrites earlier turns, so stored tokens would not match")
+            raise ConfigError(
+                "policy.model: its chat template rewrites earlier turns, so stored tokens would not match"
+            )
         ids = lambda s: [int(i) for i in self.tokenizer(s, add_special_tokens=False).input_ids]  # noqa: E731
         self._before_question = ids(before)
         self._after_user = [*ids(after_user), *ids(self.form.lead)]
@@ -128,5 +137,6 @@ class Encoder:
         if len({tokens[0] for tokens in ids.values()}) < len(ids):
             raise ConfigError(f"tools: the names {', '.join(alike)} begin with the same token; rename one of them")
         return {
-            name: Opening(tokens[0], (*tokens[1:], *self.text_ids(self.form.middle(name)))) for name, tokens in ids.items()
+            name: Opening(tokens[0], (*tokens[1:], *self.text_ids(self.form.middle(name))))
+            for name, tokens in ids.items()
         }

@@ -30,7 +30,9 @@ def locate(model: str) -> str:
     folder = Path(model).expanduser()
     if folder.exists():
         if not (folder / "config.json").is_file():
-            raise ConfigError(f"policy.model: {model} has no config.json; give a model folder, a .gguf file or a hub id")
+            raise ConfigError(
+                f"policy.model: {model} has no config.json; give a model folder, a .gguf file or a hub id"
+            )
         return str(folder)
     if model.startswith((".", "/", "~")) or model.count("/") != 1:
         raise ConfigError(f"policy.model: {model} does not exist; give a model folder, a .gguf file or a hub id")

@@ -55,10 +55,16 @@ class ServerPolicy:
             )  # fmt: skip
         except openai.APIStatusError as exc:
             if exc.status_code in (400, 401, 403, 404):
-                raise ConfigError(f"policy: {self.config.base_url} refuses {self.config.model!r}: {_line(exc)}") from exc
-            raise RunError(f"policy: {self.config.base_url} answers {exc.status_code}; repeat the command later") from exc
+                raise ConfigError(
+                    f"policy: {self.config.base_url} refuses {self.config.model!r}: {_line(exc)}"
+                ) from exc
+            raise RunError(
+                f"policy: {self.config.base_url} answers {exc.status_code}; repeat the command later"
+            ) from exc
         except openai.APIConnectionError as exc:
-            raise RunError(f"policy: no answer from {self.config.base_url} ({_line(exc)}); is the server running?") from exc
+            raise RunError(
+                f"policy: no answer from {self.config.base_url} ({_line(exc)}); is the server running?"
+            ) from exc
         return reply.choices[0].message.content or ""
 
 
@@ -117,7 +123,9 @@ class ServerWave:
             name, body = wanted, text  # the bare input, without the action's name
         if name not in space.names or (wanted is not None and name != wanted):
             known = wanted or ", ".join(space.names)
-            return Candidate(action=wanted or name or "?", arguments=None, text=text, error=f"error: name the action {known}")
+            return Candidate(
+                action=wanted or name or "?", arguments=None, text=text, error=f"error: name the action {known}"
+            )
         thought, arguments, error = form.parse_body(body, space[name])
         return Candidate(action=name, arguments=arguments, thought=thought, text=text, error=error)
 

@@ -113,7 +113,7 @@ def _parquet_rows(path: Path) -> list[dict[str, Any]]:
 
 def _jsonl_rows(path: Path) -> Iterator[tuple[int, Row]]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # splitlines() also cuts at U+2028 inside a text
     except UnicodeDecodeError as exc:
         raise DataError(f"{path} is neither parquet nor JSONL; convert it to one of them") from exc
     for number, line in enumerate(lines, start=1):
@@ -189,9 +189,11 @@ def _right_index(number: int, row: Row, options: list[str]) -> int:
 
 def _selected(questions: list[Question], config: MmluProConfig) -> list[Question]:
     wanted = {*config.categories, *config.held_out_categories}
-    unknown = sorted(wanted - {*CATEGORIES, *(question.category for question in questions)})
-    if unknown:
-        raise ConfigError(f"questions.categories: unknown category {unknown[0]!r}; there are {', '.join(CATEGORIES)}")
+    known = {*CATEGORIES, *(question.category for question in questions)}
+    for key in ("categories", "held_out_categories"):
+        for name in getattr(config, key):
+            if name not in known:
+                raise ConfigError(f"questions.{key}: unknown category {name!r}; there are {', '.join(CATEGORIES)}")
     return [question for question in questions if not config.categories or question.category in wanted]
 
 

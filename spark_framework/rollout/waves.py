@@ -124,7 +124,9 @@ def roll_out(
                 shop.calls.step_finished(row.question.id, row.steps[-1])
         rows = following
     finished.sort(key=lambda row: (row.index, row.branch))
-    return WaveResult([close(row.index, row.branch, row.question, row.steps, policy, plan.round) for row in finished], dropped)
+    return WaveResult(
+        [close(row.index, row.branch, row.question, row.steps, policy, plan.round) for row in finished], dropped
+    )
 
 
 def close(
@@ -223,7 +225,14 @@ def _select(
             weights = [probs.get(candidates[i].action, 1.0) ** 0.5 for i in pool]  # temperature 2
             chosen.append(pool.pop(rng.choices(range(len(pool)), weights)[0]))
     return [
-        Step(candidates=tuple(candidates), verdict=verdict, chosen=i, none_viable=not viable, usage=counts, action_probs=probs)
+        Step(
+            candidates=tuple(candidates),
+            verdict=verdict,
+            chosen=i,
+            none_viable=not viable,
+            usage=counts,
+            action_probs=probs,
+        )
         for i in chosen
     ]
 

@@ -67,7 +67,15 @@ def compare(answered: dict[str, list[list[Trajectory]]]) -> dict[str, Any]:
 
 def table(result: dict[str, Any]) -> str:
     """The ladder as text: a Markdown table that also reads well in a terminal."""
-    head = ("stage", "n", "accuracy [95 %]", "tool entropy, bits [95 %]", "policy entropy, bits [95 %]", "valid", "p vs SFT")
+    head = (
+        "stage",
+        "n",
+        "accuracy [95 %]",
+        "tool entropy, bits [95 %]",
+        "policy entropy, bits [95 %]",
+        "valid",
+        "p vs SFT",
+    )
     rows = [head]
     for stage in result["stages"]:
         rows.append((
@@ -79,7 +87,9 @@ def table(result: dict[str, Any]) -> str:
             "-" if stage["p_vs_sft"] is None else f"{stage['p_vs_sft']:.2g}",
         ))  # fmt: skip
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
+    ]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     groups = [
         f"{stage['stage']}: " + ", ".join(f"{name} {_percent(g['accuracy'], g['accuracy_95'])}" for name, g in parts.items())
@@ -105,7 +115,9 @@ def sentence(stages: list[dict[str, Any]], comparisons: list[dict[str, Any]]) ->
         difference = sign * pair["policy_entropy_difference"]
         low, high = sorted(sign * x for x in pair["policy_entropy_difference_95"])
         verdict = "above" if low > 0 else "below" if high < 0 else "not distinguishable from"
-        text += f" SPaRK's policy entropy is {verdict} PPO's: {difference:+.3f} bits [{low:+.3f}, {high:+.3f}] (paired)."
+        text += (
+            f" SPaRK's policy entropy is {verdict} PPO's: {difference:+.3f} bits [{low:+.3f}, {high:+.3f}] (paired)."
+        )
     return text
 
 

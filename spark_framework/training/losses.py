@@ -26,7 +26,9 @@ class RowTensors:
     @property
     def token_weight_T(self) -> Tensor:
         """weight of the owner, divided by the number of its tokens."""
-        count_D = torch.zeros_like(self.weight_D).index_add(0, self.owner_T, torch.ones(len(self.owner_T)).to(self.weight_D))
+        count_D = torch.zeros_like(self.weight_D).index_add(
+            0, self.owner_T, torch.ones(len(self.owner_T)).to(self.weight_D)
+        )
         return (self.weight_D / count_D.clamp(min=1))[self.owner_T]
 
 

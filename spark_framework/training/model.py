@@ -104,7 +104,9 @@ class ActorCritic:
         mask = None
         if row.branched:
             seen = row.attention_mask().to(device)
-            mask = torch.zeros(seen.shape, dtype=dtype, device=device).masked_fill(~seen, torch.finfo(dtype).min)[None, None]
+            mask = torch.zeros(seen.shape, dtype=dtype, device=device).masked_fill(~seen, torch.finfo(dtype).min)[
+                None, None
+            ]
         out = self.trunk(
             input_ids=torch.tensor([row.ids], device=device),
             position_ids=torch.tensor([row.positions], device=device),

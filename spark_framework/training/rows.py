@@ -108,7 +108,9 @@ def build_row(trajectories: Sequence[Trajectory], rewards: dict[str, list[float]
             row.decisions.append(decision)
             at = row.add(end, step.context_ids)
         if row.positions[at] >= max_tokens:
-            raise DataError(f"trajectory {trajectory.id} has {row.positions[at] + 1} tokens; the model reads {max_tokens}")
+            raise DataError(
+                f"trajectory {trajectory.id} has {row.positions[at] + 1} tokens; the model reads {max_tokens}"
+            )
     row.balance()
     return row
 

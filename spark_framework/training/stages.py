@@ -25,7 +25,12 @@ Terms = Sequence[tuple[float, RewardTerm]]
 
 
 def train_stage(
-    folder: RunFolder, name: str, stage: StageConfig, data: list[list[Trajectory]], terms: tuple[Terms, Terms], calls: Calls
+    folder: RunFolder,
+    name: str,
+    stage: StageConfig,
+    data: list[list[Trajectory]],
+    terms: tuple[Terms, Terms],
+    calls: Calls,
 ) -> Path:
     """Train a stage to its end (resuming from its last whole checkpoint) and return the adapter's folder.
 
@@ -81,7 +86,9 @@ def build_rows(
             add_alternatives(row, kept[0].steps[0], kept[0], threshold)
         rows.append(row)
     if not rows:
-        raise DataError(f"stage {stage.kind}: no trajectory of round {stage.data} passes its filters; loosen require_* keys")
+        raise DataError(
+            f"stage {stage.kind}: no trajectory of round {stage.data} passes its filters; loosen require_* keys"
+        )
     return rows
 
 

@@ -35,7 +35,9 @@ class SparkTrainer(Trainer):  # type: ignore[misc]
     uninterrupted one.
     """
 
-    def __init__(self, agent: ActorCritic, rows: list[Row], stage: StageConfig, calls: Calls, name: str, **kwargs: Any) -> None:
+    def __init__(
+        self, agent: ActorCritic, rows: list[Row], stage: StageConfig, calls: Calls, name: str, **kwargs: Any
+    ) -> None:
         self.agent, self.rows, self.stage, self.stage_name = agent, rows, stage, name
         self.beta = stage.beta
         self.old: list[LogProbs] = []
@@ -47,9 +49,14 @@ class SparkTrainer(Trainer):  # type: ignore[misc]
         self._sums: dict[str, float] = {}
         self._epoch_kl: list[float] = []
         super().__init__(
-            model=agent.model, train_dataset=list(range(len(rows))), data_collator=lambda items: {"row": items[0]}, **kwargs
+            model=agent.model,
+            train_dataset=list(range(len(rows))),
+            data_collator=lambda items: {"row": items[0]},
+            **kwargs,
         )
-        self.model_accepts_loss_kwargs = False  # our losses are means over a row: Trainer divides by the accumulation steps
+        self.model_accepts_loss_kwargs = (
+            False  # our losses are means over a row: Trainer divides by the accumulation steps
+        )
         self.remove_callback(PrinterCallback)
         if self.args.disable_tqdm:
             self.remove_callback(ProgressCallback)
@@ -92,7 +99,9 @@ class SparkTrainer(Trainer):  # type: ignore[misc]
         if epoch == 0 or self.stage.old_policy == "refresh":
             self.v_old = [self._values(i) for i in range(len(self.rows))]
             gaps = [self._rewards(i) - v for i, v in enumerate(self.v_old)]  # A_t = R_t - V_old(s_t)
-            scale = torch.cat(gaps).std().clamp(min=MIN_SCALE) if self.stage.normalise and len(torch.cat(gaps)) > 1 else 1.0
+            scale = (
+                torch.cat(gaps).std().clamp(min=MIN_SCALE) if self.stage.normalise and len(torch.cat(gaps)) > 1 else 1.0
+            )
             self.advantages = [gap / scale for gap in gaps]
 
     def end_epoch(self) -> bool:
@@ -114,7 +123,9 @@ class SparkTrainer(Trainer):  # type: ignore[misc]
         row, stage = self.rows[index], self.stage
         tensors = self._tensors(row)
         logp, head_DA = self.agent.log_probs(self.agent.hidden(row), row)
-        notes: dict[str, Tensor | float] = {"entropy": -(head_DA.exp() * head_DA).sum(-1).mean() / torch.log(torch.tensor(2.0))}
+        notes: dict[str, Tensor | float] = {
+            "entropy": -(head_DA.exp() * head_DA).sum(-1).mean() / torch.log(torch.tensor(2.0))
+        }
         if stage.kind == "sft":
             loss = losses.imitation_loss(tensors, logp)
         else:

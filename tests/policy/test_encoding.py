@@ -16,7 +16,12 @@ TEXT = {"type": "object", "properties": {"expression": {"type": "string"}}, "req
 TWO = {"type": "object", "properties": {"op": {"type": "string"}, "x": {"type": "number"}}, "required": ["op", "x"]}
 ANSWER = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
 SPACE = ActionSpace(
-    (Action("calculator", "c", TEXT), Action("science", "s", TWO), Action("think", "t", ANSWER), Action("answer", "a", ANSWER))
+    (
+        Action("calculator", "c", TEXT),
+        Action("science", "s", TWO),
+        Action("think", "t", ANSWER),
+        Action("answer", "a", ANSWER),
+    )
 )
 QUESTION = Question(id="q", text="1+1?", options=("1", "2"), answer=1, category="math", source="test")
 CALLS = [
@@ -60,7 +65,9 @@ def test_usual_react_order_is_read_too() -> None:
     assert ReAct().parse_body(body, SPACE["calculator"])[1] == {"expression": "1+1"}
 
 
-@pytest.mark.parametrize(("form", "text"), [(ReAct(), " not json"), (JsonCalls(), "no braces"), (JsonCalls(), '"arguments": 3}')])
+@pytest.mark.parametrize(
+    ("form", "text"), [(ReAct(), " not json"), (JsonCalls(), "no braces"), (JsonCalls(), '"arguments": 3}')]
+)
 def test_unreadable_input_is_an_error_not_a_guess(form: Any, text: str) -> None:
     _, arguments, error = form.parse_body(text, SPACE["science"])
     assert arguments is None

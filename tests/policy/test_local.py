@@ -16,7 +16,14 @@ from spark_framework.records import Question
 from tests.policy.test_encoding import SPACE
 
 QUESTIONS = [
-    Question(id=str(i), text=f"What is {i}*{i}" + " plus one" * (i % 3), options=("1", str(i)), answer=1, category="math", source="t")
+    Question(
+        id=str(i),
+        text=f"What is {i}*{i}" + " plus one" * (i % 3),
+        options=("1", str(i)),
+        answer=1,
+        category="math",
+        source="t",
+    )
     for i in range(5)
 ]
 
@@ -63,7 +70,9 @@ def test_stored_logprobs_are_those_of_a_fresh_forward(tiny: Path) -> None:
             ids = torch.tensor([[*prompt, *candidate.token_ids]])
             logits = local.model(ids).logits[0].float()
             head = logits[len(prompt) - 1, labels].log_softmax(-1)
-            assert candidate.token_logprobs[0] == pytest.approx(head[SPACE.names.index(candidate.action)].item(), abs=1e-4)
+            assert candidate.token_logprobs[0] == pytest.approx(
+                head[SPACE.names.index(candidate.action)].item(), abs=1e-4
+            )
             for at in range(candidate.opening, len(candidate.token_ids)):
                 expected = logits[len(prompt) + at - 1].log_softmax(-1)[candidate.token_ids[at]].item()
                 assert candidate.token_logprobs[at] == pytest.approx(expected, abs=1e-4)

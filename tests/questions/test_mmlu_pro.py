@@ -111,6 +111,13 @@ def test_options_as_python_text_are_read(tmp_path: Path) -> None:
     assert question.answer == 1
 
 
+def test_jsonl_as_other_programs_write_it(tmp_path: Path) -> None:
+    path = tmp_path / "data.jsonl"
+    lines = [json.dumps(row(n, question=f"Two\u2028lines {n}?"), ensure_ascii=False) for n in range(10)]
+    path.write_bytes("\ufeff".encode() + "\r\n\r\n".join(lines).encode())
+    assert all(question.text.startswith("Two\u2028lines") for question in opened(path).train(0, 5))
+
+
 def test_the_letter_counts_where_letter_and_index_disagree(tmp_path: Path) -> None:
     assert only_question(tmp_path, answer="C", answer_index=1).answer == 2
 
@@ -124,9 +131,10 @@ def test_categories_filter_and_held_out_categories(tmp_path: Path) -> None:
 
 
 def test_unknown_category_lists_all_fourteen(tmp_path: Path) -> None:
-    message = fails(tmp_path, [row(0)], categories=("maths",))
-    assert "'maths'" in message
-    assert all(category in message for category in CATEGORIES)
+    for key in ("categories", "held_out_categories"):
+        message = fails(tmp_path, [row(0)], **{key: ("maths",)})
+        assert message.startswith(f"questions.{key}: unknown category 'maths'")
+        assert all(category in message for category in CATEGORIES)
     assert len(CATEGORIES) == 14
 
 

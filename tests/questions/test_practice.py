@@ -25,7 +25,7 @@ ACTIONS = {
     "calculator", "python", "solver", "science", "stats_finance", "encyclopedia", "dictionary", "search", "think",
 }  # fmt: skip
 BY_SOURCE = {f"practice/{family.name}": family for family in FAMILIES}
-TRAIN, TEST = 4000, 1200
+TRAIN, TEST = 3000, 1000
 
 
 @cache
@@ -87,8 +87,8 @@ def test_half_of_the_test_questions_have_new_phrasings() -> None:
 
 
 def test_splits_stay_apart_whatever_the_seed() -> None:
-    trained = {question.text for seed in (0, 1, 2) for question in train(seed)}
-    tested = {question.text for seed in (0, 1, 2) for question in held_out(seed)}
+    trained = {question.text for seed in (0, 1) for question in train(seed)}
+    tested = {question.text for seed in (0, 1) for question in held_out(seed)}
     assert not trained & tested
     assert len({question.text for question in train()}) == TRAIN
     assert len({question.text for question in held_out()}) == TEST
@@ -203,8 +203,9 @@ def test_every_action_is_viable_in_a_tenth_of_the_questions() -> None:
 
 
 def test_families_can_be_chosen() -> None:
-    questions = open_questions(PracticeConfig(families=("weekday", "arithmetic")), 0)
-    assert {question.source for question in questions.train(0, 20)} == {"practice/weekday", "practice/arithmetic"}
+    questions = open_questions(PracticeConfig(families=("weekday", "arithmetic", "weekday")), 0)
+    counts = Counter(question.source for question in questions.train(0, 20))
+    assert counts == {"practice/weekday": 10, "practice/arithmetic": 10}
     with pytest.raises(ConfigError, match=r"'arithmetics'.*arithmetic"):
         open_questions(PracticeConfig(families=("arithmetics",)), 0)
 

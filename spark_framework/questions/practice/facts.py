@@ -64,7 +64,7 @@ WORKS = {
     "Paradise Lost": "John Milton", "Leviathan": "Thomas Hobbes", "Two Treatises of Government": "John Locke",
     "Candide": "Voltaire", "The Wealth of Nations": "Adam Smith",
     "Critique of Pure Reason": "Immanuel Kant", "Faust": "Johann Wolfgang von Goethe",
-    "Pride and Prejudice": "Jane Austen", "Frankenstein": "Mary Shelley", "On War": "Carl von Clausewitz",
+    "Pride and Prejudice": "Jane Austen", "Frankenstein": "Mary Shelley",
     "Oliver Twist": "Charles Dickens", "Jane Eyre": "Charlotte Bronte", "Wuthering Heights": "Emily Bronte",
     "The Scarlet Letter": "Nathaniel Hawthorne", "Moby-Dick": "Herman Melville", "Madame Bovary": "Gustave Flaubert",
     "On the Origin of Species": "Charles Darwin", "On Liberty": "John Stuart Mill", "Les Miserables": "Victor Hugo",

@@ -21,7 +21,7 @@ PATIENCE = 400
 """A family that gave nothing new in so many draws has run out."""
 DEFAULT_TEST_COUNT = 400
 SAMPLE = 1000
-"""Training questions in the fingerprint: about two dozen of every family."""
+"""Training questions in the fingerprint: about twenty of every family."""
 
 
 class PracticeConfig(BaseModel):
@@ -45,7 +45,7 @@ class PracticeQuestions:
         unknown = [name for name in config.families if name not in by_name]
         if unknown:
             raise ConfigError(f"questions.families: unknown family {unknown[0]!r}; there are {', '.join(by_name)}")
-        families = [by_name[name] for name in config.families] or list(FAMILIES)
+        families = [by_name[name] for name in dict.fromkeys(config.families)] or list(FAMILIES)
         self._train = _Memo(stream(families, seed, for_test=False, group="seen"))
         groups = (stream(families, seed, for_test=True, group=group) for group in ("seen", "new"))
         self._test = _Memo(chain.from_iterable(zip(*groups, strict=False)))

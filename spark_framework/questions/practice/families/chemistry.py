@@ -68,7 +68,7 @@ def molar_mass(rng: random.Random) -> Draft:
 )
 def moles(rng: random.Random) -> Draft:
     formula, amount = rng.choice(COMPOUNDS), rng.randint(5, 95) / 10
-    mass = round(_molar_mass(formula), 2)
+    mass = round(_molar_mass(formula), 1)
     grams = round(amount * mass, 1)
     expression, total = f"{grams}/{mass}", _sum(formula)
     return Draft(
