@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from .contracts import Tool
 from .errors import ConfigError
 from .host.choices import JudgeChoice, RewardChoice, SelectorChoice, ToolChoice
 from .questions import PracticeConfig, QuestionsConfig
@@ -105,7 +106,7 @@ class CriticSection(Section):
     """The value function V(s), read at the last token of a state. Trained by mean squared error on the step rewards."""
 
     kind: Literal["separate", "frozen_features"] = "separate"
-    """`separate`: its own LoRA adapter and MLP head (SPaRK). `frozen_features`: an MLP on the initial policy's states."""
+    """`separate`: its own LoRA adapter and MLP head (SPaRK). `frozen_features`: an MLP on the first policy's states."""
     lr: float = Field(default=1e-4, gt=0)
     hidden: int = Field(default=128, ge=1)
     warmup_epochs: int = Field(default=1, ge=0)
@@ -116,8 +117,8 @@ class StageConfig(Section):
     """One training stage."""
 
     kind: Literal["sft", "replay", "rft", "ppo", "spark"]
-    """sft: imitate judged steps. replay: imitate the inputs of successful steps, advantage 0 (the control). rft: imitate
-    successful trajectories. ppo: offline PPO with rho = 0. spark: offline PPO with the diversity term."""
+    """sft: imitate judged steps. replay: imitate the inputs of successful steps, advantage 0 (the control). rft:
+    imitate successful trajectories. ppo: offline PPO with rho = 0. spark: offline PPO with the diversity term."""
     data: str = "explore"
     """The round to train on."""
     init: str | None = None
@@ -138,9 +139,9 @@ class StageConfig(Section):
     sft_branches: Literal["viable", "chosen"] = "viable"
     """sft: learn every viable candidate of a step, or only the chosen one."""
     require_process_ok: bool | None = None
-    """Drop trajectories with a step that is not process_ok (SPaRK's filter). None: sft and rft do, the others do not."""
+    """Drop trajectories with a step that is not process_ok (SPaRK's filter). None: only sft and rft do."""
     require_correct: bool | None = None
-    """Drop trajectories with a wrong final answer (SPaRK's filter). None: sft and rft do, the others do not."""
+    """Drop trajectories with a wrong final answer (SPaRK's filter). None: only sft and rft do."""
     require_a_success: bool = False
     """Drop questions on which no trajectory succeeded."""
 
@@ -243,7 +244,7 @@ class RunConfig(Section):
         for reserved in {"think", "answer"} & set(names):
             raise ConfigError(f"tools: the name {reserved} belongs to the framework; rename the tool")
         for choice in self.tools:
-            if missing := set(choice.cls.needs) - set(self.plugins.allow):
+            if issubclass(choice.cls, Tool) and (missing := choice.cls.needs - set(self.plugins.allow)):
                 allow = ", ".join(sorted(missing))
                 raise ConfigError(f"tools: {choice.name} needs {allow}; allow it with `plugins: {{allow: [{allow}]}}`")
         rounds = [r.name for r in self.rollouts]

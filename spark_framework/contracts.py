@@ -37,7 +37,7 @@ class Component(ABC):
         text = f"{type(self).__module__}.{type(self).__qualname__}\n{self.name}\n{self.config.model_dump_json()}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 (most components have nothing to release)
         """Release workers and connections. Called once at the end of a run; calling it twice is harmless."""
 
 
@@ -109,8 +109,8 @@ class Judge(Component):
     def score(self, request: JudgeRequest) -> Verdict:
         """**REQUIRED.** One score and one process_ok for each candidate, in the candidates' order.
 
-        Called from worker threads. Raise `JudgeError` where the verdict is not complete: a missing, extra, non-finite or
-        out-of-range score included. Never invent a score.
+        Called from worker threads. Raise `JudgeError` where the verdict is not complete: a missing, extra, non-finite
+        or out-of-range score included. Never invent a score.
         """
 
 
@@ -129,8 +129,8 @@ class Selector(Component):
     ) -> int:
         """**REQUIRED.** The index of one candidate.
 
-        A candidate is viable when its score is above `threshold`. `usage` counts how often each action was chosen before.
-        The result depends on the arguments alone: draw from `rng`, keep no state.
+        A candidate is viable when its score is above `threshold`. `usage` counts how often each action was chosen
+        before. The result depends on the arguments alone: draw from `rng`, keep no state.
         """
 
 
@@ -139,4 +139,4 @@ class RewardTerm(Component):
 
     @abstractmethod
     def value(self, step: Step, trajectory: Trajectory) -> float:
-        """**REQUIRED.** The term's finite value for one step of a finished trajectory. Weights are the core's affair."""
+        """**REQUIRED.** The term's finite value for one step of a finished trajectory. The core applies weights."""

@@ -8,18 +8,17 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from .config import LocalPolicyConfig, RoundConfig, RunConfig, StageConfig
-from .contracts import Component, Judge, RewardTerm, Selector, Tool
+from .contracts import Judge, RewardTerm, Selector, Tool
 from .errors import ConfigError, DataError, RunError
 from .evaluation import metrics
 from .evaluation.runner import act
-from .host.choices import Choice
 from .host.loading import current_host
 from .policy import Policy, Sampling
 from .policy.actions import ActionSpace
@@ -27,11 +26,10 @@ from .policy.opening import open_encoder, open_policy
 from .questions import open_questions
 from .records import Trajectory
 from .rollout.scripted import ScriptedPolicy
-from .rollout.waves import Plan, Workshop, roll_out
+from .rollout.waves import Plan, Workshop, count_actions, roll_out
 from .run_folder import RunFolder, existing_run, open_run, write_whole
 
 log = logging.getLogger(__name__)
-Kind = TypeVar("Kind", bound=Component)
 UNTRAINED = ("base", "tools")
 """Rungs of the untrained model: without tools, and with them."""
 
@@ -121,9 +119,7 @@ def _roll_round(folder: RunFolder, one: RoundConfig, shop: Workshop) -> None:
         return
     first_question = config.round_start(one.name)
     source = open_questions(config.questions, config.seed)
-    usage: Counter[str] = Counter()
-    for trajectory in store.read(one.name):
-        usage.update(step.candidate.action for step in trajectory.steps if not step.is_answer)
+    usage = count_actions(store.read(one.name))
     scripted = one.proposer == "scripted"
     policy: Policy = (
         ScriptedPolicy(open_encoder(config)) if scripted else open_policy(config, _adapter(folder, one.adapter))
@@ -136,15 +132,16 @@ def _roll_round(folder: RunFolder, one: RoundConfig, shop: Workshop) -> None:
         count = min(one.wave_size, one.questions - first)
         questions = source.train(first_question + first, count)
         result = roll_out(questions, first, policy, shop, plan, usage)
-        store.append(one.name, result.trajectories, next_index=first + count, dropped=result.dropped)
+        lost = store.dropped.get(one.name, 0) + len(result.dropped)
+        if lost > max(one.max_failed * one.questions, 1):  # the wave is not stored: it is done again
+            raise RunError(
+                f"the judge failed on {lost} trajectories of round {one.name} (the last: {result.dropped[-1]}); "
+                f"mend it and give the same command again"
+            )
+        store.append(one.name, result.trajectories, next_index=first + count, dropped=len(result.dropped))
+        usage += count_actions(result.trajectories)
         for trajectory in result.trajectories:
             shop.calls.trajectory_finished(trajectory)
-        lost = store.dropped.get(one.name, 0)
-        if lost > max(one.max_failed * one.questions, 1):
-            raise RunError(
-                f"{lost} trajectories of round {one.name} were dropped because the judge failed; mend the judge and repeat "
-                f"the command, or raise rollouts.max_failed"
-            )
 
 
 @contextmanager
@@ -152,8 +149,10 @@ def _workshop(folder: RunFolder) -> Iterator[Workshop]:
     """Build the run's components, tell the observers, and close everything in the end."""
     config = folder.config
     host = current_host()
-    tools = [_build(choice, Tool) for choice in config.tools]
-    judge, selector = _build(config.judge, Judge), _build(config.selector, Selector)
+    tools = [tool for choice in config.tools if isinstance(tool := choice.build(), Tool)]
+    judge, selector = config.judge.build(), config.selector.build()
+    assert isinstance(judge, Judge)  # the config has checked the kinds
+    assert isinstance(selector, Selector)
     space = ActionSpace.of(tools)
     shop = Workshop(
         tools={tool.name: tool for tool in tools}, candidates=space.candidates, calls=host.calls, seed=config.seed,
@@ -172,15 +171,12 @@ def _workshop(folder: RunFolder) -> Iterator[Workshop]:
             component.close()
 
 
-def _build(choice: Choice, kind: type[Kind]) -> Kind:
-    component = choice.build()
-    assert isinstance(component, kind)
-    return component
-
-
 def _reward_terms(config: RunConfig) -> tuple[list[tuple[float, RewardTerm]], list[tuple[float, RewardTerm]]]:
     both = (config.reward.diversity, config.reward.process)
-    diversity, process = ([(choice.weight, _build(choice, RewardTerm)) for choice in choices] for choices in both)
+    diversity, process = (
+        [(choice.weight, term) for choice in choices if isinstance(term := choice.build(), RewardTerm)]
+        for choices in both
+    )
     return diversity, process
 
 

@@ -71,8 +71,8 @@ class Candidate(Record):
     token_ids: tuple[int, ...] = ()
     """What the policy wrote, as tokens: action name, arguments and stop token. Empty for text-only policies."""
     opening: int = 0
-    """How many of `token_ids` name the action: the first is drawn from the action head, the others follow from it. 0 where
-    the policy wrote without constraint."""
+    """How many of `token_ids` name the action: the first is drawn from the action head, the others follow from it. 0
+    where the policy wrote without constraint."""
     token_logprobs: tuple[float, ...] = ()
     """Behaviour log-probability of each token in nats (temperature 1). Empty where not known."""
     observation: str | None = None
@@ -164,8 +164,8 @@ class Trajectory(Record):
     """Fingerprint of the policy that wrote it: weights, tokenizer, format, dtype."""
 
     def process_ok(self, step: Step) -> bool:
-        """The judge's word on the chosen candidate. The closing answer is ok when it is right and follows from sound steps:
-        a lucky guess is not."""
+        """The judge's word on the chosen candidate. The closing answer is ok when it is right and follows from sound
+        steps: a lucky guess is not."""
         if step.verdict is not None:
             return step.verdict.process_ok[step.chosen]
         return self.correct and all(s.verdict.process_ok[s.chosen] for s in self.steps if s.verdict is not None)

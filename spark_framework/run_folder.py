@@ -63,8 +63,7 @@ def open_run(config: RunConfig) -> RunFolder:
     manifest = path / "run.json"
     settings = config.model_dump(mode="json", exclude={"run"})
     if manifest.is_file():
-        stored = _read(manifest)["config"]
-        if difference := _difference(stored, settings):
+        if difference := _difference(_stored_config(manifest), settings):
             raise RunError(
                 f"{path} belongs to another config ({difference}); choose another `run` or delete the folder"
             )
@@ -81,7 +80,7 @@ def existing_run(path: Path) -> RunFolder:
     manifest = path / "run.json"
     if not manifest.is_file():
         raise RunError(f"{path} is no run folder (it has no run.json); make one with `spark-framework generate CONFIG`")
-    data = {**_read(manifest)["config"], "run": str(path)}
+    data = {**_stored_config(manifest), "run": str(path)}
     return RunFolder(path, check_config(data, RunConfig, str(manifest)))
 
 
@@ -96,12 +95,13 @@ def write_whole(path: Path, text: str) -> None:
         raise RunError(f"{path}: {exc.strerror}; free some space and give the same command again") from exc
 
 
-def _read(manifest: Path) -> dict[str, Any]:
+def _stored_config(manifest: Path) -> dict[str, Any]:
     try:
-        value: dict[str, Any] = json.loads(manifest.read_text(encoding="utf-8"))
-    except ValueError as exc:
-        raise RunError(f"{manifest} is damaged: {exc}; restore it or delete the run") from exc
-    return value
+        value = json.loads(manifest.read_text(encoding="utf-8"))
+        config: dict[str, Any] = dict(value["config"])
+    except (ValueError, TypeError, KeyError) as exc:
+        raise RunError(f"{manifest} is damaged ({exc!r}); restore it or delete the run") from exc
+    return config
 
 
 def _difference(stored: Any, wanted: Any, at: str = "") -> str | None:
@@ -116,7 +116,7 @@ def _difference(stored: Any, wanted: Any, at: str = "") -> str | None:
 
 def _surroundings(config: RunConfig) -> dict[str, Any]:
     choices = [*config.tools, config.judge, config.selector, *config.reward.diversity, *config.reward.process]
-    versions = {}
+    versions: dict[str, str | None] = {}
     for name in PACKAGES:
         try:
             versions[name] = version(name)

@@ -132,3 +132,12 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.tiny import make_tiny_model
 
     return make_tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def demonstrations(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """`demonstrations(folder, **changes)`: a run in that folder whose demonstrations are done (see tests/runs.py)."""
+    from tests.runs import stored_run
+
+    cache = tmp_path_factory.mktemp("demonstrations") / "run"
+    return lambda folder, **changes: stored_run(tiny, cache, folder, **changes)

@@ -1,7 +1,7 @@
 """Actions as text: how a call is written for a language model and read back.
 
-The action's name comes before thought and input. So the choice of the action depends on the state alone, its distribution
-is the softmax at one position, and all nine candidates of a step share one prefix.
+The action's name comes before thought and input. So the choice of the action depends on the state alone, its
+distribution is the softmax at one position, and all nine candidates of a step share one prefix.
 """
 
 from __future__ import annotations
@@ -76,8 +76,10 @@ class ActionSpace:
 class Format(Protocol):
     """One way of writing actions. `lead` + name + `middle` + `body` is the whole text of an assistant's turn."""
 
-    lead: str
-    """Written for the policy: the action's name follows at once."""
+    @property
+    def lead(self) -> str:
+        """Written for the policy: the action's name follows at once."""
+        ...
 
     def name_text(self, action: str) -> str: ...
     def middle(self, action: str) -> str:

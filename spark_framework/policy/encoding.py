@@ -121,7 +121,10 @@ class Encoder:
             raise ConfigError(
                 "policy.model: its chat template rewrites earlier turns, so stored tokens would not match"
             )
-        ids = lambda s: [int(i) for i in self.tokenizer(s, add_special_tokens=False).input_ids]  # noqa: E731
+
+        def ids(text: str) -> list[int]:
+            return [int(i) for i in self.tokenizer(text, add_special_tokens=False).input_ids]
+
         self._before_question = ids(before)
         self._after_user = [*ids(after_user), *ids(self.form.lead)]
         self._turn_end = ids(turn_end)

@@ -73,7 +73,7 @@ class LocalWave:
         return [by_row[row] for row in self._rows]
 
     def decide(self, allowed: Sequence[str], sampling: Sampling, seeds: Sequence[int]) -> list[Candidate]:
-        if not self.policy.constrained:
+        if not self.policy.constrained and len(allowed) > 1:
             free = [iter(batch.write_free(self._seeds(b, seeds), sampling)) for b, batch in enumerate(self._batches)]
             by_row = {row: next(free[row[0]]) for row, _ in self._in_batch_order(seeds)}
             return [by_row[row] for row in self._rows]
@@ -159,7 +159,8 @@ class _Batch:
 
         index = torch.tensor(rows, dtype=torch.long, device=self.device)
         cache = DynamicCache()
-        for number, layer in enumerate(self.cache.layers):
+        layers: Any = self.cache.layers
+        for number, layer in enumerate(layers):
             cache.update(layer.keys.index_select(0, index), layer.values.index_select(0, index), number)
         self.cache, self.mask, self.hidden = cache, self.mask[index], self.hidden[index]
 
@@ -195,7 +196,7 @@ class _Batch:
     def generate(self, seeds: Sequence[int], sampling: Sampling) -> list[tuple[list[int], list[float]]]:
         """Continue every row until its stop token or the limit: token ids and their log-probabilities (temperature 1).
 
-        Each row draws from its own seed, so that neither batch size nor company changes what it draws. Uses up the batch.
+        Each row draws from its own seed: neither batch size nor company changes what it draws. Uses up the batch.
         """
         import torch
 

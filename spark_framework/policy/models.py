@@ -1,4 +1,4 @@
-"""Finding and loading a local model: a folder, a hub id, or a GGUF file (also one inside an installed Python package)."""
+"""Finding and loading a local model: a folder, a hub id, or a GGUF file (also inside an installed Python package)."""
 
 from __future__ import annotations
 

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
 def action_space(config: RunConfig) -> ActionSpace:
     """The run's tools, `think` and `answer`."""
-    tools = [choice.build() for choice in config.tools]
-    return ActionSpace.of([tool for tool in tools if isinstance(tool, Tool)])
+    return ActionSpace.of([tool for choice in config.tools if isinstance(tool := choice.build(), Tool)])
 
 
 def open_encoder(config: RunConfig) -> Encoder:

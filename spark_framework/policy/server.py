@@ -1,6 +1,6 @@
 """Any server that speaks the OpenAI chat-completions protocol as policy: text in, text out, no token ids.
 
-Such rollouts can be judged, selected, evaluated and stored. Training needs token ids, which this protocol does not give.
+Such rollouts can be judged, selected, evaluated and stored. Training needs token ids, which it does not give.
 """
 
 from __future__ import annotations
@@ -65,7 +65,14 @@ class ServerPolicy:
             raise RunError(
                 f"policy: no answer from {self.config.base_url} ({_line(exc)}); is the server running?"
             ) from exc
-        return reply.choices[0].message.content or ""
+        except (openai.APIError, ValueError) as exc:  # a reply that is no JSON
+            raise RunError(f"policy: {self.config.base_url} does not speak chat completions: {_line(exc)}") from exc
+        try:
+            return str(reply.choices[0].message.content or "")
+        except (AttributeError, IndexError, TypeError) as exc:  # the SDK does not check what it is sent
+            raise RunError(
+                f"policy: {self.config.base_url} does not speak chat completions: {_line(repr(reply))}"
+            ) from exc
 
 
 class ServerWave:
@@ -81,19 +88,19 @@ class ServerWave:
         self, actions: Sequence[Sequence[str]], sampling: Sampling, seeds: Sequence[int]
     ) -> list[list[Candidate]]:
         jobs = [
-            (row, name, seed + k)
+            (row, name, seed + k, sampling)
             for row, names, seed in zip(self._rows, actions, seeds, strict=True)
             for k, name in enumerate(names)
         ]
         with ThreadPoolExecutor(self.policy.config.concurrency) as pool:
-            done = iter(list(pool.map(lambda job: self._forced(*job, sampling), jobs)))
+            done = iter(list(pool.map(lambda job: self._forced(*job), jobs)))
         return [[next(done) for _ in names] for names in actions]
 
     def decide(self, allowed: Sequence[str], sampling: Sampling, seeds: Sequence[int]) -> list[Candidate]:
         if list(allowed) == [ANSWER]:
             return [row[0] for row in self.write([[ANSWER]] * len(self._rows), sampling, seeds)]
         with ThreadPoolExecutor(self.policy.config.concurrency) as pool:
-            texts = pool.map(lambda job: self.policy.complete(*job), self._free_jobs(sampling, seeds))
+            texts = pool.map(lambda row, seed: self.policy.complete(row, sampling, seed), self._rows, seeds)
             return [self._read(text, None) for text in texts]
 
     def advance(self, moves: Sequence[Move]) -> list[tuple[int, ...]]:
@@ -106,9 +113,6 @@ class ServerWave:
             for move in moves
         ]
         return [() for _ in moves]
-
-    def _free_jobs(self, sampling: Sampling, seeds: Sequence[int]) -> list[tuple[list[dict[str, str]], Sampling, int]]:
-        return [(row, sampling, seed) for row, seed in zip(self._rows, seeds, strict=True)]
 
     def _forced(self, row: list[dict[str, str]], action: str, seed: int, sampling: Sampling) -> Candidate:
         last = row[-1]
@@ -130,5 +134,5 @@ class ServerWave:
         return Candidate(action=name, arguments=arguments, thought=thought, text=text, error=error)
 
 
-def _line(exc: Exception) -> str:
-    return " ".join(str(exc).split())[:200]
+def _line(what: object) -> str:
+    return " ".join(str(what).split())[:200]

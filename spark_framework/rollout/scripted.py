@@ -1,4 +1,4 @@
-"""A wave whose candidates a question set's script writes: demonstrations for the embedded default. No weights needed."""
+"""A policy whose candidates a question set's script writes: demonstrations for the default run. No weights needed."""
 
 from __future__ import annotations
 

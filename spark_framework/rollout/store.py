@@ -1,7 +1,7 @@
 """Trajectories on disk: append-only JSONL that survives `kill -9` at any byte.
 
-Beside `NAME.jsonl` stands `NAME.commits`: after each wave, one line with the size that the data file has reached. What lies
-beyond the last commit is cut off when the file is opened again, so nothing half-written is ever read.
+Beside `NAME.jsonl` stands `NAME.commits`: after each wave, one line with the size that the data file has reached. What
+lies beyond the last whole commit is not read, and cut off before the next append. Reading changes nothing on disk.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -22,22 +23,21 @@ class TrajectoryStore:
 
     Args:
         path: the data file; it need not exist.
+
+    Raises:
+        DataError: the data file is shorter than its record of commits says, or that record is damaged.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._commits = path.with_suffix(".commits")
         self._done: dict[str, int] = {}
+        self._size = self._commits_size = 0
         self.dropped: dict[str, int] = {}
-        size = 0
-        for line in self._committed_lines():
-            size = line["size"]
-            self._done[line["round"]] = line["next"]
-            self.dropped[line["round"]] = self.dropped.get(line["round"], 0) + line["dropped"]
-        if path.exists():
-            if path.stat().st_size < size:
-                raise DataError(f"{path} is shorter than its record of commits says; restore it or delete the run")
-            os.truncate(path, size)
+        for commit in self._read_commits():
+            self._note(commit)
+        if _size(path) < self._size:
+            raise DataError(f"{path} is shorter than its record of commits says; restore it or delete the run")
 
     def next_index(self, round_name: str) -> int:
         """Index of the first question of the round that has not been committed."""
@@ -45,49 +45,64 @@ class TrajectoryStore:
 
     def append(self, round_name: str, trajectories: Sequence[Trajectory], *, next_index: int, dropped: int = 0) -> None:
         """Store one wave's trajectories; returns when they are on disk. Raises `RunError` where the disk refuses."""
-        before = self.path.stat().st_size if self.path.exists() else 0
         text = "".join(trajectory.model_dump_json() + "\n" for trajectory in trajectories)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            size = _append(self.path, text)
+            size = _append(self.path, self._size, text)
             commit = {"round": round_name, "next": next_index, "size": size, "dropped": dropped}
-            _append(self._commits, json.dumps(commit) + "\n")
+            self._commits_size = _append(self._commits, self._commits_size, json.dumps(commit) + "\n")
         except OSError as exc:
-            if self.path.exists():
-                os.truncate(self.path, before)
             raise RunError(f"{self.path}: {exc.strerror}; free some space and give the same command again") from exc
-        self._done[round_name] = next_index
-        self.dropped[round_name] = self.dropped.get(round_name, 0) + dropped
+        self._note(commit)
 
     def read(self, round_name: str | None = None) -> Iterator[Trajectory]:
         """All committed trajectories, in the order of the questions; of one round if it is named."""
-        if not self.path.exists():
+        if not self._size:
             return
-        with self.path.open(encoding="utf-8") as lines:
+        left = self._size
+        with self.path.open("rb") as lines:
             for number, line in enumerate(lines, 1):
+                left -= len(line)
                 try:
                     trajectory = Trajectory.model_validate_json(line)
                 except ValidationError as exc:
                     first = exc.errors()[0]
-                    where = ".".join(map(str, first["loc"]))
+                    where = ".".join(map(str, first["loc"])) or "the line"
                     raise DataError(f"{self.path}, line {number}: {where}: {first['msg']}") from exc
                 if round_name is None or trajectory.round == round_name:
                     yield trajectory
+                if left <= 0:
+                    return
 
-    def _committed_lines(self) -> Iterator[dict[str, int]]:
-        if not self._commits.exists():
-            return
-        whole = self._commits.read_bytes()
-        kept = whole.rfind(b"\n") + 1
-        if kept < len(whole):
-            os.truncate(self._commits, kept)
-        for line in whole[:kept].splitlines():
-            yield json.loads(line)
+    def _note(self, commit: dict[str, Any]) -> None:
+        name = commit["round"]
+        self._size, self._done[name] = commit["size"], commit["next"]
+        self.dropped[name] = self.dropped.get(name, 0) + commit["dropped"]
+
+    def _read_commits(self) -> Iterator[dict[str, Any]]:
+        whole = self._commits.read_bytes() if self._commits.exists() else b""
+        self._commits_size = whole.rfind(b"\n") + 1
+        for number, line in enumerate(whole[: self._commits_size].splitlines(), 1):
+            try:
+                yield json.loads(line)
+            except ValueError as exc:
+                raise DataError(f"{self._commits}, line {number}: {exc}; restore it or delete the run") from exc
 
 
-def _append(path: Path, text: str) -> int:
-    with path.open("a", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-        return file.tell()
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _append(path: Path, size: int, text: str) -> int:
+    """Write text behind the first `size` bytes, whole or not at all; returns the new size."""
+    with path.open("ab", buffering=0) as file:
+        file.truncate(size)
+        try:
+            left = data = memoryview(text.encode())
+            while left:
+                left = left[file.write(left) :]
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(size)
+            raise
+    return size + len(data)

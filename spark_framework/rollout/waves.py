@@ -1,14 +1,14 @@
 """Rollouts in waves: one step of every open trajectory at once. Propose for all, execute, judge all, select, go on.
 
-Waves make batched generation, bounded judge concurrency and resume simple. Usage counters move in question order after all
-verdicts of a wave are in, and every draw has a seed of its own, so neither concurrency nor batch size changes a result.
+Waves make batched generation, bounded judge concurrency and resume simple. Usage counters move in question order after
+all verdicts of a step are in, and every draw has its own seed: neither concurrency nor batch size changes a result.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -69,24 +69,24 @@ class _Open:
 @dataclass
 class WaveResult:
     trajectories: list[Trajectory]
-    dropped: int = 0
-    """Trajectories that were given up because their judge failed."""
+    dropped: list[str]
+    """Trajectories that were given up because the judge failed: where, and why."""
 
 
 def roll_out(
-    questions: Sequence[Question], first: int, policy: Policy, shop: Workshop, plan: Plan, usage: Counter[str]
+    questions: Sequence[Question], first: int, policy: Policy, shop: Workshop, plan: Plan, usage: Mapping[str, int]
 ) -> WaveResult:
     """Roll out some questions together, from the first step to their answers.
 
     Args:
         questions: with indices `first`, `first + 1`, … in the round.
-        usage: how often each action has been chosen in this round; counted on in place.
+        usage: how often each action was chosen in the round's stored trajectories (`count_actions`).
     """
-    names = shop.candidates
+    names, counts = shop.candidates, Counter(usage)
     rows = [_Open(first + i, question) for i, question in enumerate(questions)]
     wave = policy.begin(questions)
     finished: list[_Open] = []
-    dropped = 0
+    dropped: list[str] = []
     for number in range(shop.steps + 1):
         if not rows:
             break
@@ -107,13 +107,14 @@ def roll_out(
         moves: list[Move] = []
         following: list[_Open] = []
         for i, verdict in zip(live, verdicts, strict=True):
-            if verdict is None:
-                dropped += 1
+            if isinstance(verdict, JudgeError):
+                dropped.append(f"trajectory {rows[i].id}, step {number}: {verdict}")
+                log.warning("%s; the trajectory is dropped", dropped[-1])
                 continue
-            for branch, step in enumerate(_select(shop, plan, rows[i], number, written[i], verdict, usage, probs[i])):
+            for branch, step in enumerate(_select(shop, plan, rows[i], number, written[i], verdict, counts, probs[i])):
                 if not plan.execute_all:
                     step = _with_observation(step, execute(shop, [(rows[i].question, number, step.candidate)])[0])
-                usage[step.candidate.action] += 1
+                counts[step.candidate.action] += 1
                 moves.append(Move(i, step.candidate, step.candidate.observation or ""))
                 copy = _Open(rows[i].index, rows[i].question, rows[i].branch + branch, list(rows[i].steps))
                 copy.steps.append(step)
@@ -127,6 +128,11 @@ def roll_out(
     return WaveResult(
         [close(row.index, row.branch, row.question, row.steps, policy, plan.round) for row in finished], dropped
     )
+
+
+def count_actions(trajectories: Iterable[Trajectory]) -> Counter[str]:
+    """How often each action was taken, closing answers left out."""
+    return Counter(step.candidate.action for t in trajectories for step in t.steps if not step.is_answer)
 
 
 def close(
@@ -182,12 +188,12 @@ def _who_ends(
     return [candidate.action == ANSWER for candidate in own]
 
 
-def _judge(shop: Workshop, jobs: Sequence[tuple[_Open, int, list[Candidate]]]) -> list[Verdict | None]:
-    """One verdict for each row, or None where the judge failed. Configuration faults stop the run."""
+def _judge(shop: Workshop, jobs: Sequence[tuple[_Open, int, list[Candidate]]]) -> list[Verdict | JudgeError]:
+    """One verdict for each row, or why the judge has none. Configuration faults stop the run."""
     judge = shop.judge
     assert judge is not None
 
-    def one(job: tuple[_Open, int, list[Candidate]]) -> Verdict | None:
+    def one(job: tuple[_Open, int, list[Candidate]]) -> Verdict | JudgeError:
         row, number, candidates = job
         request = JudgeRequest(
             question=row.question, steps=tuple(row.steps), candidates=tuple(candidates),
@@ -198,8 +204,7 @@ def _judge(shop: Workshop, jobs: Sequence[tuple[_Open, int, list[Candidate]]]) -
         except JudgeError as exc:
             if exc.kind in ("config", "budget"):
                 raise ConfigError(f"judge: {exc}") from exc
-            log.warning("trajectory %s dropped at step %d: %s", row.id, number, exc)
-            return None
+            return exc
 
     with ThreadPoolExecutor(shop.workers) as pool:
         return list(pool.map(one, jobs))

@@ -76,26 +76,19 @@ def table(result: dict[str, Any]) -> str:
         "valid",
         "p vs SFT",
     )
-    rows = [head]
-    for stage in result["stages"]:
-        rows.append((
-            stage["stage"], str(stage["n"]),
-            _percent(stage["accuracy"], stage["accuracy_95"]),
-            _bits(stage["tool_entropy_bits"], stage["tool_entropy_95"]),
-            _bits(stage["policy_entropy_bits"], stage["policy_entropy_95"]),
-            "-" if stage["valid_calls"] is None else f"{stage['valid_calls']:.2f}",
-            "-" if stage["p_vs_sft"] is None else f"{stage['p_vs_sft']:.2g}",
-        ))  # fmt: skip
+    rows = [head, *map(_cells, result["stages"])]
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
     ]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     groups = [
-        f"{stage['stage']}: " + ", ".join(f"{name} {_percent(g['accuracy'], g['accuracy_95'])}" for name, g in parts.items())
-        for stage in result["stages"] if (parts := stage["by_group"])
-    ]  # fmt: skip
-    extra = ["", "Accuracy by phrasing:", *(f"  {line}" for line in groups)] if groups else []
+        f"  {stage['stage']}: "
+        + ", ".join(f"{name} {_percent(g['accuracy'], g['accuracy_95'])}" for name, g in stage["by_group"].items())
+        for stage in result["stages"]
+        if stage["by_group"]
+    ]
+    extra = ["", "Accuracy by phrasing:", *groups] if groups else []
     return "\n".join([*lines, *extra, "", result["sentence"]])
 
 
@@ -164,7 +157,8 @@ def _p(pooled: dict[str, list[Trajectory]], a: str, b: str) -> float:
 
 def _comparison(pooled: dict[str, list[Trajectory]], a: str, b: str) -> dict[str, Any]:
     gained = np.mean([t.correct for t in pooled[a]]) - np.mean([t.correct for t in pooled[b]])
-    gaps = [x - y for x, y in zip(map(_entropy, pooled[a]), map(_entropy, pooled[b]), strict=True) if x is not None and y is not None]  # fmt: skip
+    pairs = zip(map(_entropy, pooled[a]), map(_entropy, pooled[b]), strict=True)
+    gaps = [x - y for x, y in pairs if x is not None and y is not None]
     paired = np.array(gaps)[:, None]
     return {
         "a": a, "b": b, "accuracy_difference": float(gained), "p": _p(pooled, a, b),
@@ -176,6 +170,18 @@ def _comparison(pooled: dict[str, list[Trajectory]], a: str, b: str) -> dict[str
 def _entropy(trajectory: Trajectory) -> float | None:
     probs = trajectory.steps[0].action_probs
     return entropy_bits({name: p for name, p in probs.items() if name != ANSWER}) if probs else None
+
+
+def _cells(stage: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        stage["stage"],
+        str(stage["n"]),
+        _percent(stage["accuracy"], stage["accuracy_95"]),
+        _bits(stage["tool_entropy_bits"], stage["tool_entropy_95"]),
+        _bits(stage["policy_entropy_bits"], stage["policy_entropy_95"]),
+        "-" if stage["valid_calls"] is None else f"{stage['valid_calls']:.2f}",
+        "-" if stage["p_vs_sft"] is None else f"{stage['p_vs_sft']:.2g}",
+    )
 
 
 def _percent(value: float, interval: list[float]) -> str:

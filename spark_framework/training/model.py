@@ -115,8 +115,8 @@ class ActorCritic:
         )
         return out.last_hidden_state[0]  # type: ignore[no-any-return]
 
-    def log_probs(self, hidden_NH: Tensor, row: Row) -> tuple[LogProbs, Tensor]:
-        """log pi of the row's decisions and free tokens, and the action head [D, actions] (log-probabilities)."""
+    def log_probs(self, hidden_NH: Tensor, row: Row) -> LogProbs:
+        """log pi of the row's decisions, of its free tokens and of the whole action head."""
         device = hidden_NH.device
         state_D = torch.tensor([d.state_at for d in row.decisions], device=device)
         head_DA = (hidden_NH[state_D].float() @ self.output.weight[self.actions].float().T).log_softmax(-1)
@@ -127,7 +127,7 @@ class ActorCritic:
         target_T = torch.tensor([row.ids[t] for t in token_at], device=device)
         logits_TV = nn.functional.linear(hidden_NH[before_T], self.output.weight).float()
         token_T = logits_TV.gather(1, target_T[:, None])[:, 0] - logits_TV.logsumexp(-1)
-        return LogProbs(action_D, token_T), head_DA
+        return LogProbs(action_D, token_T, head_DA)
 
     def states(self, hidden_NH: Tensor, row: Row) -> Tensor:
         """[D, width]: the state of each decision."""

@@ -1,4 +1,4 @@
-"""Step rewards of stored trajectories: R_t = rho * (diversity terms) + (1 - rho) * (process terms) (SPaRK, section 3)."""
+"""Step rewards of trajectories: R_t = rho * (diversity terms) + (1 - rho) * (process terms) (SPaRK, section 3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One trainer for all stages, on transformers.Trainer: its logging, callbacks, accumulation, schedules and checkpoints."""
+"""One trainer for all stages, on transformers.Trainer: its logging, callbacks, accumulation and checkpoints."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ STOP_AT = 10.0
 """A stage stops early when an epoch's mean KL passes this multiple of its target."""
 
 
-class SparkTrainer(Trainer):  # type: ignore[misc]
+class SparkTrainer(Trainer):
     """Trains one stage on rows.
 
     Everything that offline data allows is computed once and kept beside the checkpoint: reference and behaviour
-    log-probabilities, states for the critic, V_old. A checkpoint restores all of it, so that an interrupted run equals an
-    uninterrupted one.
+    log-probabilities, states for the critic, V_old. A checkpoint restores all of it, so that an interrupted run equals
+    an uninterrupted one.
     """
 
     def __init__(
@@ -61,7 +61,12 @@ class SparkTrainer(Trainer):  # type: ignore[misc]
         if self.args.disable_tqdm:
             self.remove_callback(ProgressCallback)
         self.add_callback(_Epochs(self))
-        self.add_callback(_Log(Path(self.args.output_dir).parent / "log.jsonl", calls, name))
+        self.add_callback(_Log(self.folder.parent / "log.jsonl", calls, name))
+
+    @property
+    def folder(self) -> Path:
+        """Where the checkpoints are."""
+        return Path(str(self.args.output_dir))
 
     @property
     def has_critic(self) -> bool:
@@ -74,10 +79,10 @@ class SparkTrainer(Trainer):  # type: ignore[misc]
         """Reference log-probabilities and the critic's features, from the policy that the stage starts from."""
         if self.stage.kind == "sft" or self.reference:
             return
-        self.model.eval()
+        self.agent.model.eval()
         for row in self.rows:
             hidden = self.agent.hidden(row)
-            self.reference.append(self.agent.log_probs(hidden, row)[0])
+            self.reference.append(self.agent.log_probs(hidden, row))
             self.features.append(self.agent.states(hidden, row).float())
         if self.has_critic:
             with torch.enable_grad():
@@ -93,9 +98,9 @@ class SparkTrainer(Trainer):  # type: ignore[misc]
         elif epoch == 0:
             self.old = self.reference
         else:
-            self.model.eval()
+            self.agent.model.eval()
             with torch.no_grad():
-                self.old = [self.agent.log_probs(self.agent.hidden(row), row)[0] for row in self.rows]
+                self.old = [self.agent.log_probs(self.agent.hidden(row), row) for row in self.rows]
         if epoch == 0 or self.stage.old_policy == "refresh":
             self.v_old = [self._values(i) for i in range(len(self.rows))]
             gaps = [self._rewards(i) - v for i, v in enumerate(self.v_old)]  # A_t = R_t - V_old(s_t)
@@ -118,13 +123,15 @@ class SparkTrainer(Trainer):  # type: ignore[misc]
 
     # -- one row -------------------------------------------------------------------------------------------------
 
-    def compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, **_: Any) -> Tensor:
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Tensor:
         index = inputs["row"]
         row, stage = self.rows[index], self.stage
         tensors = self._tensors(row)
-        logp, head_DA = self.agent.log_probs(self.agent.hidden(row), row)
+        logp = self.agent.log_probs(self.agent.hidden(row), row)
         notes: dict[str, Tensor | float] = {
-            "entropy": -(head_DA.exp() * head_DA).sum(-1).mean() / torch.log(torch.tensor(2.0))
+            "entropy": -(logp.head_DA.exp() * logp.head_DA).sum(-1).mean() / torch.log(torch.tensor(2.0))
         }
         if stage.kind == "sft":
             loss = losses.imitation_loss(tensors, logp)
@@ -166,6 +173,12 @@ class SparkTrainer(Trainer):  # type: ignore[misc]
             self.optimizer = torch.optim.AdamW(groups, weight_decay=0.0)
         return self.optimizer
 
+    def _clip_grad_norm(self, model: Any) -> Any:
+        """Actor and critic apart, so that neither's gradient shortens the other's step."""
+        if critic := self.agent.critic_parameters():
+            self.accelerator.clip_grad_norm_(critic, self.args.max_grad_norm)
+        return self.accelerator.clip_grad_norm_(self.agent.actor_parameters(), self.args.max_grad_norm)
+
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         count = self._sums.pop("count", 0)
         if count and "loss" in logs:
@@ -179,15 +192,15 @@ class SparkTrainer(Trainer):  # type: ignore[misc]
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
-        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        folder = self.folder / f"checkpoint-{self.state.global_step}"
         head = self.agent.value_head
         kept = {
-            "adapters": {n: p.detach() for n, p in self.model.named_parameters() if "lora_" in n},
+            "adapters": {n: p.detach() for n, p in self.agent.model.named_parameters() if "lora_" in n},
             "value_head": None if head is None else head.state_dict(),
             "beta": self.beta, "prepared_epoch": self.prepared_epoch, "epoch_kl": self._epoch_kl,
             "features": self.features, "v_old": self.v_old, "advantages": self.advantages,
-            "old": [(x.action_D, x.token_T) for x in self.old],
-            "reference": [(x.action_D, x.token_T) for x in self.reference],
+            "old": [(x.action_D, x.token_T, x.head_DA) for x in self.old],
+            "reference": [(x.action_D, x.token_T, x.head_DA) for x in self.reference],
         }  # fmt: skip
         torch.save(kept, folder / f"{STATE}.part")
         (folder / f"{STATE}.part").rename(folder / STATE)  # a checkpoint is whole when this file is there
@@ -196,8 +209,8 @@ class SparkTrainer(Trainer):  # type: ignore[misc]
                 shutil.rmtree(other)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        kept = torch.load(Path(resume_from_checkpoint) / STATE, map_location=self.model.device)
-        parameters = dict(self.model.named_parameters())
+        kept = torch.load(Path(resume_from_checkpoint) / STATE, map_location=self.agent.model.device)
+        parameters = dict(self.agent.model.named_parameters())
         with torch.no_grad():
             for name, value in kept["adapters"].items():
                 parameters[name].copy_(value)
@@ -244,12 +257,12 @@ class SparkTrainer(Trainer):  # type: ignore[misc]
         return self._value_D(index)
 
     def _rewards(self, index: int) -> Tensor:
-        return torch.tensor([d.reward for d in self.rows[index].decisions], device=self.model.device)
+        return torch.tensor([d.reward for d in self.rows[index].decisions], device=self.agent.model.device)
 
     # -- small things --------------------------------------------------------------------------------------------
 
     def _tensors(self, row: Row) -> RowTensors:
-        device = self.model.device
+        device = self.agent.model.device
         owner = [i for i, d in enumerate(row.decisions) for _ in d.tokens_at]
         return RowTensors(
             weight_D=torch.tensor([d.weight for d in row.decisions], device=device),
@@ -282,7 +295,7 @@ def _behaviour(row: Row, reference: LogProbs) -> LogProbs:
                 action[i] = stored[0]
             token[at : at + len(decision.tokens_at)] = stored[skip:]
         at += len(decision.tokens_at)
-    return LogProbs(action, token)
+    return LogProbs(action, token, reference.head_DA)
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -312,21 +325,23 @@ def training_arguments(stage: StageConfig, folder: Path, *, seed: int, cpu: bool
     )  # fmt: skip
 
 
-class _Epochs(TrainerCallback):  # type: ignore[misc]
+class _Epochs(TrainerCallback):
     """Calls the trainer at the edges of an epoch."""
 
     def __init__(self, trainer: SparkTrainer) -> None:
         self.trainer = trainer
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.trainer.begin_epoch(round(state.epoch or 0) if (state.epoch or 0) % 1 > 0.999 else int(state.epoch or 0))
+        self.trainer.begin_epoch(int(state.epoch or 0))
 
-    def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if self.trainer.end_epoch():
+    def on_step_end(self, args: Any, state: Any, control: Any, optimizer: Any = None, **_: Any) -> None:
+        optimizer.zero_grad()  # Trainer clears the model's gradients; the value head is no part of it
+        # Before the checkpoint of an epoch's last step, not at `on_epoch_end`: a resumed run must not adapt beta again.
+        if state.epoch == int(state.epoch) and self.trainer.end_epoch():
             control.should_training_stop = True
 
 
-class _Log(TrainerCallback):  # type: ignore[misc]
+class _Log(TrainerCallback):
     """Writes every log line to a file and tells the observers."""
 
     def __init__(self, path: Path, calls: Calls, stage: str) -> None:

@@ -1,0 +1,393 @@
+"""Write the reference pages from the code: python docs/generate.py
+
+The pages are committed; `tests/docs/test_generated.py` asserts that they are up to date.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import inspect
+import textwrap
+import types
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import annotated_types
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from spark_framework import cli, config, hookspecs
+from spark_framework.contracts import Tool
+from spark_framework.host.choices import Choice
+from spark_framework.host.inventory import OWN_DISTRIBUTION
+from spark_framework.host.loading import Host, import_target
+from spark_framework.questions import MmluProConfig, PracticeConfig
+
+REFERENCE = Path(__file__).parent / "reference"
+NOTE = "<!-- Written by docs/generate.py from the code: do not edit. -->"
+
+MEANINGS = {
+    "seed": "Root of all random choices: each has a child seed, named after what it is for.",
+    "policy": "Who writes the actions: a section with `use: local` or `use: server`.",
+    "questions": "Where the questions come from: `practice`, `mmlu_pro`, or a section with `use` and settings.",
+    "tools": "The actions beside `think`, in order.",
+    "judge": "Who scores the candidates.",
+    "selector": "Who chooses among the scored candidates.",
+    "rollouts": "Rounds of rollouts. They never share questions.",
+    "stages": "Training stages by name. A stage that is named after its kind need not repeat it.",
+    "reward": "The terms of the step reward.",
+    "plugins": "Which plugins may load, and what tools may do.",
+    "evaluation": "How stages are tested.",
+    "policy.use": "Which kind of policy this is.",
+    "policy.device": "`cuda`, `cpu` …; `auto` takes a GPU where there is one.",
+    "policy.format": "How actions are written: `Action: … Input: …`, or one JSON object a turn.",
+    "policy.model": "The model's name on the server.",
+    "policy.base_url": "The server's address, as in `http://localhost:8000/v1`.",
+    "policy.thoughts": "The policy writes a thought before each tool input.",
+    "policy.max_new_tokens": "Limit for one reply.",
+    "policy.concurrency": "Requests at a time.",
+    "questions.use": "Which question set this is.",
+    "rollouts[].name": "The round's name, unique in the run.",
+    "rollouts[].questions": "How many training questions the round takes.",
+    "rollouts[].temperature": "Of what the policy writes. 0 is greedy, and so is then the choice to answer.",
+    "stages.NAME.lora": "The adapter's shape. With `init`, the earlier stage's shape is kept.",
+    "stages.NAME.lora.r": "Rank.",
+    "stages.NAME.lora.alpha": "The update is scaled by alpha / r.",
+    "stages.NAME.epochs": "Passes over the rows.",
+    "stages.NAME.lr": "Learning rate (AdamW).",
+    "stages.NAME.warmup_ratio": "Share of the updates over which the learning rate rises.",
+    "stages.NAME.schedule": "What the learning rate does after the warm-up.",
+    "stages.NAME.max_grad_norm": "Gradients are scaled down to this norm.",
+    "stages.NAME.clip": "ppo, spark: ratios count within [1 - clip, 1 + clip].",
+    "stages.NAME.critic": "ppo, spark: the value function.",
+    "stages.NAME.critic.lr": "Learning rate of the value function.",
+    "stages.NAME.critic.hidden": "Width of the value head.",
+    "reward.diversity": "Terms that rho weighs.",
+    "reward.process": "Terms that 1 - rho weighs.",
+    "evaluation.batch_size": "Questions that share one key-value cache.",
+}
+"""For keys that the code itself does not describe."""
+
+
+# -- cli.md --------------------------------------------------------------------------------------------------------
+
+
+def cli_page() -> str:
+    """Every command with its options."""
+    parser = cli._parser()
+    parts = [
+        "# Command line",
+        NOTE,
+        f"{parser.description} `python -m spark_framework` is the same program.",
+        table(
+            ("exit code", "meaning"),
+            [
+                ("0", "done"),
+                ("1", "`tools try`: the tool could not answer"),
+                ("2", "one line on standard error says what is wrong and how to mend it"),
+                ("130", "interrupted"),
+            ],
+        ),
+        "## Before or after every command",
+        _options(parser),
+    ]
+    for name, text, command in _commands(parser):
+        usage = " ".join(["spark-framework", name, *map(_placeholder, _arguments(command))])
+        parts += [f"## {name}", f"{text[:1].upper()}{text[1:]}.", f"```\n{usage}\n```", _options(command)]
+    return _page(parts)
+
+
+def _commands(parser: argparse.ArgumentParser, before: str = "") -> Iterator[tuple[str, str, argparse.ArgumentParser]]:
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            texts = {choice.dest: choice.help or "" for choice in action._choices_actions}
+            for name, command in action.choices.items():
+                inner = list(_commands(command, f"{before}{name} "))
+                yield from inner or [(f"{before}{name}", texts[name], command)]
+
+
+def _arguments(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    """What a command takes beyond help and -p, which every command takes."""
+    skipped = (argparse._HelpAction, argparse._SubParsersAction)
+    arguments = [a for a in parser._actions if not isinstance(a, skipped) and a.dest != "disable_too"]
+    return sorted(arguments, key=lambda a: bool(a.option_strings))
+
+
+def _placeholder(action: argparse.Action) -> str:
+    value = f" {action.metavar}" if action.nargs != 0 else ""
+    text = f"{action.option_strings[0]}{value}" if action.option_strings else str(action.metavar)
+    return text if action.required else f"[{text}]"
+
+
+def _options(parser: argparse.ArgumentParser) -> str:
+    rows = [(f"`{_placeholder(action).strip('[]')}`", action.help or "") for action in _arguments(parser)]
+    return table(("argument", "meaning"), rows) if rows else ""
+
+
+# -- config.md -----------------------------------------------------------------------------------------------------
+
+SECTIONS: tuple[tuple[str, str, type[BaseModel], str], ...] = (
+    ("The run", "", config.RunConfig, ""),
+    ("policy (local)", "policy", config.LocalPolicyConfig, "`use: local`"),
+    ("policy (server)", "policy", config.ServerPolicyConfig, "`use: server`"),
+    ("questions (practice)", "questions", PracticeConfig, "`use: practice`"),
+    ("questions (mmlu_pro)", "questions", MmluProConfig, "`use: mmlu_pro`"),
+    ("rollouts", "rollouts[]", config.RoundConfig, "A list of rounds."),
+    ("stages", "stages.NAME", config.StageConfig, "A mapping of names to stages."),
+    ("stages: lora", "stages.NAME.lora", config.LoraSection, ""),
+    ("stages: critic", "stages.NAME.critic", config.CriticSection, ""),
+    ("reward", "reward", config.RewardSection, ""),
+    ("evaluation", "evaluation", config.EvaluationSection, ""),
+    ("plugins", "plugins", config.PluginSection, ""),
+)
+
+
+def config_page() -> str:
+    """Every key of a config file."""
+    parts = [
+        "# Config files",
+        NOTE,
+        "A config is a YAML mapping. An unknown key is an error, never ignored. `spark-framework config schema` prints "
+        "the same as a JSON schema, and `--set path.to.key=VALUE` changes one key for one command; list entries go by "
+        "number, as in `rollouts.0.questions=20`.",
+        "A *component* is a plugin's name, or a mapping with `use: NAME` and its settings "
+        "([catalogue](catalogue.md)); reward terms also take `weight` (default 1). `use` may be `NAME`, "
+        "`DISTRIBUTION/NAME`, or `MODULE:CLASS` for a class without an entry point.",
+    ]
+    for title, path, model, text in SECTIONS:
+        parts += [f"## {title}", text, fields(model, path)]
+    return _page(parts)
+
+
+def fields(model: type[BaseModel], path: str = "") -> str:
+    """A model's keys as a table. ValueError where one has no meaning anywhere and a path was given."""
+    written = _attribute_docstrings(model)
+    rows = []
+    for name, field in model.model_fields.items():
+        at = f"{path}.{name}" if path else name
+        meaning = field.description or written.get(name) or MEANINGS.get(at, "")
+        if not meaning and model.__module__.startswith("spark_framework"):
+            raise ValueError(f"{at} has no description: write one in the code, or in MEANINGS")
+        rows.append((f"`{name}`", _type(field.annotation, field.metadata), _default(field), " ".join(meaning.split())))
+    return table(("key", "type", "default", "meaning"), rows) if rows else "No settings."
+
+
+def _attribute_docstrings(model: type[BaseModel]) -> dict[str, str]:
+    """Texts below fields, for models that do not ask pydantic to read them."""
+    body = ast.parse(textwrap.dedent(inspect.getsource(model))).body[0]
+    assert isinstance(body, ast.ClassDef)
+    found = {}
+    for statement, text in zip(body.body, body.body[1:], strict=False):
+        is_text = isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
+        if is_text and isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            found[statement.target.id] = inspect.cleandoc(str(text.value.value))
+    return found
+
+
+def _type(annotation: Any, metadata: Iterable[Any] = ()) -> str:
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        text = _type(inner[0], inner[1:])
+    elif origin is Literal:
+        text = " or ".join(f"`{value}`" for value in inner)
+    elif origin in (Union, types.UnionType):
+        text = " or ".join(_type(part) for part in inner)
+    elif origin in (tuple, list):
+        text = f"list of {_type(inner[0])}"
+    elif origin is dict:
+        text = f"mapping of {_type(inner[0])} to {_type(inner[1])}"
+    elif annotation is type(None):
+        text = "`null`"
+    elif annotation is Choice:
+        text = "component"
+    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        text = "section"
+    else:
+        names = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`", Path: "path"}
+        text = names[annotation]
+    return ", ".join([" or ".join(dict.fromkeys(text.split(" or "))), *_limits(metadata)])
+
+
+def _limits(metadata: Iterable[Any]) -> Iterator[str]:
+    for limit in metadata:
+        match limit:
+            case annotated_types.Ge(least):
+                yield f"≥ {least:g}"
+            case annotated_types.Gt(bound):
+                yield f"> {bound:g}"
+            case annotated_types.Le(most):
+                yield f"≤ {most:g}"
+            case annotated_types.Lt(bound):
+                yield f"< {bound:g}"
+            case annotated_types.MinLen(least):
+                yield f"at least {least} long"
+            case annotated_types.MaxLen(most):
+                yield f"at most {most} long"
+            case _ if pattern := getattr(limit, "pattern", None):
+                yield f"`{pattern}`"
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.get_default(call_default_factory=True)
+    if value is PydanticUndefined:
+        return "required"
+    if isinstance(value, BaseModel):
+        use = getattr(value, "use", None)
+        return f"`{use}`" if use else "its defaults"
+    if isinstance(value, tuple) and any(isinstance(part, BaseModel) for part in value):
+        return "one, with its defaults"
+    if isinstance(value, bool) or value is None:
+        return f"`{ {True: 'true', False: 'false', None: 'null'}[value] }`"
+    if isinstance(value, (tuple, list)):
+        return f"`[{', '.join(map(str, value))}]`"
+    return "empty" if value == "" else f"`{value}`"
+
+
+# -- hooks.md ------------------------------------------------------------------------------------------------------
+
+
+def hook_names() -> list[str]:
+    """All hooks, in the order of `hookspecs.py`."""
+    return [name for name in vars(hookspecs) if name.startswith("spark_")]
+
+
+def hook_heading(name: str) -> str:
+    """The heading that a hook has in hooks.md: its name and arguments."""
+    return f"## {name}({', '.join(inspect.signature(getattr(hookspecs, name)).parameters)})"
+
+
+def hooks_page() -> str:
+    """Every hook with its signature."""
+    parts = [
+        "# Hooks",
+        NOTE,
+        "In the order in which a run meets them. An implementation is a function of a plugin's module, marked with "
+        "`@hookimpl` from `spark_framework.api`; it may leave out arguments that it does not need. A module is "
+        "imported when one of its components is chosen, and all its hooks take part from then on. A hook with an "
+        "unknown name or argument is an error.",
+    ]
+    users = _users()
+    for name in hook_names():
+        spec = getattr(hookspecs, name)
+        signature = str(inspect.signature(spec)).replace("'", "")
+        first = getattr(spec, f"{hookspecs.PROJECT}_spec")["firstresult"]
+        offers = name in ("spark_tools", "spark_judges", "spark_selectors", "spark_reward_terms")
+        kind = "first result" if first else "offer" if offers else "collect" if name == "spark_metrics" else "observer"
+        parts += [
+            hook_heading(name),
+            f"*{KINDS[kind]}*",
+            f"```python\ndef {name}{signature}: ...\n```",
+            _paragraphs(spec),
+            f"Implemented by: {users.get(name) or 'nothing that ships with the framework'}.",
+        ]
+    return _page(parts)
+
+
+KINDS = {
+    "offer": "Offer: asked of one plugin at a time.",
+    "first result": "First result: plugins are asked in turn until one does not return None; the framework comes last.",
+    "observer": "Observer: the result is ignored. If it raises, the error is logged once and the run goes on.",
+    "collect": "Collect: every plugin's answer is used. If one raises, its figures are left out and the run goes on.",
+}
+
+
+def _users() -> dict[str, str]:
+    from spark_framework.host import calls
+
+    found: dict[str, list[str]] = {}
+    for name in hook_names():
+        if hasattr(calls._Core, name):
+            found.setdefault(name, []).append("the framework (last)")
+    for offer in Host().inventory.offers:
+        if offer.distribution == OWN_DISTRIBUTION:
+            for name in vars(import_target(offer.target)):
+                if name in hook_names():
+                    found.setdefault(name, []).append(f"`{offer.key}`")
+    return {name: ", ".join(users) for name, users in found.items()}
+
+
+def _paragraphs(thing: Any) -> str:
+    """A docstring whose `When:`, `Return:` and `If you raise:` stand on lines of their own."""
+    text = inspect.getdoc(thing) or ""
+    for word in ("When:", "Return:", "If you raise:"):
+        text = text.replace(f" {word}", f"\n{word}")
+    return "\n".join(f"* {line}" if line.startswith(("When:", "Return:", "If you")) else line for line in _lines(text))
+
+
+def _lines(text: str) -> list[str]:
+    """Lines, with the first one set apart from what follows."""
+    first, *others = [line for line in text.splitlines() if line.strip()]
+    return [first, "", *others] if others else [first]
+
+
+# -- catalogue.md --------------------------------------------------------------------------------------------------
+
+
+def catalogue_page() -> str:
+    """Every component that ships with the framework."""
+    parts = [
+        "# Catalogue",
+        NOTE,
+        "The components that ship with the framework. `spark-framework plugins list` shows all that are installed, "
+        "`spark-framework plugins show KIND.NAME` one of them.",
+    ]
+    host = Host()
+    offers = [offer for offer in host.inventory.offers if offer.distribution == OWN_DISTRIBUTION]
+    loaded = [host.component_class(offer.kind, f"{offer.distribution}/{offer.name}").cls for offer in offers]
+    rows = [
+        (f"[{offer.key}](#{offer.kind}{offer.name})", offer.distribution, _first_line(cls))
+        for offer, cls in zip(offers, loaded, strict=True)
+    ]
+    parts.append(table(("component", "distribution", "what it does"), rows))
+    for offer, cls in zip(offers, loaded, strict=True):
+        parts += [f"## {offer.key}", inspect.getdoc(cls) or ""]
+        if issubclass(cls, Tool):
+            parts += [
+                f"For the model: “{_escaped(cls.description)}”",
+                f"Needs: {', '.join(sorted(cls.needs)) or 'nothing'}.",
+            ]
+            parts += ["Arguments:", fields(cls.Args)]
+        if getattr(cls, "uses_gold", False):
+            parts.append("Reads the stored answer (`uses_gold`).")
+        parts += ["Settings:", fields(cls.Config)] if cls.Config.model_fields else ["No settings."]
+    return _page(parts)
+
+
+def _first_line(cls: type) -> str:
+    return " ".join((inspect.getdoc(cls) or "").partition("\n\n")[0].split())
+
+
+# -- Markdown ------------------------------------------------------------------------------------------------------
+
+
+def table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """A Markdown table."""
+    lines = [
+        heads,
+        tuple("---" for _ in heads),
+        *([_escaped(cell).replace("|", "\\|") for cell in row] for row in rows),
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _escaped(text: str) -> str:
+    """The text without accidental Markdown: stars and angle brackets outside of code are meant as they stand."""
+    parts = text.split("`")
+    parts[::2] = [part.replace("*", "\\*").replace("<", "&lt;") for part in parts[::2]]
+    return "`".join(parts)
+
+
+def _page(parts: Iterable[str]) -> str:
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+PAGES = {"cli.md": cli_page, "config.md": config_page, "hooks.md": hooks_page, "catalogue.md": catalogue_page}
+
+
+if __name__ == "__main__":
+    REFERENCE.mkdir(exist_ok=True)
+    for name, page in PAGES.items():
+        (REFERENCE / name).write_text(page(), encoding="utf-8")

@@ -1,0 +1,108 @@
+"""A text-only policy whose every move is known beforehand, and eight tools that echo."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from spark_framework.api import ANSWER, THINK, Candidate, Question, Tool, ToolArgs, ToolError
+from spark_framework.host.loading import Host
+from spark_framework.policy import Move, Sampling
+from spark_framework.rollout.waves import Workshop
+from spark_plugin_judges.scripted import Scripted
+from spark_plugin_selectors.rarity_first import RarityFirst
+
+TOOLS = ("ash", "birch", "cedar", "date", "elm", "fir", "gum", "hazel")
+
+
+class EchoArgs(ToolArgs):
+    text: str
+
+
+def echo_tool(tool_name: str) -> Tool:
+    class Echo(Tool):
+        name = tool_name
+        description = f"Says {tool_name}."
+        Args = EchoArgs
+
+        def call(self, args: Any, context: Any) -> str:
+            if args.text == "fail":
+                raise ToolError("asked to fail")
+            return f"{tool_name} heard {args.text}"
+
+    return Echo()
+
+
+def questions(count: int) -> list[Question]:
+    return [
+        Question(id=f"q{i}", text=f"Question {i}?", options=("no", "yes"), answer=1, category="c", source="s")
+        for i in range(count)
+    ]
+
+
+def workshop(scores: Mapping[str, float] | None = None, /, **changes: Any) -> Workshop:
+    """Eight echoing tools, the scripted judge and the rarity-first selector."""
+    settings = {
+        "tools": {name: echo_tool(name) for name in TOOLS}, "candidates": (*TOOLS, THINK), "calls": Host().calls,
+        "seed": 0, "steps": 5, "judge": Scripted(Scripted.Config(scores=dict(scores or {}))),
+        "selector": RarityFirst(),
+    }  # fmt: skip
+    return Workshop(**{**settings, **changes})
+
+
+class Puppet:
+    """Answers a question after `acts[id]` actions (2 where not named) and writes its id as every tool's text.
+
+    Args:
+        probs: what the head says in every state; {} is a policy without a head.
+        arguments: what is written for an action instead.
+    """
+
+    def __init__(
+        self, acts: Mapping[str, int] | None = None, probs: Mapping[str, float] | None = None,
+        arguments: Mapping[str, dict[str, Any] | None] | None = None,
+    ) -> None:  # fmt: skip
+        self.acts, self.probs, self.arguments = dict(acts or {}), dict(probs or {}), dict(arguments or {})
+
+    def fingerprint(self) -> str:
+        return "puppet"
+
+    def prompt_ids(self, question: Question) -> tuple[int, ...]:
+        return ()
+
+    def begin(self, questions: Sequence[Question]) -> PuppetWave:
+        return PuppetWave(self, [(question, 0) for question in questions])
+
+
+class PuppetWave:
+    def __init__(self, policy: Puppet, rows: list[tuple[Question, int]]) -> None:
+        self.policy, self.rows = policy, rows
+
+    def action_probs(self) -> list[dict[str, float]]:
+        return [self.policy.probs for _ in self.rows]
+
+    def write(
+        self, actions: Sequence[Sequence[str]], sampling: Sampling, seeds: Sequence[int]
+    ) -> list[list[Candidate]]:
+        rows = zip(self.rows, actions, strict=True)
+        return [[self._candidate(name, question) for name in names] for (question, _), names in rows]
+
+    def decide(self, allowed: Sequence[str], sampling: Sampling, seeds: Sequence[int]) -> list[Candidate]:
+        names = [ANSWER if step >= self.policy.acts.get(q.id, 2) else allowed[0] for q, step in self.rows]
+        return [row[0] for row in self.write([[name] for name in names], sampling, seeds)]
+
+    def advance(self, moves: Sequence[Move]) -> list[tuple[int, ...]]:
+        self.rows = [(self.rows[move.row][0], self.rows[move.row][1] + 1) for move in moves]
+        return [() for _ in moves]
+
+    def _candidate(self, action: str, question: Question) -> Candidate:
+        if action == ANSWER:
+            return Candidate(action=ANSWER, arguments={"text": "yes"})
+        arguments = {"thought": "hm"} if action == THINK else {"text": question.id}
+        arguments = self.policy.arguments.get(action, arguments)
+        return Candidate(
+            action=action,
+            arguments=arguments,
+            text=str(arguments),
+            error="error: no JSON" if arguments is None else None,
+        )

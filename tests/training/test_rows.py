@@ -1,0 +1,115 @@
+"""Rows: one tree of tokens reads like every trajectory on its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from spark_framework.errors import DataError
+from spark_framework.training.model import ActorCritic
+from spark_framework.training.rows import Row, add_alternatives, build_row
+from tests.training.trees import LABELS, PROMPT, actor, path_ids, trajectory, tree
+
+
+def row_of(trajectories: list, max_tokens: int = 2048) -> Row:
+    return build_row(trajectories, {t.id: [0.0] * len(t.steps) for t in trajectories}, max_tokens=max_tokens)
+
+
+def path_to(row: Row, token: int) -> list[int]:
+    path = []
+    while token >= 0:
+        path.append(token)
+        token = row.parents[token]
+    return path[::-1]
+
+
+def test_every_path_of_the_tree_is_a_trajectory() -> None:
+    trajectories = tree()
+    row = row_of(trajectories)
+    last = {tuple(row.ids[i] for i in path_to(row, d.tokens_at[-1])) for d in row.decisions}
+    assert {tuple(path_ids(t)) for t in trajectories} <= last
+    for token in range(len(row.ids)):
+        assert row.positions[token] == len(path_to(row, token)) - 1
+
+
+def test_what_is_shared_stands_once() -> None:
+    one, two, three = tree()
+    row = row_of([one, two, three])
+    first = len(one.steps[0].candidate.token_ids) + len(one.steps[0].context_ids)
+    alone = [len(path_ids(t)) - len(PROMPT) for t in (one, two, three)]
+    assert len(row.ids) == len(PROMPT) + sum(alone) - first  # the first two have their first step in common
+    assert row.branched
+    assert not row_of([one]).branched
+
+
+def test_a_branched_row_equals_its_trajectories_on_their_own(tiny: Path) -> None:
+    model = actor(tiny)
+    agent = ActorCritic(model, LABELS, None, 0)
+    trajectories = tree()
+    row = row_of(trajectories)
+    with torch.no_grad():
+        hidden = agent.hidden(row)
+        for one in trajectories:
+            ids = path_ids(one)
+            alone = agent.trunk(input_ids=torch.tensor([ids])).last_hidden_state[0]
+            ends = [d.tokens_at[-1] for d in row.decisions]
+            path = next(p for p in (path_to(row, end) for end in ends) if [row.ids[i] for i in p] == ids)
+            torch.testing.assert_close(hidden[path], alone, atol=1e-5, rtol=0)
+
+
+def test_log_probabilities_of_a_branched_row(tiny: Path) -> None:
+    agent = ActorCritic(actor(tiny), LABELS, None, 0)
+    trajectories = tree()
+    row = row_of(trajectories)
+    with torch.no_grad():
+        logp = agent.log_probs(agent.hidden(row), row)
+        decision = at = 0
+        for one in trajectories:
+            single = row_of([one])
+            own = agent.log_probs(agent.hidden(single), single)
+            n, t = len(own.action_D), len(own.token_T)
+            constrained = torch.tensor([d.constrained for d in single.decisions])
+            torch.testing.assert_close(
+                logp.action_D[decision : decision + n][constrained], own.action_D[constrained], atol=1e-5, rtol=0
+            )
+            torch.testing.assert_close(logp.token_T[at : at + t], own.token_T, atol=1e-5, rtol=0)
+            torch.testing.assert_close(logp.head_DA[decision : decision + n], own.head_DA, atol=1e-5, rtol=0)
+            decision, at = decision + n, at + t
+
+
+def test_each_depth_counts_once() -> None:
+    row = row_of(tree())
+    for depth in range(4):
+        assert sum(d.weight for d in row.decisions if d.depth == depth) == pytest.approx(1)
+    assert [d.ok for d in row.decisions if d.depth == 0] == [True, True, False]
+
+
+def test_alternatives_are_the_viable_candidates_that_nobody_follows() -> None:
+    (one, _, _) = tree()
+    row = row_of([one])
+    add_alternatives(row, one.steps[0], one, threshold=6.0)
+    added = row.decisions[-1]
+    assert (added.action, added.depth) == ("birch", 0)  # `think` has 4, `ash` is taken
+    assert [row.ids[i] for i in path_to(row, added.tokens_at[-1])] == [
+        *PROMPT,
+        *one.steps[0].candidates[1].token_ids,
+    ]
+    assert [d.weight for d in row.decisions if d.depth == 0] == [0.5, 0.5]
+
+
+def test_too_long_for_the_model_is_an_error() -> None:
+    (one, _, _) = tree()
+    length = len(path_ids(one))
+    row_of([one], max_tokens=length)
+    with pytest.raises(DataError, match=rf"trajectory r/0/0 has {length} tokens; the model reads {length - 1}"):
+        row_of([one], max_tokens=length - 1)
+
+
+def test_text_without_tokens_cannot_be_trained_on() -> None:
+    (one, _, _) = tree()
+    bare = one.steps[0].candidates[0].model_copy(update={"token_ids": ()})
+    steps = [one.steps[0].model_copy(update={"candidates": (bare, *one.steps[0].candidates[1:])}), *one.steps[1:]]
+    with pytest.raises(DataError, match="r/0/0 holds no token ids"):
+        row_of([trajectory(steps)])

@@ -1,0 +1,85 @@
+"""Stored trajectories with random tokens, and a tiny actor to read them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from spark_framework.config import LoraSection
+from spark_framework.policy.models import load_model
+from spark_framework.records import ANSWER, Candidate, Question, Step, Trajectory, Verdict
+
+LABELS = (300, 301, 302, 303)
+"""First tokens of the actions."""
+ACTIONS = ("ash", "birch", "think", ANSWER)
+PROMPT = tuple(random.Random("prompt").choices(range(2, 290), k=17))
+
+
+def candidate(action: str, rng: random.Random, length: int | None = None, *, free: bool = False) -> Candidate:
+    """Label, one fixed token, some free ones; without an opening where the policy was not constrained."""
+    body = rng.choices(range(2, 290), k=length or rng.randint(1, 6))
+    ids = (LABELS[ACTIONS.index(action)], 5, *body)
+    opening = 0 if free else 2
+    logprobs = tuple(-rng.random() for _ in ids) if free else (-rng.random(), 0.0, *(-rng.random() for _ in body))
+    return Candidate(action=action, arguments={}, token_ids=ids, opening=opening, token_logprobs=logprobs)
+
+
+def step(action: str, rng: random.Random, *, ok: bool = True, scores: Sequence[float] = (7.0, 9.0, 4.0)) -> Step:
+    candidates = tuple(candidate(name, rng) for name in ACTIONS[:3])
+    chosen = ACTIONS.index(action)
+    verdict = Verdict(scores=tuple(scores), process_ok=(ok,) * 3, judge="j", fingerprint="f")
+    context = tuple(rng.choices(range(2, 290), k=rng.randint(2, 5)))
+    return Step(candidates=candidates, verdict=verdict, chosen=chosen, context_ids=context)
+
+
+def closing(rng: random.Random, *, free: bool = False) -> Step:
+    return Step(candidates=(candidate(ANSWER, rng, free=free),))
+
+
+def trajectory(steps: Sequence[Step], branch: int = 0, *, index: int = 0, correct: bool = True) -> Trajectory:
+    question = Question(id=f"q{index}", text="?", options=("no", "yes"), answer=1, category="c", source="s")
+    return Trajectory(
+        id=f"r/{index}/{branch}", round="r", index=index, branch=branch, question=question, steps=tuple(steps),
+        answer=int(correct), correct=correct, prompt_ids=(*PROMPT, *([7] * index)),
+    )  # fmt: skip
+
+
+def tree(seed: int = 0, index: int = 0) -> list[Trajectory]:
+    """Three branches of one question: two succeed, one fails; two share their first step; depths differ."""
+    rng = random.Random(f"{seed}/{index}")
+    shared = step("ash", rng)
+    return [
+        trajectory([shared, step("birch", rng), closing(rng)], 0, index=index),
+        trajectory([shared, step("think", rng), step("ash", rng), closing(rng)], 1, index=index),
+        trajectory([step("birch", rng, ok=False), closing(rng, free=True)], 2, index=index, correct=False),
+    ]
+
+
+def actor(tiny: Path, *, seed: int = 0, scale: float = 0.05) -> Any:
+    """The tiny model with a LoRA adapter that already does something: B is not zero."""
+    from spark_framework.training.model import with_actor
+
+    model = with_actor(load_model(str(tiny), dtype="float32", device="cpu"), LoraSection(r=4, alpha=8), None, seed)
+    shake(model, scale)
+    return model
+
+
+def shake(model: Any, scale: float, seed: int = 1) -> None:
+    """Move every LoRA weight a little."""
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_" in name and ".default." in name:
+                parameter.add_(scale * torch.randn(parameter.shape, generator=generator))
+
+
+def path_ids(trajectory: Trajectory) -> list[int]:
+    """A trajectory's tokens on their own."""
+    ids = list(trajectory.prompt_ids)
+    for part in trajectory.steps:
+        ids += [*part.candidate.token_ids, *part.context_ids]
+    return ids
