@@ -60,7 +60,7 @@ MEANINGS = {
     "stages.NAME.lr": "Learning rate (AdamW).",
     "stages.NAME.warmup_ratio": "Share of the updates over which the learning rate rises.",
     "stages.NAME.schedule": "What the learning rate does after the warm-up.",
-    "stages.NAME.max_grad_norm": "Gradients are scaled down to this norm.",
+    "stages.NAME.max_grad_norm": "Gradients are scaled down to this norm, the actor's and the critic's apart.",
     "stages.NAME.clip": "ppo, spark: ratios count within [1 - clip, 1 + clip].",
     "stages.NAME.critic": "ppo, spark: the value function.",
     "stages.NAME.critic.lr": "Learning rate of the value function.",

@@ -1,4 +1,4 @@
-"""SPaRK and StepTool as a plugin framework: reinforcement learning that teaches language models to use many tools.
+"""SPaRK as a plugin framework: reinforcement learning that teaches language models to use many tools.
 
     from spark_framework import RunConfig, evaluate, generate, train
 

@@ -137,7 +137,7 @@ class StageConfig(Section):
     """Trackers of transformers.Trainer: tensorboard, wandb, trackio …"""
 
     sft_branches: Literal["viable", "chosen"] = "viable"
-    """sft: learn every viable candidate of a step, or only the chosen one."""
+    """sft: learn every branch and every viable candidate of the first step, or only what the selector chose."""
     require_process_ok: bool | None = None
     """Drop trajectories with a step that is not process_ok (SPaRK's filter). None: only sft and rft do."""
     require_correct: bool | None = None

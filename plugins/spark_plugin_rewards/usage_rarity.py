@@ -2,44 +2,39 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 from spark_framework.api import ComponentConfig, RewardTerm, Step, Trajectory, hookimpl
 
 
 class UsageRarity(RewardTerm):
-    """Surprise of the chosen action: -log2(share) / log2(number of actions), cut to [0, 1]; 0 for the closing answer.
+    """How much rarer the chosen action is than the favourite: 1 - use / largest use, in [0, 1]; 0 for the closing answer.
 
-    At an even share (1 / number of actions) the term is 1; for an action that is always taken it is 0.
+    The most used action earns nothing, one that is hardly ever used earns almost 1.
     """
 
     name = "usage_rarity"
 
     class Config(ComponentConfig):
         of: Literal["counts", "policy"] = "counts"
-        """`counts`: share of uses so far, each action counted once more than it was used.
-        `policy`: the policy's own probability, renormalised over the step's candidates."""
+        """`counts`: use is how often an action was chosen so far, plus one.
+        `policy`: use is the probability that the policy gave it in this state."""
         only_when_ok: bool = True
         """Reward rarity only where the chosen step is sound."""
 
     def value(self, step: Step, trajectory: Trajectory) -> float:
         if step.is_answer or (self.config.only_when_ok and not trajectory.process_ok(step)):
             return 0.0
-        actions = {candidate.action for candidate in step.candidates}
-        if len(actions) < 2:
-            return 0.0
-        share = self._share(step, actions)
-        return 1.0 if share == 0 else min(1.0, max(0.0, -math.log2(share) / math.log2(len(actions))))
+        use = self._use(step)
+        return 1.0 - use[step.candidate.action] / max(use.values())
 
-    def _share(self, step: Step, actions: set[str]) -> float:
+    def _use(self, step: Step) -> dict[str, float]:
+        actions = {candidate.action for candidate in step.candidates}
         if self.config.of == "counts":
-            weights = {action: step.usage.get(action, 0) + 1.0 for action in actions}
-        elif step.action_probs:
-            weights = {action: step.action_probs.get(action, 0.0) for action in actions}
-        else:
+            return {action: step.usage.get(action, 0) + 1.0 for action in actions}
+        if not step.action_probs:
             raise ValueError("usage_rarity with of=policy needs the policy's action probabilities: use of=counts here")
-        return weights[step.candidate.action] / (sum(weights.values()) or 1.0)
+        return {action: step.action_probs.get(action, 0.0) for action in actions}
 
 
 @hookimpl

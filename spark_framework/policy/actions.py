@@ -28,11 +28,10 @@ class Action:
 
     @property
     def plain_argument(self) -> str | None:
-        """The one required argument, if it is a string and the only one required: it can be written without JSON."""
+        """The one required argument, if it is free text and the only one required: it can be written without JSON."""
         required = self.schema.get("required", [])
-        if len(required) == 1 and self.schema["properties"][required[0]].get("type") == "string":
-            return str(required[0])
-        return None
+        argument = self.schema["properties"][required[0]] if len(required) == 1 else {}
+        return str(required[0]) if argument.get("type") == "string" and "enum" not in argument else None
 
 
 def _text_schema(argument: str) -> dict[str, Any]:

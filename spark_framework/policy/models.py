@@ -7,6 +7,9 @@ import importlib.util
 import os
 import shutil
 import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -130,12 +133,20 @@ def load_model(model: str, *, dtype: str = "auto", device: str = "auto") -> Any:
     return loaded.to(where).eval()
 
 
+@contextmanager
+def quiet_peft() -> Iterator[None]:
+    """Without the warning that peft uses transformers' old names: it is not the user's affair."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        yield
+
+
 def _loaded(model: str, loader: Any, *args: Any, **kwargs: Any) -> Any:
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # a quarter of a second needs no bar
     try:
         return loader(*args, **kwargs)
-    except OSError as exc:
-        reason = str(exc).strip().splitlines()[0]
+    except Exception as exc:  # not there, damaged, no such hub id: the libraries raise dozens of types
+        reason = (str(exc).strip() or type(exc).__name__).splitlines()[0]
         raise ConfigError(f"policy.model: cannot load {model}: {reason}; give a model folder or a .gguf file") from exc

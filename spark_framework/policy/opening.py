@@ -46,12 +46,14 @@ def open_policy(config: RunConfig, adapter: Path | None = None, batch_size: int 
             raise ConfigError("policy.use: an adapter needs a `local` policy")
         return ServerPolicy(policy, action_space(config))
     from .local import LocalPolicy, adapter_name
+    from .models import quiet_peft
 
     model: Any = open_model(policy)
     if adapter is not None:
         from peft import PeftModel
 
-        model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload().eval()
+        with quiet_peft():
+            model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload().eval()
     return LocalPolicy(
         model, open_encoder(config), batch_size=batch_size or policy.batch_size,
         constrained=policy.constrained, name=adapter_name(policy.model, adapter),

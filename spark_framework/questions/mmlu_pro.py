@@ -32,7 +32,7 @@ Row = Mapping[str, Any]
 class MmluProConfig(BaseModel):
     """Settings of the MMLU-Pro question set."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     use: Literal["mmlu_pro"] = "mmlu_pro"
     hub: str = "TIGER-Lab/MMLU-Pro"

@@ -99,7 +99,8 @@ def sentence(stages: list[dict[str, Any]], comparisons: list[dict[str, Any]]) ->
         f"{c['a']} and {c['b']} differ ({100 * c['accuracy_difference']:+.1f} points for {c['a']}, p = {c['p']:.2g})"
         for c in better
     ]
-    text = f"Of {len(comparisons)} pairs of trained stages, {len(better)} differ in accuracy at 5 % (exact McNemar"
+    pairs = "pair" if len(comparisons) == 1 else "pairs"
+    text = f"Of {len(comparisons)} {pairs} of trained stages, {len(better)} differ in accuracy at 5 % (exact McNemar"
     text += f", uncorrected; the Bonferroni limit is {0.05 / max(1, len(comparisons)):.2g}): " if comparisons else "): "
     text += ("; ".join(words) if words else "none, so the order of these rungs means nothing") + "."
     pair = next((c for c in comparisons if {c["a"], c["b"]} == {"ppo", "spark"}), None)

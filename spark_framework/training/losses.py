@@ -34,7 +34,7 @@ class RowTensors:
 
 @dataclass
 class LogProbs:
-    """log pi in nats: of the actions taken [D], of the free tokens [T], and of every action in each state [D, actions]."""
+    """log pi in nats: of the actions taken [D], of the free tokens [T], of every action in each state [D, actions]."""
 
     action_D: Tensor
     token_T: Tensor
@@ -73,8 +73,8 @@ def kl_to_reference(row: RowTensors, logp: LogProbs, reference: LogProbs) -> Ten
     """Distance of pi from the reference, in nats a depth; 0 where they agree, never negative.
 
     Actions: exactly KL(reference || pi), from the whole head. Tokens: k2 = (log r)^2 / 2 (Schulman 2020) on what was
-    written. The less noisy k3 = r - 1 - log r grows with r itself: on offline data, where pi may leave a stored token far
-    behind, one token gave a KL of 100 nats and a gradient of 30,000.
+    written. The less noisy k3 = r - 1 - log r grows with r itself: on offline data, where pi may leave a stored token
+    far behind, one token gave a KL of 100 nats and a gradient of 30,000.
     """
     action_D = (reference.head_DA.exp() * (reference.head_DA - logp.head_DA)).sum(-1)
     action = (row.weight_D * row.constrained_D * action_D).sum()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..config import CriticSection, LoraSection
 from ..errors import RunError
+from ..policy.models import quiet_peft
 from .losses import LogProbs
 from .rows import Decision, Row
 
@@ -25,9 +26,11 @@ def with_actor(base: Any, lora: LoraSection, init: Path | None, seed: int) -> An
     if init is not None:
         if not (init / "adapter_config.json").is_file():
             raise RunError(f"there is no adapter in {init}; train that stage first")
-        return PeftModel.from_pretrained(base, str(init), is_trainable=True)
+        with quiet_peft():
+            return PeftModel.from_pretrained(base, str(init), is_trainable=True)
     torch.manual_seed(seed)
-    return get_peft_model(base, lora_config(base, lora))
+    with quiet_peft():
+        return get_peft_model(base, lora_config(base, lora))
 
 
 def lora_config(base: Any, lora: LoraSection) -> Any:

@@ -19,6 +19,7 @@ from ..seeding import child_seed
 from .model import ActorCritic, with_actor
 from .rewards import step_rewards
 from .rows import Row, add_alternatives, build_row
+from .saving import writing
 from .trainer import WITH_CRITIC, SparkTrainer, training_arguments, whole_checkpoint
 
 Terms = Sequence[tuple[float, RewardTerm]]
@@ -96,7 +97,8 @@ def _save(peft_model: object, target: Path) -> Path:
     """Save the actor as a plain PEFT adapter, whole or not at all; then the checkpoints are no longer needed."""
     part, final = target / "adapter.part", target / "adapter"
     shutil.rmtree(part, ignore_errors=True)
-    peft_model.save_pretrained(str(part), selected_adapters=["default"])  # type: ignore[attr-defined]
-    os.replace(part, final)
+    with writing(final):
+        peft_model.save_pretrained(str(part), selected_adapters=["default"])  # type: ignore[attr-defined]
+        os.replace(part, final)
     shutil.rmtree(target / "checkpoints", ignore_errors=True)
     return final

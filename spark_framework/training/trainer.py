@@ -18,6 +18,7 @@ from . import losses
 from .losses import LogProbs, RowTensors
 from .model import ActorCritic
 from .rows import Row
+from .saving import writing
 
 STATE = "spark_state.pt"
 WITH_CRITIC = ("ppo", "spark")
@@ -191,10 +192,19 @@ class SparkTrainer(Trainer):
     # -- checkpoints ---------------------------------------------------------------------------------------------
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)
         folder = self.folder / f"checkpoint-{self.state.global_step}"
+        with writing(folder):
+            super()._save_checkpoint(model, trial)
+            torch.save(self._kept(), folder / f"{STATE}.part")
+        (folder / f"{STATE}.part").rename(folder / STATE)  # a checkpoint is whole when this file is there
+        for other in checkpoints(folder.parent):
+            if other != folder:
+                shutil.rmtree(other)
+
+    def _kept(self) -> dict[str, Any]:
+        """What a resumed run needs beside Trainer's own checkpoint."""
         head = self.agent.value_head
-        kept = {
+        return {
             "adapters": {n: p.detach() for n, p in self.agent.model.named_parameters() if "lora_" in n},
             "value_head": None if head is None else head.state_dict(),
             "beta": self.beta, "prepared_epoch": self.prepared_epoch, "epoch_kl": self._epoch_kl,
@@ -202,11 +212,6 @@ class SparkTrainer(Trainer):
             "old": [(x.action_D, x.token_T, x.head_DA) for x in self.old],
             "reference": [(x.action_D, x.token_T, x.head_DA) for x in self.reference],
         }  # fmt: skip
-        torch.save(kept, folder / f"{STATE}.part")
-        (folder / f"{STATE}.part").rename(folder / STATE)  # a checkpoint is whole when this file is there
-        for other in checkpoints(folder.parent):
-            if other != folder:
-                shutil.rmtree(other)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         kept = torch.load(Path(resume_from_checkpoint) / STATE, map_location=self.agent.model.device)

@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -210,12 +211,12 @@ def noted(monkeypatch, config) -> list:
         noted.append(("evaluate", str(run), stage, questions))
         return {"accuracy": 0.5}
 
-    def climb(config: RunConfig, seeds: int) -> dict:
+    def climb(config: RunConfig, seeds: int, report: Callable[[str], None]) -> dict:
         noted.append(("ladder", str(config.run), seeds))
+        report("the table")
         return {"seeds": seeds}
 
     pipeline.generate, pipeline.train, pipeline.evaluate, ladder.ladder = generate, train, evaluate, climb
-    pipeline.UNTRAINED = ("base",)
     for parent, module in ((kit, pipeline), (studies, ladder)):
         monkeypatch.setitem(sys.modules, f"{parent.__name__}.{module.__name__}", module)
         monkeypatch.setattr(parent, module.__name__, module, raising=False)
@@ -246,42 +247,14 @@ def test_train_evaluate_ladder(run, noted, config):
     code, out, _ = run("evaluate", "r", "--stage", "sft", "--questions", "7")
     assert (code, json.loads(out)) == (0, {"accuracy": 0.5})
     code, out, _ = run("ladder", str(config), "--seeds", "3")
-    assert (code, json.loads(out)) == (0, {"seeds": 3})
+    assert (code, out) == (0, f"the table\n\nfigures: {Path('runs/run/ladder.json')}\n")
     assert noted == [("train", "r", "sft"), ("evaluate", "r", "sft", 7), ("ladder", str(Path("runs/run")), 3)]
 
 
-STAGES = """
-rollouts:
-  - {name: later, adapter: sft}
-  - {name: first}
-stages:
-  ppo: {data: later, init: sft}
-  sft: {data: first}
-"""
-
-
-def test_quickstart_does_everything_in_an_order_that_works(run, noted, config, monkeypatch):
-    config.write_text(MINIMAL + STAGES)
+def test_quickstart_is_the_ladder_of_its_preset(run, noted, config, monkeypatch):
     monkeypatch.setattr("spark_framework.config.preset", lambda name: config)
-    code, out, _ = run("quickstart", "--run", "my: run")
-    assert code == 0
-    assert list(json.loads(out)) == ["base", "sft", "ppo"]
-    assert [(call[0], call[1], call[3 if call[0] == "generate" else 2]) for call in noted] == [
-        ("generate", "my: run", "first"),
-        ("train", "my: run", "sft"),
-        ("generate", "my: run", "later"),
-        ("train", "my: run", "ppo"),
-        ("evaluate", "my: run", "base"),
-        ("evaluate", "my: run", "sft"),
-        ("evaluate", "my: run", "ppo"),
-    ]
-
-
-def test_quickstart_refuses_a_circle(refused, noted, config, monkeypatch):
-    config.write_text(MINIMAL + STAGES)
-    monkeypatch.setattr("spark_framework.config.preset", lambda name: config)
-    assert "circle" in refused("quickstart", "--set", "stages.sft.data=later")
-    assert noted == []
+    assert run("quickstart", "--run", "my: run")[0] == 0
+    assert noted == [("ladder", "my: run", 1)]
 
 
 # -- what goes wrong -----------------------------------------------------------------------------------------------

@@ -41,6 +41,7 @@ def log(adapter: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (adapter.parent / "log.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`")  # from peft, in the way a user loads it
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_stage_trains_and_can_be_loaded(tiny: Path, demonstrations: Runs, tmp_path: Path, name: str) -> None:
     from peft import AutoPeftModelForCausalLM

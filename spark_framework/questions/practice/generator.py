@@ -27,7 +27,7 @@ SAMPLE = 1000
 class PracticeConfig(BaseModel):
     """Settings of the practice question set."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     use: Literal["practice"] = "practice"
     families: tuple[str, ...] = ()
