@@ -8,7 +8,7 @@ from spark_framework.api import ComponentConfig, RewardTerm, Step, Trajectory, h
 
 
 class UsageRarity(RewardTerm):
-    """How much rarer the chosen action is than the favourite: 1 - use / largest use, in [0, 1]; 0 for the closing answer.
+    """How much rarer the action is than the favourite: 1 - use / largest use, in [0, 1]; 0 for the closing answer.
 
     The most used action earns nothing, one that is hardly ever used earns almost 1.
     """

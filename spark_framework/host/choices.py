@@ -46,7 +46,14 @@ class Choice:
         """The component, ready for use; its plugin's other hooks take part in the current host from now on."""
         if self.distribution is not None:
             current_host().adopt(self.target)  # the config may have been read under another host
-        return self.cls(self.config) if self.instance is None else self.instance
+        if self.instance is not None:
+            return self.instance
+        try:
+            return self.cls(self.config)
+        except Exception as exc:
+            where = f" of {self.distribution} {self.version}" if self.distribution else ""
+            reason = f"{type(exc).__name__}: {one_line(exc)}"
+            raise PluginError(f"{self.kind} {self.name!r}{where} ({self.target}) cannot be built: {reason}") from exc
 
     def lock(self) -> dict[str, Any]:
         """What `run.json` keeps, so that a run says which code it was made with."""

@@ -206,10 +206,22 @@ def system_text(space: ActionSpace, form: Format, *, full: bool) -> str:
     if not full:
         return f"Solve with tools: {', '.join(space.candidates)}. Then answer with one option."
     lines = ["Answer the multiple-choice question. You can call tools and read their observations before you answer."]
-    lines += [
-        f"- {a.name}: {a.description} Arguments: {_compact(a.schema.get('properties', {}))}" for a in space.actions
-    ]
+    lines += [f"- {action.name}: {action.description} Arguments: {_signature(action)}" for action in space.actions]
     return "\n".join([*lines, form.explanation(), "Use the action answer as soon as you know the option."])
+
+
+def _signature(action: Action) -> str:
+    """The arguments in one line, `op: solve|diff; variables?: array (the unknowns)`: half the schema's tokens."""
+    required = action.schema.get("required", ())
+    parts = []
+    for name, field in action.schema.get("properties", {}).items():
+        types = [field, *field.get("anyOf", ())]
+        kind = "|".join(
+            str(value) for one in types for value in one.get("enum", [one["type"]] if "type" in one else [])
+        )
+        note = f" ({field['description']})" if "description" in field else ""
+        parts.append(f"{name}{'' if name in required else '?'}: {kind or 'any'}{note}")
+    return "; ".join(parts)
 
 
 def question_text(question: Question) -> str:

@@ -186,3 +186,14 @@ def test_there_is_a_json_schema():
 
 def test_hookimpl_is_the_public_marker():
     assert hookimpl.project_name == "spark_framework"
+
+
+def test_a_component_that_cannot_be_built_is_one_line() -> None:
+    class Broken(Bonus):
+        name = "broken"
+
+        def __init__(self, config=None):
+            raise OSError("no such\ndevice")
+
+    with pytest.raises(PluginError, match=r"reward .broken. \(.*Broken\) cannot be built: OSError: no such device"):
+        choose("reward", Broken).build()

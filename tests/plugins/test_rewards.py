@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import pytest
 
 from spark_framework.api import Candidate, Question, RewardTerm, Step, Trajectory, Verdict
