@@ -26,6 +26,28 @@ def step_rewards(
     return [sum(w * _value(term, step, trajectory) for w, term in weighted) for step in trajectory.steps]
 
 
+def refreshed_rewards(
+    trajectories: Sequence[Trajectory],
+    probs: Sequence[dict[str, float]],
+    diversity: Sequence[tuple[float, RewardTerm]],
+    process: Sequence[tuple[float, RewardTerm]],
+    rho: float,
+) -> list[float]:
+    """The rewards of all steps with the policy's probabilities of today in place of the stored ones.
+
+    What was rare when the data was made may be the favourite now: a term that reads `action_probs` has to see that.
+
+    Args:
+        probs: for each step of each trajectory in turn, the action distribution in its state.
+    """
+    today = iter(probs)
+    rewards = []
+    for trajectory in trajectories:
+        steps = tuple(step.model_copy(update={"action_probs": next(today)}) for step in trajectory.steps)
+        rewards += step_rewards(trajectory.model_copy(update={"steps": steps}), diversity, process, rho)
+    return rewards
+
+
 def _value(term: RewardTerm, step: Step, trajectory: Trajectory) -> float:
     where = f"trajectory {trajectory.id}, step {trajectory.steps.index(step)}"
     try:

@@ -44,6 +44,7 @@ class Row:
 
     Attributes:
         ids, positions, parents: N each; `parents` is the index of the token before (-1 for the first).
+        decisions: trajectory by trajectory, step by step.
         branched: False where the row is a plain causal sequence (no mask is needed).
     """
 
@@ -52,6 +53,7 @@ class Row:
     positions: list[int] = field(default_factory=list)
     parents: list[int] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
+    trajectories: tuple[Trajectory, ...] = ()
     _segments: dict[tuple[int, tuple[int, ...]], int] = field(default_factory=dict, repr=False)
 
     @property
@@ -98,7 +100,7 @@ def build_row(trajectories: Sequence[Trajectory], rewards: dict[str, list[float]
         rewards: for each trajectory's id, one reward a step.
         max_tokens: the model's context length; a longer trajectory is a `DataError`.
     """
-    row = Row(name=f"{trajectories[0].round}/{trajectories[0].index}")
+    row = Row(name=f"{trajectories[0].round}/{trajectories[0].index}", trajectories=tuple(trajectories))
     for trajectory in trajectories:
         at = row.add(-1, trajectory.prompt_ids)
         for depth, (step, reward) in enumerate(zip(trajectory.steps, rewards[trajectory.id], strict=True)):

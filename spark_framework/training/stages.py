@@ -17,7 +17,7 @@ from ..records import Trajectory
 from ..run_folder import RunFolder
 from ..seeding import child_seed
 from .model import ActorCritic, with_actor
-from .rewards import step_rewards
+from .rewards import refreshed_rewards, step_rewards
 from .rows import Row, add_alternatives, build_row
 from .saving import writing
 from .trainer import WITH_CRITIC, SparkTrainer, training_arguments, whole_checkpoint
@@ -54,7 +54,13 @@ def train_stage(
     arguments = training_arguments(
         stage, target, seed=seed, cpu=model.device.type == "cpu", quiet=not sys.stderr.isatty()
     )
-    trainer = SparkTrainer(agent, rows, stage, calls, name, args=arguments)
+    reward = None
+    if stage.kind == "spark":
+        names = encoder.space.names
+        reward = lambda row, head: refreshed_rewards(  # noqa: E731
+            row.trajectories, [dict(zip(names, probs, strict=True)) for probs in head], *terms, stage.rho
+        )
+    trainer = SparkTrainer(agent, rows, stage, calls, name, reward, args=arguments)
     checkpoint = whole_checkpoint(target / "checkpoints") if (target / "checkpoints").exists() else None
     if checkpoint is None:
         trainer.prepare()

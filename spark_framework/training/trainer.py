@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,10 @@ STOP_AT = 10.0
 """A stage stops early when an epoch's mean KL passes this multiple of its target."""
 
 
+Reward = Callable[[Row, list[list[float]]], list[float]]
+"""The rewards of a row's decisions, given the action head [decisions, actions] of the old policy in each state."""
+
+
 class SparkTrainer(Trainer):
     """Trains one stage on rows.
 
@@ -37,9 +42,16 @@ class SparkTrainer(Trainer):
     """
 
     def __init__(
-        self, agent: ActorCritic, rows: list[Row], stage: StageConfig, calls: Calls, name: str, **kwargs: Any
+        self,
+        agent: ActorCritic,
+        rows: list[Row],
+        stage: StageConfig,
+        calls: Calls,
+        name: str,
+        reward: Reward | None = None,
+        **kwargs: Any,
     ) -> None:
-        self.agent, self.rows, self.stage, self.stage_name = agent, rows, stage, name
+        self.agent, self.rows, self.stage, self.stage_name, self.reward = agent, rows, stage, name, reward
         self.beta = stage.beta
         self.old: list[LogProbs] = []
         self.reference: list[LogProbs] = []
@@ -102,6 +114,10 @@ class SparkTrainer(Trainer):
             self.agent.model.eval()
             with torch.no_grad():
                 self.old = [self.agent.log_probs(self.agent.hidden(row), row) for row in self.rows]
+        if self.reward is not None and self.stage.old_policy == "refresh":
+            for row, old in zip(self.rows, self.old, strict=True):
+                for decision, value in zip(row.decisions, self.reward(row, old.head_DA.exp().tolist()), strict=True):
+                    decision.reward = value
         if epoch == 0 or self.stage.old_policy == "refresh":
             self.v_old = [self._values(i) for i in range(len(self.rows))]
             gaps = [self._rewards(i) - v for i, v in enumerate(self.v_old)]  # A_t = R_t - V_old(s_t)
@@ -207,7 +223,9 @@ class SparkTrainer(Trainer):
         return {
             "adapters": {n: p.detach() for n, p in self.agent.model.named_parameters() if "lora_" in n},
             "value_head": None if head is None else head.state_dict(),
-            "beta": self.beta, "prepared_epoch": self.prepared_epoch, "epoch_kl": self._epoch_kl,
+            "beta": self.beta,
+            "prepared_epoch": self.prepared_epoch, "epoch_kl": self._epoch_kl,
+            "rewards": [[d.reward for d in row.decisions] for row in self.rows],
             "features": self.features, "v_old": self.v_old, "advantages": self.advantages,
             "old": [(x.action_D, x.token_T, x.head_DA) for x in self.old],
             "reference": [(x.action_D, x.token_T, x.head_DA) for x in self.reference],
@@ -223,6 +241,9 @@ class SparkTrainer(Trainer):
             self.agent.value_head.load_state_dict(kept["value_head"])
         self.beta, self.prepared_epoch, self._epoch_kl = kept["beta"], kept["prepared_epoch"], kept["epoch_kl"]
         self.features, self.v_old, self.advantages = kept["features"], kept["v_old"], kept["advantages"]
+        for row, rewards in zip(self.rows, kept["rewards"], strict=True):
+            for decision, reward in zip(row.decisions, rewards, strict=True):
+                decision.reward = reward
         self.old = [LogProbs(*pair) for pair in kept["old"]]
         self.reference = [LogProbs(*pair) for pair in kept["reference"]]
 

@@ -17,7 +17,7 @@ from spark_framework.records import Trajectory
 from spark_framework.training import losses
 from spark_framework.training.losses import LogProbs, RowTensors
 from spark_framework.training.model import ActorCritic
-from spark_framework.training.rewards import step_rewards
+from spark_framework.training.rewards import refreshed_rewards, step_rewards
 from spark_framework.training.rows import build_row
 from spark_framework.training.trainer import SparkTrainer, training_arguments
 from tests.training.trees import LABELS, actor, shake, tree
@@ -265,3 +265,28 @@ def test_a_term_that_counts_nothing_is_not_asked() -> None:
 
     (one, _, _) = tree()
     assert step_rewards(one, [(1.0, Unwilling())], [(1.0, Constant())], 0.0) == [1.0] * 3
+
+
+def test_rewards_see_the_policy_of_today() -> None:
+    class Likelihood(Constant):
+        def value(self, step: Any, trajectory: Any) -> float:
+            return step.action_probs[step.candidate.action]
+
+    trajectories = tree()[:2]
+    steps = [step for one in trajectories for step in one.steps]
+    probs = [{"ash": 0.1 * k, "birch": 0.2, "think": 0.3, "answer": 0.4} for k in range(len(steps))]
+    expected = [p[step.candidate.action] for step, p in zip(steps, probs, strict=True)]
+    assert refreshed_rewards(trajectories, probs, [(1.0, Likelihood())], [], 1.0) == pytest.approx(expected)
+
+
+def test_a_refreshed_epoch_rewards_with_its_own_probabilities(tiny: Path, tmp_path: Path) -> None:
+    made = trainer(tiny, tmp_path, tree(), kind="spark", old_policy="refresh", critic=CriticSection(warmup_epochs=0))
+    made.reward = lambda row, head: [probs[0] for probs in head]
+    shake(made.agent.model, 0.05, seed=3)
+    made.begin_epoch(1)
+    with torch.no_grad():
+        row = made.rows[0]
+        head = made.agent.log_probs(made.agent.hidden(row), row).head_DA.exp()
+    assert [d.reward for d in row.decisions] == pytest.approx(head[:, 0].tolist())
+    raw = torch.tensor([d.reward for d in row.decisions]) - made.v_old[0]
+    torch.testing.assert_close(made.advantages[0], raw / raw.std().clamp(min=0.1))
