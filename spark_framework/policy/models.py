@@ -67,6 +67,7 @@ def _convert(gguf: Path) -> Path:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+    _no_bars()
     source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
     loaded = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
     settings = {k: v for k, v in loaded.config.to_dict().items() if k not in ("quantization_config", "architectures")}
@@ -141,10 +142,15 @@ def quiet_peft() -> Iterator[None]:
         yield
 
 
-def _loaded(model: str, loader: Any, *args: Any, **kwargs: Any) -> Any:
+def _no_bars() -> None:
+    """Loading takes a second: transformers' progress bars for it only bury ours."""
     from transformers.utils import logging
 
-    logging.disable_progress_bar()  # a quarter of a second needs no bar
+    logging.disable_progress_bar()
+
+
+def _loaded(model: str, loader: Any, *args: Any, **kwargs: Any) -> Any:
+    _no_bars()
     try:
         return loader(*args, **kwargs)
     except Exception as exc:  # not there, damaged, no such hub id: the libraries raise dozens of types
