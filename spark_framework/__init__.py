@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .config import RunConfig, preset
     from .config_files import load_config
+    from .host.loading import Host, using_host
     from .pipeline import evaluate, generate, train
     from .records import Question, Trajectory
     from .rollout.store import TrajectoryStore
     from .studies.ladder import ladder
 
 _PUBLIC = {
+    "Host": "host.loading",
     "Question": "records",
     "RunConfig": "config",
     "Trajectory": "records",
@@ -29,9 +31,11 @@ _PUBLIC = {
     "load_config": "config_files",
     "preset": "config",
     "train": "pipeline",
+    "using_host": "host.loading",
 }
 
 __all__ = [
+    "Host",
     "Question",
     "RunConfig",
     "Trajectory",
@@ -42,6 +46,7 @@ __all__ = [
     "load_config",
     "preset",
     "train",
+    "using_host",
 ]
 
 

@@ -94,6 +94,8 @@ def table(result: dict[str, Any]) -> str:
 
 def sentence(stages: list[dict[str, Any]], comparisons: list[dict[str, Any]]) -> str:
     """What is and what is not significant, in words (5 %, without correction for the number of tests)."""
+    if not comparisons:
+        return "Fewer than two trained stages: there is nothing to compare."
     better = [c for c in comparisons if c["p"] < 0.05]
     words = [
         f"{c['a']} and {c['b']} differ ({100 * c['accuracy_difference']:+.1f} points for {c['a']}, p = {c['p']:.2g})"
@@ -101,7 +103,7 @@ def sentence(stages: list[dict[str, Any]], comparisons: list[dict[str, Any]]) ->
     ]
     pairs = "pair" if len(comparisons) == 1 else "pairs"
     text = f"Of {len(comparisons)} {pairs} of trained stages, {len(better)} differ in accuracy at 5 % (exact McNemar"
-    text += f", uncorrected; the Bonferroni limit is {0.05 / max(1, len(comparisons)):.2g}): " if comparisons else "): "
+    text += f", uncorrected; the Bonferroni limit is {0.05 / len(comparisons):.2g}): "
     text += ("; ".join(words) if words else "none, so the order of these rungs means nothing") + "."
     pair = next((c for c in comparisons if {c["a"], c["b"]} == {"ppo", "spark"}), None)
     if pair is not None and pair["policy_entropy_difference"] is not None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from spark_framework import RunConfig, TrajectoryStore, evaluate, generate, ladder, train
+from spark_framework import Host, RunConfig, TrajectoryStore, evaluate, generate, ladder, train, using_host
 from spark_framework.api import (
     ComponentConfig,
     Judge,
@@ -26,7 +26,6 @@ from spark_framework.api import (
 )
 from spark_framework.cli import main
 from spark_framework.errors import ConfigError, RunError
-from spark_framework.host.loading import Host, using_host
 from spark_framework.run_folder import existing_run
 from tests.runs import STAGE, config, config_file, settings
 
