@@ -67,9 +67,8 @@ class SparkTrainer(Trainer):
             data_collator=lambda items: {"row": items[0]},
             **kwargs,
         )
-        self.model_accepts_loss_kwargs = (
-            False  # our losses are means over a row: Trainer divides by the accumulation steps
-        )
+        # Our losses are means over a row: Trainer divides them by the accumulation steps.
+        self.model_accepts_loss_kwargs = False
         self.remove_callback(PrinterCallback)
         if self.args.disable_tqdm:
             self.remove_callback(ProgressCallback)
@@ -96,7 +95,8 @@ class SparkTrainer(Trainer):
         for row in self.rows:
             hidden = self.agent.hidden(row)
             self.reference.append(self.agent.log_probs(hidden, row))
-            self.features.append(self.agent.states(hidden, row).float())
+            if self.has_critic and self.stage.critic.kind == "frozen_features":
+                self.features.append(self.agent.states(hidden, row).float())
         if self.has_critic:
             with torch.enable_grad():
                 self._warm_up_critic()
