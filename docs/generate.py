@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from spark_framework import cli, config, hookspecs
-from spark_framework.contracts import Tool
+from spark_framework.contracts import Tool, Toolset
 from spark_framework.host.choices import Choice
 from spark_framework.host.inventory import OWN_DISTRIBUTION
 from spark_framework.host.loading import Host, import_target
@@ -32,6 +32,7 @@ NOTE = "<!-- Written by docs/generate.py from the code: do not edit. -->"
 MEANINGS = {
     "seed": "Root of all random choices: each has a child seed, named after what it is for.",
     "policy": "Who writes the actions: a section with `use: local` or `use: server`.",
+    "replies": "What tools of the network said, kept for a replay.",
     "questions": "Where the questions come from: `practice`, `mmlu_pro`, or a section with `use` and settings.",
     "tools": "The actions beside `think`, in order.",
     "judge": "Who scores the candidates.",
@@ -344,10 +345,12 @@ def catalogue_page() -> str:
     parts.append(table(("component", "distribution", "what it does"), rows))
     for offer, cls in zip(offers, loaded, strict=True):
         parts += [f"## {offer.key}", inspect.getdoc(cls) or ""]
+        if issubclass(cls, Toolset):
+            parts.append("Stands for several tools, which become known when it is prepared.")
         if issubclass(cls, Tool):
             parts += [
                 f"For the model: “{_escaped(cls.description)}”",
-                f"Needs: {', '.join(sorted(cls.needs)) or 'nothing'}.",
+                f"Needs: {', '.join(sorted(cls().needs)) or 'nothing'}.",
             ]
             parts += ["Arguments:", fields(cls.Args)]
         if getattr(cls, "uses_gold", False):

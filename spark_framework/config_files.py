@@ -27,12 +27,15 @@ def load_config(path: Path | str, model_cls: type[Model], overrides: Iterable[st
         ConfigError: one line `path.to.key: what is wrong (got …)`, with the file's name.
         PluginError: a component is unknown, disabled, in conflict or broken.
     """
-    path = Path(path)
-    data = _read(path)
+    return build_config(_read(Path(path)), model_cls, overrides, str(path))
+
+
+def build_config(data: dict[str, Any], model_cls: type[Model], overrides: Iterable[str], source: str) -> Model:
+    """A model from data and overrides; errors as for `load_config`."""
     defaults = {name: field.default for name, field in model_cls.model_fields.items() if isinstance(field.default, str)}
     for override in overrides:
         _override(data, override, defaults)
-    return check_config(data, model_cls, str(path))
+    return check_config(data, model_cls, source)
 
 
 def check_config(data: Mapping[str, Any], model_cls: type[Model], source: str) -> Model:

@@ -37,6 +37,13 @@ class Component(ABC):
         text = f"{type(self).__module__}.{type(self).__qualname__}\n{self.name}\n{self.config.model_dump_json()}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    def prepare(self) -> None:  # noqa: B027 (most components are ready once they are built)
+        """Make ready what construction left: keys, files, indexes, workers, connections. Calling it twice is harmless.
+
+        Called once before a run's first call, so that what is missing is known before anything is spent. Raise
+        `UserError` with one line that says what is missing and how to mend it.
+        """
+
     def close(self) -> None:  # noqa: B027 (most components have nothing to release)
         """Release workers and connections. Called once at the end of a run; calling it twice is harmless."""
 
@@ -68,16 +75,40 @@ class Tool(Component):
     """**REQUIRED.** One sentence for the model: what the tool does and when to use it."""
     Args: ClassVar[type[ToolArgs]]
     """**REQUIRED.** The arguments; their JSON schema is what the model sees."""
-    needs: ClassVar[frozenset[str]] = frozenset()
-    """Permissions beyond computing: `network`, `filesystem`. A run has to allow them."""
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Permissions beyond computing and reading what the settings name: `network`, `filesystem`. A run has to allow
+        them. Where they do not depend on the settings, write `needs = frozenset({"network"})`."""
+        return frozenset()
 
     @abstractmethod
     def call(self, args: Any, context: ToolContext) -> str:
         """**REQUIRED.** Answer one call with text. Deterministic given (args, context.seed), and thread-safe.
 
         Raise `ToolError` where there is no answer: the text becomes the observation `error: …`, and the call counts as
-        failed. Any other exception is caught and attributed the same way. Output is cut at 2,000 characters.
+        failed. Any other exception is caught and attributed the same way. Output is cut at 2,000 characters. The
+        replies of a tool that needs the network are kept with the run, so that it can be replayed.
         """
+
+
+class Toolset(Component):
+    """Several tools that become known only when it is prepared: those of a server, of a schema file.
+
+    A plugin offers it like a tool, and a run lists it among its tools; the policy sees the tools inside.
+    """
+
+    description: ClassVar[str]
+    """**REQUIRED.** One sentence for people: where the tools come from."""
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The permissions of all its tools together; known before it is prepared."""
+        return frozenset()
+
+    @abstractmethod
+    def tools(self) -> Sequence[Tool]:
+        """**REQUIRED.** Its tools, always in the same order. Called after `prepare`."""
 
 
 class ToolArgs(BaseModel):

@@ -30,7 +30,17 @@ class RunError(UserError):
 
 
 class ToolError(SparkError):
-    """A tool cannot answer this call. Raise it inside `Tool.call`; the text is shown to the model."""
+    """A tool cannot answer this call. Raise it inside `Tool.call`; the text is shown to the model.
+
+    `transient` says that asking again later may succeed (a timeout, a busy server): such a failure is never recorded.
+    """
+
+    def __init__(self, message: str, transient: bool = False) -> None:
+        super().__init__(message)
+        self.transient = transient
+
+    def __reduce__(self) -> tuple[type, tuple[str, bool]]:
+        return type(self), (str(self), self.transient)
 
 
 class JudgeError(SparkError):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
-    from .contracts import Judge, JudgeRequest, RewardTerm, Selector, Tool, ToolContext
+    from .contracts import Judge, JudgeRequest, RewardTerm, Selector, Tool, ToolContext, Toolset
     from .records import Step, Trajectory, Verdict
 
 PROJECT = "spark_framework"
@@ -20,8 +20,11 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 @hookspec
-def spark_tools() -> Sequence[type[Tool]]:  # type: ignore[empty-body]
-    """Offer tool classes. When: the plugin was selected. Return: classes; the one whose `name` is wanted is used."""
+def spark_tools() -> Sequence[type[Tool | Toolset]]:  # type: ignore[empty-body]
+    """Offer tool classes. When: the plugin was selected. Return: classes; the one whose `name` is wanted is used.
+
+    A `Toolset` stands for several tools that become known when it is prepared.
+    """
 
 
 @hookspec

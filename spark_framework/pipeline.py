@@ -10,16 +10,20 @@ import logging
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from .config import LocalPolicyConfig, RoundConfig, RunConfig, StageConfig
-from .contracts import Judge, RewardTerm, Selector, Tool
+from .contracts import Judge, RewardTerm, Selector
 from .errors import ConfigError, DataError, RunError
 from .evaluation import metrics
 from .evaluation.runner import act
+from .host.calls import Calls
 from .host.loading import current_host
+from .host.replies import ReplyCache, open_replies
+from .host.toolbox import open_tools, opened
 from .policy import Policy, Sampling
 from .policy.actions import ActionSpace
 from .policy.opening import open_encoder, open_policy
@@ -47,7 +51,7 @@ def generate(config: RunConfig, round: str | None = None) -> Path:
     wanted = [r for r in config.rollouts if round in (None, r.name)]
     if not wanted:
         config.round_start(round or "")
-    with folder.locked(), _workshop(folder) as shop:
+    with folder.locked(), _workshop(folder, judged=True) as shop:
         for one in wanted:
             if round is None and one.adapter is not None and not (folder.stage(one.adapter) / "adapter").exists():
                 log.warning("round %s waits for stage %s; train it, then generate again", one.name, one.adapter)
@@ -64,12 +68,12 @@ def train(run: str | Path, stage: str) -> Path:
         raise ConfigError(f"stages: there is no stage {stage}; stages: {', '.join(folder.config.stages) or 'none'}")
     if not isinstance(folder.config.policy, LocalPolicyConfig):
         raise ConfigError("policy.use: training needs `local` weights; a server's policy cannot be trained")
-    with folder.locked(), _workshop(folder) as shop:
+    with folder.locked(), _observed(folder) as calls:
         target = folder.stage(stage) / "adapter"
         if not (target / "adapter_config.json").is_file():
             from .training.stages import train_stage
 
-            train_stage(folder, stage, section, _round_of(folder, section), _reward_terms(folder.config), shop.calls)
+            train_stage(folder, stage, section, _round_of(folder, section), _reward_terms(folder.config), calls)
     return target
 
 
@@ -91,14 +95,14 @@ def evaluate(run: str | Path, stage: str, questions: int | None = None) -> dict[
     wanted = config.evaluation.questions if questions is None else questions
     tested = open_questions(config.questions, config.seed).test(wanted)
     results = {}
-    with folder.locked(), _workshop(folder) as shop:
+    with folder.locked(), _workshop(folder, judged=False) as shop:
         policy: Policy | None = None
         for temperature in config.evaluation.temperatures:
             store = folder.evaluation(stage, temperature)
             size = 2 * config.evaluation.batch_size
             for first in _progress(range(store.next_index(stage), len(tested), size), f"evaluate {stage}"):
                 if policy is None:
-                    policy = open_policy(config, _adapter(folder, stage), config.evaluation.batch_size)
+                    policy = open_policy(config, shop.space, _adapter(folder, stage), config.evaluation.batch_size)
                 part = tested[first : first + size]
                 sampling = Sampling(temperature, _max_new_tokens(config))
                 done = act(part, first, policy, shop, sampling, stage, use_tools=stage != "base")
@@ -122,7 +126,9 @@ def _roll_round(folder: RunFolder, one: RoundConfig, shop: Workshop) -> None:
     usage = count_actions(store.read(one.name))
     scripted = one.proposer == "scripted"
     policy: Policy = (
-        ScriptedPolicy(open_encoder(config)) if scripted else open_policy(config, _adapter(folder, one.adapter))
+        ScriptedPolicy(open_encoder(config, shop.space))
+        if scripted
+        else open_policy(config, shop.space, _adapter(folder, one.adapter))
     )
     plan = Plan(
         round=one.name, sampling=Sampling(one.temperature, _max_new_tokens(config)),
@@ -145,30 +151,42 @@ def _roll_round(folder: RunFolder, one: RoundConfig, shop: Workshop) -> None:
 
 
 @contextmanager
-def _workshop(folder: RunFolder) -> Iterator[Workshop]:
-    """Build the run's components, tell the observers, and close everything in the end."""
+def _workshop(folder: RunFolder, *, judged: bool) -> Iterator[Workshop]:
+    """The run's components, ready for use, and closed in the end. Evaluation needs no judge and no selector."""
     config = folder.config
-    host = current_host()
-    tools = [tool for choice in config.tools if isinstance(tool := choice.build(), Tool)]
-    judge, selector = config.judge.build(), config.selector.build()
-    assert isinstance(judge, Judge)  # the config has checked the kinds
-    assert isinstance(selector, Selector)
-    space = ActionSpace.of(tools)
-    shop = Workshop(
-        tools={tool.name: tool for tool in tools}, candidates=space.candidates, calls=host.calls, seed=config.seed,
-        steps=config.steps, judge=judge, selector=selector, threshold=config.threshold,
-    )  # fmt: skip
-    error: BaseException | None = None
-    host.calls.run_started(json.loads((folder.path / "run.json").read_text(encoding="utf-8")))
-    try:
+    with ExitStack() as stack:
+        calls = stack.enter_context(_observed(folder))
+        tools = stack.enter_context(open_tools(config.tools))
+        space = ActionSpace.of(tools)
+        folder.settle_actions(space)
+        if any(map(ReplyCache.covers, tools)):
+            replies = stack.enter_context(open_replies(folder.replies(), config.replies.mode))
+            stack.enter_context(calls.recorded(replies))
+        shop = Workshop(
+            tools={tool.name: tool for tool in tools}, space=space, calls=calls, seed=config.seed, steps=config.steps,
+            threshold=config.threshold,
+        )  # fmt: skip
+        if judged:
+            judge, selector = (stack.enter_context(opened(choice)) for choice in (config.judge, config.selector))
+            assert isinstance(judge, Judge)  # the config has checked the kinds
+            assert isinstance(selector, Selector)
+            shop = replace(shop, judge=judge, selector=selector)
         yield shop
+
+
+@contextmanager
+def _observed(folder: RunFolder) -> Iterator[Calls]:
+    """Tell the observers that the command began, and how it ended."""
+    calls = current_host().calls
+    error: BaseException | None = None
+    calls.run_started(json.loads((folder.path / "run.json").read_text(encoding="utf-8")))
+    try:
+        yield calls
     except BaseException as exc:
         error = exc
         raise
     finally:
-        host.calls.run_finished(error)
-        for component in (*tools, judge, selector):
-            component.close()
+        calls.run_finished(error)
 
 
 def _reward_terms(config: RunConfig) -> tuple[list[tuple[float, RewardTerm]], list[tuple[float, RewardTerm]]]:

@@ -16,6 +16,7 @@ from typing import Any
 from .config import RunConfig
 from .config_files import check_config
 from .errors import RunError
+from .policy.actions import ActionSpace
 from .rollout.store import TrajectoryStore
 
 PACKAGES = ("spark-framework", "torch", "transformers", "peft", "accelerate", "datasets", "pydantic", "pluggy")
@@ -43,6 +44,34 @@ class RunFolder:
         if not (path / "adapter_config.json").is_file():
             raise RunError(f"stage {name} has not been trained; run `spark-framework train {self.path} --stage {name}`")
         return path
+
+    def replies(self) -> Path:
+        return self.config.replies.file or self.path / "replies.sqlite"
+
+    def actions(self) -> ActionSpace:
+        """The actions that the run's trajectories were made with."""
+        file = self.path / "actions.json"
+        if not file.is_file():
+            raise RunError(f"{self.path} has no trajectories yet; make them with `spark-framework generate CONFIG`")
+        return ActionSpace.from_json(file.read_text(encoding="utf-8"))
+
+    def settle_actions(self, space: ActionSpace) -> None:
+        """Keep the actions with the run. What a policy reads of its tools must not change within a run.
+
+        Raises:
+            RunError: the tools, their descriptions or their arguments are no longer those of the run.
+        """
+        file = self.path / "actions.json"
+        if not file.is_file():
+            write_whole(file, space.to_json())
+            return
+        before, now = ({action.name: action for action in one.actions} for one in (self.actions(), space))
+        changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+        if changed or list(before) != list(now):
+            raise RunError(
+                f"{self.path} was made with other tools ({', '.join(changed) or 'in another order'}): bring the same "
+                "versions back, or choose another `run`"
+            )
 
     @contextmanager
     def locked(self) -> Iterator[None]:

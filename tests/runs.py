@@ -59,6 +59,6 @@ def stored_run(tiny: Path, cache: Path, run: Path, **changes: Any) -> Path:
     if not (cache / "trajectories.jsonl").exists():
         generate(config(tiny, cache), "demonstrations")
     open_run(config(tiny, run, **changes))
-    for name in ("trajectories.jsonl", "trajectories.commits"):
+    for name in ("actions.json", "trajectories.jsonl", "trajectories.commits"):
         shutil.copy(cache / name, run / name)
     return run

@@ -103,10 +103,24 @@ def _parser() -> argparse.ArgumentParser:
     command = add("show", "tools:show", "one tool: description, arguments, settings", to=tools)
     command.add_argument("name", metavar="NAME")
     command = add("try", "tools:try_tool", "call a tool by hand, or many from a file", to=tools)
-    command.add_argument("name", nargs="?", metavar="NAME")
+    command.add_argument("name", nargs="?", metavar="NAME", help="a tool, or TOOLSET:TOOL")
     command.add_argument("arguments", nargs="?", metavar="JSON", help="""like '{"expression": "2^10"}'""")
     command.add_argument("--jsonl", metavar="FILE", help='lines {"tool": …, "arguments": {…}}; - is standard input')
+    command.add_argument(
+        "--config", metavar="FILE", help="the tools, permissions and recorded replies of a run's config"
+    )
+    _add_settings(command)
+    command = add("prepare", "tools:prepare", "build a tool's index, try its connections", to=tools)
+    command.add_argument("name", metavar="NAME")
+    _add_settings(command)
     return parser
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the tool")
+    parser.add_argument(
+        "--allow", action="append", default=[], choices=("network", "filesystem"), help="a permission for the tool"
+    )
 
 
 def _add_disable(parser: argparse.ArgumentParser, dest: str) -> None:

@@ -7,9 +7,13 @@ import inspect
 import json
 import sys
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from ..errors import PluginError
 from ..host.inventory import KINDS, OWN_DISTRIBUTION, Inventory, did_you_mean, scan
+
+if TYPE_CHECKING:
+    from ..contracts import Tool, Toolset
 
 
 def list_offers(args: argparse.Namespace) -> int:
@@ -31,7 +35,7 @@ def list_offers(args: argparse.Namespace) -> int:
 
 def show(args: argparse.Namespace) -> int:
     """Print one component, which is imported for that."""
-    from ..contracts import Tool
+    from ..contracts import Tool, Toolset
     from ..host.loading import Host
     from .tables import fields
 
@@ -43,10 +47,24 @@ def show(args: argparse.Namespace) -> int:
     print(f"\n{inspect.getdoc(cls)}")
     if issubclass(cls, Tool):
         print(f"\ndescription for the model: {cls.description}")
-        print(f"needs: {', '.join(sorted(cls.needs)) or 'nothing'}")
+        print(f"needs: {_needs(cls)}")
         print(f"\narguments:\n{fields(cls.Args)}")
+    elif issubclass(cls, Toolset):
+        print(f"\ndescription: {cls.description}")
+        print(f"needs: {_needs(cls)}")
+        print(f"\nits tools: spark-framework tools prepare {offer.name} --set KEY=VALUE")
     print(f"\nsettings:\n{fields(cls.Config)}")
     return 0
+
+
+def _needs(cls: type[Tool] | type[Toolset]) -> str:
+    """The permissions that the default settings ask for."""
+    from pydantic import ValidationError
+
+    try:
+        return ", ".join(sorted(cls().needs)) or "nothing"
+    except ValidationError:  # there are no default settings
+        return "what its settings ask for"
 
 
 def _kind_and_reference(inventory: Inventory, text: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""`tools list`, `tools show` and `tools try`."""
+"""`tools list`, `tools show`, `tools try` and `tools prepare`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
-from functools import cache
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from ..contracts import Tool, ToolContext
-from ..errors import DataError, PluginError, UserError
-from ..host.loading import Host
+from pydantic import BaseModel
+
+from ..config_files import build_config, load_config
+from ..contracts import Tool, ToolContext, Toolset
+from ..errors import ConfigError, DataError, PluginError, UserError
+from ..host.choices import Choice, ToolChoice
+from ..host.loading import Host, using_host
+from ..host.toolbox import check_permissions, open_tools
+from ..strict_json import read_json
 from . import plugins
 from .tables import table
 
@@ -27,8 +32,8 @@ def list_tools(args: argparse.Namespace) -> int:
         if offer.kind != "tool":
             continue
         try:
-            cls = host.component_class("tool", f"{offer.distribution}/{offer.name}").cls
-            rows.append((offer.name, " ".join(cast(type[Tool], cls).description.split())))
+            cls: Any = host.component_class("tool", f"{offer.distribution}/{offer.name}").cls
+            rows.append((offer.name, " ".join(cls.description.split())))
         except PluginError as exc:
             rows.append((offer.name, f"not usable: {exc}"))
     print(table(("name", "description"), rows))
@@ -42,48 +47,132 @@ def show(args: argparse.Namespace) -> int:
     return plugins.show(args)
 
 
+def prepare(args: argparse.Namespace) -> int:
+    """Build what a tool needs on disk, try its connections, and print what a policy would see of it."""
+    with using_host(Host(args.disable)), open_tools([_choice(args.name, args.set, args.allow)]) as tools:
+        for tool in tools:
+            print(f"{tool.name}: {' '.join(tool.description.split())}\n  fingerprint {tool.fingerprint()}")
+    return 0
+
+
 def try_tool(args: argparse.Namespace) -> int:
     """Call one tool and print what a model would read, or answer the calls of a file line by line."""
-    host = Host(args.disable)
-    with ExitStack() as stack:
-
-        @cache
-        def tool(name: str) -> Tool:
-            cls = host.component_class("tool", name).cls
-            return cast(Tool, stack.enter_context(closing(cls())))
-
-        if args.jsonl and args.name is None:
+    if (args.jsonl is None) == (args.name is None) or (args.arguments is None) != (args.name is None):
+        raise UserError("write `tools try NAME JSON`, or `tools try --jsonl FILE`")
+    if args.set and (args.config or args.jsonl):
+        raise UserError("--set belongs to `tools try NAME JSON`; settings for a file of calls go into --config FILE")
+    with using_host(Host(args.disable)) as host, ExitStack() as stack:
+        shelf = _Shelf(stack, args)
+        if args.jsonl:
             for name, arguments in _calls(args.jsonl):
-                built = tool(name)
-                start = time.perf_counter()
-                _, output = host.calls.call_tool(built, arguments, ToolContext())
-                seconds = round(time.perf_counter() - start, 6)
-                print(json.dumps({"tool": name, "output": output, "seconds": seconds}), flush=True)
+                answer = _answer(host, shelf, name, arguments)
+                print(json.dumps({"tool": name, **answer}), flush=True)
             return 0
-        if args.jsonl or args.arguments is None:
-            raise UserError("write `tools try NAME JSON`, or `tools try --jsonl FILE`")
-        ok, output = host.calls.call_tool(tool(args.name), _mapping(args.arguments, "the arguments"), ToolContext())
+        arguments = _mapping(args.arguments, "the arguments")
+        ok, output = host.calls.call_tool(shelf.find(args.name), arguments, ToolContext())
     print(output)
     return 0 if ok else 1
 
 
-def _calls(source: str) -> Iterator[tuple[str, dict[str, Any]]]:
+class _Shelf:
+    """The tools by name: those of a config file, or any that is installed, opened when it is first called."""
+
+    def __init__(self, stack: ExitStack, args: argparse.Namespace) -> None:
+        self._stack, self._args = stack, args
+        self._tools: dict[str, Tool] = {}
+        if args.config:
+            self._tools.update(stack.enter_context(_tools_of(args.config)))
+
+    def find(self, name: str) -> Tool:
+        """A tool by its name, or `TOOLSET:TOOL`."""
+        if name not in self._tools:
+            if self._args.config:
+                raise ConfigError(f"{self._args.config} has no tool {name!r}; it has {', '.join(self._tools)}")
+            toolset, _, inner = name.partition(":")
+            choice = _choice(toolset, self._args.set, self._args.allow)
+            found = {tool.name: tool for tool in self._stack.enter_context(open_tools([choice]))}
+            if inner not in found and issubclass(choice.cls, Toolset):
+                raise ConfigError(f"write {toolset}:TOOL; its tools are {', '.join(found)}")
+            self._tools[name] = found[inner or toolset.rpartition("/")[2]]
+        return self._tools[name]
+
+
+class _OneTool(BaseModel):
+    tool: ToolChoice
+
+
+def _choice(name: str, settings: list[str], allowed: list[str]) -> Choice:
+    prefixed = [f"tool.{setting}" for setting in settings]
+    choice: Choice = build_config({"tool": {"use": name}}, _OneTool, prefixed, "--set").tool
+    try:
+        check_permissions(choice, allowed)
+    except ConfigError as exc:
+        permissions = " ".join(f"--allow {word}" for word in sorted(choice.build().needs))  # type: ignore[attr-defined]
+        raise ConfigError(f"{str(exc).partition(';')[0]}; add {permissions}") from exc
+    return choice
+
+
+@contextmanager
+def _tools_of(path: str) -> Iterator[dict[str, Tool]]:
+    """The tools of a run's config file, with its permissions and its recorded replies."""
+    from ..config import RunConfig
+    from ..host.loading import current_host
+    from ..host.replies import open_replies
+
+    config = load_config(path, RunConfig)
+    replies = config.replies.file or config.run / "replies.sqlite"
+    with ExitStack() as stack:
+        tools = stack.enter_context(open_tools(config.tools))
+        if any("network" in tool.needs for tool in tools):
+            cache = stack.enter_context(open_replies(replies, config.replies.mode))
+            stack.enter_context(current_host().calls.recorded(cache))
+        yield {tool.name: tool for tool in tools}
+
+
+def _answer(host: Host, shelf: _Shelf, name: str, arguments: dict[str, Any] | str) -> dict[str, Any]:
+    """What a line of the file gets: every call gets an answer, also one that cannot be made."""
+    start = time.perf_counter()
+    try:
+        if isinstance(arguments, str):
+            raise UserError(arguments)
+        tool = shelf.find(name)
+        start = time.perf_counter()
+        _, output = host.calls.call_tool(tool, arguments, ToolContext())
+    except UserError as exc:
+        output = f"error: {exc}"
+    return {"output": output, "seconds": round(time.perf_counter() - start, 6)}
+
+
+def _calls(source: str) -> Iterator[tuple[str, dict[str, Any] | str]]:
+    """(tool, arguments) of each line; in the place of arguments that JSON does not have, what is wrong with them."""
     try:
         text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:
         raise DataError(f"{source}: cannot be read as UTF-8 text ({exc})") from exc
-    for number, line in enumerate(text.splitlines(), start=1):
-        where = f"{source}, line {number}"
-        if line.strip():
-            call = _mapping(line, where)
-            if not isinstance(call.get("tool"), str) or not isinstance(call.get("arguments"), dict):
-                raise DataError(f'{where}: should be {{"tool": NAME, "arguments": {{…}}}}')
-            yield call["tool"], call["arguments"]
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        problem = ""
+        try:
+            call = read_json(line)
+        except ValueError as strict:
+            problem = str(strict)
+            try:
+                call = json.loads(line)
+            except (ValueError, RecursionError):
+                raise DataError(f"{source}, line {number}: not JSON ({problem})") from None
+        if not (isinstance(call, dict) and isinstance(call.get("tool"), str)):
+            raise DataError(f'{source}, line {number}: should be {{"tool": NAME, "arguments": {{…}}}}')
+        arguments = call.get("arguments")
+        if isinstance(arguments, dict) and not problem:
+            yield call["tool"], arguments
+        else:
+            yield call["tool"], problem or "the arguments should be a JSON object"
 
 
 def _mapping(text: str, where: str) -> dict[str, Any]:
     try:
-        value = json.loads(text)
+        value = read_json(text)
     except ValueError as exc:
         raise DataError(f"{where}: not JSON ({exc})") from exc
     if not isinstance(value, dict):

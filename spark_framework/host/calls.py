@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pluggy
@@ -16,6 +17,7 @@ from ..errors import JudgeError, ToolError, UserError
 from ..hookspecs import hookimpl
 from ..records import Step, Trajectory, Verdict
 from .inventory import one_line
+from .replies import ReplyCache
 
 MAX_OUTPUT = 2000
 """Characters of a tool's output that the model gets to see."""
@@ -29,19 +31,33 @@ class Calls:
         self._plugins = plugins
         self.failures: Counter[str] = Counter()
         """How often each observing plugin raised; the run went on."""
-        plugins.register(_Core(), name="spark_framework")
+        self._core = _Core()
+        plugins.register(self._core, name="spark_framework")
+
+    @contextmanager
+    def recorded(self, replies: ReplyCache) -> Iterator[None]:
+        """Answer from the recorded replies, and record what tools of the network say, while the block lasts."""
+        before, self._core.replies = self._core.replies, replies
+        try:
+            yield
+        finally:
+            self._core.replies = before
 
     # -- who answers -----------------------------------------------------------------------------------------------
 
     def call_tool(self, tool: Tool, arguments: Mapping[str, Any], context: ToolContext) -> tuple[bool, str]:
-        """Call a tool: (succeeded, what the model reads). Never raises: a failure is an observation `error: …`."""
+        """Call a tool: (succeeded, what the model reads). A failure is an observation `error: …`.
+
+        Raises:
+            UserError: the recorded replies lack this one and nothing may be asked, or they cannot be written.
+        """
         hook = self._plugins.hook.spark_call_tool
         try:
             answer = hook(tool=tool, arguments=arguments, context=context)
             ok, text = answer
             if not (isinstance(ok, bool) and isinstance(text, str)):
                 raise TypeError(f"{answer!r} is not (bool, str)")
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, UserError):
             raise
         except BaseException as exc:
             plugin = _culprit(hook, exc)
@@ -135,29 +151,46 @@ class Calls:
 class _Core:
     """The plain answer, given when no plugin answers first."""
 
+    replies: ReplyCache | None = None
+
     @hookimpl(trylast=True)
     def spark_call_tool(self, tool: Tool, arguments: Mapping[str, Any], context: ToolContext) -> tuple[bool, str]:
         try:
             args = tool.Args.model_validate(dict(arguments))
         except ValidationError as exc:
             return False, f"error: {_bad_arguments(exc)}"
-        try:
-            text: Any = tool.call(args, context)
-        except ToolError as exc:
-            return False, f"error: {exc}"
-        except KeyboardInterrupt:
-            raise
-        except BaseException as exc:  # sys.exit() or a panic in a tool must not end the run
-            # The model gets the type alone: texts of unforeseen exceptions hold paths and addresses that vary by run.
-            _log.warning("tool %r failed", tool.name, exc_info=exc)
-            return False, f"error: {tool.name} failed ({type(exc).__name__})"
-        if not isinstance(text, str):
-            return False, f"error: {tool.name} returned {type(text).__name__} instead of text"
-        return True, text
+        except RecursionError:
+            return False, "error: the arguments are nested too deeply"
+        replies = self.replies
+        if replies is None or not replies.covers(tool):
+            return _asked(tool, args, context)[:2]
+        if (found := replies.find(tool, args)) is not None:
+            return found
+        ok, text, lasting = _asked(tool, args, context)
+        if lasting:
+            replies.keep(tool, args, ok, _clipped(text))
+        return ok, text
 
     @hookimpl(trylast=True)
     def spark_judge_step(self, judge: Judge, request: JudgeRequest) -> Verdict:
         return judge.score(request)
+
+
+def _asked(tool: Tool, args: Any, context: ToolContext) -> tuple[bool, str, bool]:
+    """(succeeded, what the model reads, whether it would be the same tomorrow)."""
+    try:
+        text: Any = tool.call(args, context)
+    except ToolError as exc:
+        return False, f"error: {exc}", not exc.transient
+    except KeyboardInterrupt:
+        raise
+    except BaseException as exc:  # sys.exit() or a panic in a tool must not end the run
+        # The model gets the type alone: texts of unforeseen exceptions hold paths and addresses that vary by run.
+        _log.warning("tool %r failed", tool.name, exc_info=exc)
+        return False, f"error: {tool.name} failed ({type(exc).__name__})", False
+    if not isinstance(text, str):
+        return False, f"error: {tool.name} returned {type(text).__name__} instead of text", False
+    return True, text, True
 
 
 def _bad_arguments(exc: ValidationError) -> str:

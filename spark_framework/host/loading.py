@@ -14,18 +14,18 @@ from typing import Any
 import pluggy
 
 from .. import hookspecs
-from ..contracts import Component, ComponentConfig, Judge, RewardTerm, Selector, Tool
+from ..contracts import Component, ComponentConfig, Judge, RewardTerm, Selector, Tool, Toolset
 from ..errors import PluginError
 from .calls import Calls
 from .inventory import Inventory, Offer, did_you_mean, one_line, scan
 
-_OFFERING: dict[str, tuple[str, type[Component]]] = {
-    "judge": ("spark_judges", Judge),
-    "reward": ("spark_reward_terms", RewardTerm),
-    "selector": ("spark_selectors", Selector),
-    "tool": ("spark_tools", Tool),
+_OFFERING: dict[str, tuple[str, tuple[type[Component], ...]]] = {
+    "judge": ("spark_judges", (Judge,)),
+    "reward": ("spark_reward_terms", (RewardTerm,)),
+    "selector": ("spark_selectors", (Selector,)),
+    "tool": ("spark_tools", (Tool, Toolset)),
 }
-"""For each kind the hook that offers its classes, and their base class."""
+"""For each kind the hook that offers its classes, and the classes that they derive from."""
 
 
 @dataclass(frozen=True)
@@ -129,13 +129,13 @@ def checked_class(kind: str, cls: Any) -> type[Component]:
     Raises:
         TypeError: it does not.
     """
-    base = _OFFERING[kind][1]
-    if not (isinstance(cls, type) and issubclass(cls, base)):
-        raise TypeError(f"{cls!r} is not a subclass of {base.__name__}")
+    bases = _OFFERING[kind][1]
+    if not (isinstance(cls, type) and issubclass(cls, bases)):
+        raise TypeError(f"{cls!r} is not a subclass of {' or '.join(base.__name__ for base in bases)}")
     if inspect.isabstract(cls):
         raise TypeError(f"{cls.__name__} has to implement {', '.join(sorted(cls.__abstractmethods__))}")
-    required = ("name", "description", "Args") if kind == "tool" else ("name",)
-    for attribute in required:
+    required = {Tool: ("name", "description", "Args"), Toolset: ("name", "description")}
+    for attribute in next((names for base, names in required.items() if issubclass(cls, base)), ("name",)):
         if not hasattr(cls, attribute):
             raise TypeError(f"{cls.__name__} has to set {attribute}")
     if not (isinstance(cls.Config, type) and issubclass(cls.Config, ComponentConfig)):

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from ..contracts import Tool
 from ..records import ANSWER, LETTERS, THINK, Call, Question
+from ..strict_json import read_json
 
 _OTHER_TURN = re.compile(r"\n\s*(?:Observation|Action|Question)\s*:")
 
@@ -59,6 +60,14 @@ class ActionSpace:
         )
         return cls(tuple(listed))
 
+    @classmethod
+    def from_json(cls, text: str) -> ActionSpace:
+        """The space that `to_json` wrote."""
+        return cls(tuple(Action(**fields) for fields in json.loads(text)))
+
+    def to_json(self) -> str:
+        return json.dumps([asdict(action) for action in self.actions], indent=1) + "\n"
+
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(action.name for action in self.actions)
@@ -101,8 +110,8 @@ def _read_arguments(text: str, action: Action) -> tuple[dict[str, Any] | None, s
     text = text.strip()
     if text.startswith("{"):
         try:
-            value = json.loads(text)
-        except (ValueError, RecursionError):
+            value = read_json(text)
+        except ValueError:
             value = None
         if isinstance(value, dict):
             return value, None
@@ -182,8 +191,8 @@ class JsonCalls:
 
     def parse_body(self, text: str, action: Action) -> tuple[str, dict[str, Any] | None, str | None]:
         try:
-            value, _ = json.JSONDecoder().raw_decode("{" + text.strip())
-        except (ValueError, RecursionError):
+            value = read_json("{" + text.strip(), prefix=True)
+        except ValueError:
             value = None
         if not isinstance(value, dict) or not isinstance(value.get("arguments"), dict):
             return "", None, 'error: write "arguments": {…}}'

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
 import shutil
 import tempfile
 import warnings
@@ -14,12 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
-
-
-def cache_folder() -> Path:
-    """Where converted models are kept: `$SPARK_CACHE`, else the user's cache folder."""
-    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "spark_framework"
-    return Path(os.environ.get("SPARK_CACHE", default))
+from ..paths import cache_folder
 
 
 def locate(model: str) -> str:

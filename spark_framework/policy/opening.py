@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import LocalPolicyConfig, RunConfig
-from ..contracts import Tool
 from ..errors import ConfigError
 from . import Policy
 from .actions import FORMATS, ActionSpace
@@ -15,12 +14,7 @@ if TYPE_CHECKING:
     from .encoding import Encoder
 
 
-def action_space(config: RunConfig) -> ActionSpace:
-    """The run's tools, `think` and `answer`."""
-    return ActionSpace.of([tool for choice in config.tools if isinstance(tool := choice.build(), Tool)])
-
-
-def open_encoder(config: RunConfig) -> Encoder:
+def open_encoder(config: RunConfig, space: ActionSpace) -> Encoder:
     """The run's actions in the tokens of its local model. No weights are loaded."""
     from .encoding import Encoder
     from .models import load_tokenizer
@@ -29,10 +23,12 @@ def open_encoder(config: RunConfig) -> Encoder:
     if not isinstance(policy, LocalPolicyConfig):
         raise ConfigError("policy.use: scripted rounds and training need the tokenizer of a `local` policy")
     form = FORMATS[policy.format](thoughts=policy.thoughts)
-    return Encoder(load_tokenizer(policy.model), action_space(config), form, full_prompt=policy.prompt == "full")
+    return Encoder(load_tokenizer(policy.model), space, form, full_prompt=policy.prompt == "full")
 
 
-def open_policy(config: RunConfig, adapter: Path | None = None, batch_size: int | None = None) -> Policy:
+def open_policy(
+    config: RunConfig, space: ActionSpace, adapter: Path | None = None, batch_size: int | None = None
+) -> Policy:
     """The policy of a run: its local model, with a stage's adapter merged in, or its server.
 
     Args:
@@ -44,7 +40,7 @@ def open_policy(config: RunConfig, adapter: Path | None = None, batch_size: int 
 
         if adapter is not None:
             raise ConfigError("policy.use: an adapter needs a `local` policy")
-        return ServerPolicy(policy, action_space(config))
+        return ServerPolicy(policy, space)
     from .local import LocalPolicy, adapter_name
     from .models import quiet_peft
 
@@ -55,7 +51,7 @@ def open_policy(config: RunConfig, adapter: Path | None = None, batch_size: int 
         with quiet_peft():
             model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload().eval()
     return LocalPolicy(
-        model, open_encoder(config), batch_size=batch_size or policy.batch_size,
+        model, open_encoder(config, space), batch_size=batch_size or policy.batch_size,
         constrained=policy.constrained, name=adapter_name(policy.model, adapter),
     )  # fmt: skip
 

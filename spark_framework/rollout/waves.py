@@ -17,6 +17,7 @@ from ..errors import ConfigError, JudgeError
 from ..evaluation.answers import resolve_answer
 from ..host.calls import Calls
 from ..policy import Move, Policy, Sampling, Wave
+from ..policy.actions import ActionSpace
 from ..records import ANSWER, THINK, Candidate, Question, Step, Trajectory, Verdict
 from ..seeding import child_rng, child_seed
 
@@ -30,8 +31,7 @@ class Workshop:
     """Everything that acts in a rollout beside the policy, resolved once before the loop."""
 
     tools: dict[str, Tool]
-    candidates: tuple[str, ...]
-    """Names of the proposed actions, in order: the tools, then `think`."""
+    space: ActionSpace
     calls: Calls
     seed: int
     steps: int
@@ -39,6 +39,11 @@ class Workshop:
     judge: Judge | None = None
     selector: Selector | None = None
     threshold: float = 6.0
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """Names of the proposed actions, in order: the tools, then `think`."""
+        return self.space.candidates
 
 
 @dataclass(frozen=True)

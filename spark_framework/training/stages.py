@@ -45,7 +45,7 @@ def train_stage(
     rows = build_rows(stage, data, terms, config.threshold, model.config.max_position_embeddings)
     seed = child_seed(config.seed, "stage", name) % 2**31
     init = None if stage.init is None else folder.adapter(stage.init)
-    encoder = open_encoder(config)
+    encoder = open_encoder(config, folder.actions())
     labels = [encoder.openings[action].label for action in encoder.space.names]
     peft_model = with_actor(model, stage.lora, init, seed)
     agent = ActorCritic(peft_model, labels, stage.critic if stage.kind in WITH_CRITIC else None, seed)

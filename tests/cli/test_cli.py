@@ -148,9 +148,78 @@ def test_tools_try_jsonl(run, refused, fake_tool, tmp_path, monkeypatch):
         ("shout", "error: argument 'text' is missing"),
     ]
     assert all(set(a) == {"tool", "output", "seconds"} and a["seconds"] >= 0 for a in answers)
-    monkeypatch.setattr(sys, "stdin", io.StringIO('{"tool": "shout"}\n'))
+    monkeypatch.setattr(sys, "stdin", io.StringIO('{"arguments": {}}\n'))
     assert "-, line 1" in refused("tools", "try", "--jsonl", "-")
     assert "cannot be read" in refused("tools", "try", "--jsonl", str(tmp_path / "none"))
+
+
+def test_every_line_of_a_file_gets_an_answer(run, fake_tool, tmp_path):
+    file = tmp_path / "calls.jsonl"
+    lines = {
+        '{"tool": "shout", "arguments": {"text": "a", "times": NaN}}': "error: NaN is not a number that JSON has",
+        '{"tool": "shout", "arguments": {"text": "a", "times": 1e999}}': "error: the number 1e999 is too large",
+        '{"tool": "shout", "arguments": {"text": "a", "text": "b"}}': "error: a key is given twice",
+        '{"tool": "shout", "arguments": {"text": "\\ud800"}}': "\ufffd",
+        '{"tool": "shout", "arguments": ["text"]}': "error: the arguments should be a JSON object",
+        '{"tool": "shout"}': "error: the arguments should be a JSON object",
+        '{"tool": "nothing", "arguments": {}}': "error: there is no tool 'nothing' (installed: ",
+        '{"tool": "shout", "arguments": {"text": "b"}}': "B",
+    }
+    file.write_text("\n".join(lines))
+    code, out, err = run("tools", "try", "--jsonl", str(file))
+    assert (code, err) == (0, "")
+    answers = [json.loads(line)["output"] for line in out.splitlines()]
+    assert [answer.startswith(wanted) for answer, wanted in zip(answers, lines.values(), strict=True)] == [True] * 8
+
+
+def test_tool_settings_and_permissions(run, refused, fake_distribution):
+    fake_distribution("spark-remote", {"tool.remote": "remote_tool"}, {"remote_tool": REMOTE})
+    assert "tool.wrod: unknown key; did you mean 'word'?" in refused("tools", "try", "remote", "{}", "--set", "wrod=x")
+    assert "remote needs network; add --allow network" in refused("tools", "try", "remote", "{}")
+    assert run("tools", "try", "remote", "{}", "--set", "word=hi", "--allow", "network") == (0, "hi 1\n", "")
+    assert "word is empty" in refused("tools", "prepare", "remote", "--set", "word=''", "--allow", "network")
+    code, out, _ = run("tools", "prepare", "remote", "--allow", "network")
+    assert (code, out.splitlines()[0]) == (0, "remote: Says a word from afar.")
+
+
+REMOTE = """
+    from spark_framework.api import ComponentConfig, Tool, ToolArgs, ToolError, UserError, hookimpl
+    class Remote(Tool):
+        name, description, needs = "remote", "Says a word from afar.", frozenset({"network"})
+        class Config(ComponentConfig):
+            word: str = "hello"
+        class Args(ToolArgs):
+            text: str = ""
+        asked = 0
+        def prepare(self):
+            if not self.config.word:
+                raise UserError("remote: word is empty; set it")
+        def call(self, args, context):
+            Remote.asked += 1
+            if args.text == "busy":
+                raise ToolError("busy", transient=True)
+            return f"{self.config.word} {Remote.asked}"
+    @hookimpl
+    def spark_tools(): return [Remote]
+"""
+
+
+def test_replies_of_the_network_are_recorded(run, refused, fake_distribution, tmp_path):
+    fake_distribution("spark-remote", {"tool.remote": "remote_tool"}, {"remote_tool": REMOTE})
+
+    def ask(text: str, mode: str) -> tuple[int, str, str]:
+        file = tmp_path / "run.yaml"
+        replies = {"mode": mode, "file": str(tmp_path / "replies.sqlite")}
+        file.write_text(json.dumps({"tools": ["remote"], "plugins": {"allow": ["network"]}, "replies": replies}))
+        return run("tools", "try", "--config", str(file), "remote", json.dumps({"text": text}))
+
+    assert ask("a", "use")[1] == ask("a", "use")[1] == "hello 1\n"
+    assert [ask("busy", "use")[1], ask("busy", "use")[1]] == ["error: busy\n"] * 2  # asked twice: not recorded
+    assert ask("a", "refresh")[1] == "hello 4\n"
+    assert ask("a", "only")[1] == "hello 4\n"
+    code, out, err = ask("b", "only")
+    assert (code, out) == (2, "")
+    assert 'holds no reply of remote to {"text":"b"}' in err
 
 
 # -- configs -------------------------------------------------------------------------------------------------------

@@ -160,13 +160,17 @@ def test_it_can_be_evaluated(server: tuple[Server, str], tmp_path: Path) -> None
 def test_text_that_cannot_be_read_is_an_error_not_a_guess(
     server: tuple[Server, str], tmp_path: Path, text: str | None
 ) -> None:
+    from spark_framework.host.toolbox import open_tools
+    from spark_framework.policy.actions import ActionSpace
     from spark_framework.policy.opening import open_policy
     from spark_framework.questions.practice import PracticeConfig, PracticeQuestions
 
     state, url = server
     state.reply = lambda request: completion(text)
     config = RunConfig.model_validate(settings(tmp_path / "run", url))
-    wave = open_policy(config).begin(PracticeQuestions(PracticeConfig(families=("arithmetic",)), 0).train(0, 1))
+    with open_tools(config.tools) as tools:
+        policy = open_policy(config, ActionSpace.of(tools))
+    wave = policy.begin(PracticeQuestions(PracticeConfig(families=("arithmetic",)), 0).train(0, 1))
     (free,) = wave.decide((*TOOLS, "think", "answer"), Sampling(0.0, 10), [0])
     assert free.arguments is None
     assert free.error is not None

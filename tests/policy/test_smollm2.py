@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from spark_framework.config import RunConfig
+from spark_framework.host.toolbox import open_tools
 from spark_framework.policy import Move, Sampling
+from spark_framework.policy.actions import ActionSpace
 from spark_framework.policy.models import load_tokenizer
 from spark_framework.policy.opening import open_encoder, open_policy
 from spark_framework.records import Question
@@ -25,8 +27,13 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
         yield RunConfig(policy={"prompt": "short", "max_new_tokens": 4})
 
 
+def action_space(config: RunConfig) -> ActionSpace:
+    with open_tools(config.tools) as tools:
+        return ActionSpace.of(tools)
+
+
 def test_nine_candidates_and_an_answer(config: RunConfig) -> None:
-    policy = open_policy(config)
+    policy = open_policy(config, action_space(config))
     wave = policy.begin([QUESTION])
     (probs,) = wave.action_probs()
     names = [choice.name for choice in config.tools] + ["think"]
@@ -46,7 +53,7 @@ def test_tool_text_holds_no_control_token(config: RunConfig) -> None:
     tokenizer = load_tokenizer(config.policy.model)
     control = set(tokenizer.all_special_ids)
     assert control & set(tokenizer(text).input_ids)
-    encoder = open_encoder(config)
+    encoder = open_encoder(config, action_space(config))
     assert not control & set(encoder.text_ids(text))
     assert tokenizer.decode(encoder.text_ids(text)) == text
 

@@ -8,6 +8,7 @@ from typing import Any
 from spark_framework.api import ANSWER, THINK, Candidate, Question, Tool, ToolArgs, ToolError
 from spark_framework.host.loading import Host
 from spark_framework.policy import Move, Sampling
+from spark_framework.policy.actions import ActionSpace
 from spark_framework.rollout.waves import Workshop
 from spark_plugin_judges.scripted import Scripted
 from spark_plugin_selectors.rarity_first import RarityFirst
@@ -42,8 +43,9 @@ def questions(count: int) -> list[Question]:
 
 def workshop(scores: Mapping[str, float] | None = None, /, **changes: Any) -> Workshop:
     """Eight echoing tools, the scripted judge and the rarity-first selector."""
+    tools = {name: echo_tool(name) for name in TOOLS}
     settings = {
-        "tools": {name: echo_tool(name) for name in TOOLS}, "candidates": (*TOOLS, THINK), "calls": Host().calls,
+        "tools": tools, "space": ActionSpace.of([*tools.values()]), "calls": Host().calls,
         "seed": 0, "steps": 5, "judge": Scripted(Scripted.Config(scores=dict(scores or {}))),
         "selector": RarityFirst(),
     }  # fmt: skip

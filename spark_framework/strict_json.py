@@ -1,0 +1,57 @@
+"""JSON written by a model or a stranger, read without surprises."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any, NoReturn
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def read_json(text: str, *, prefix: bool = False) -> Any:
+    """The value of a JSON text; half a surrogate pair becomes U+FFFD, as it could not be stored.
+
+    Args:
+        prefix: the value may be followed by something else.
+
+    Raises:
+        ValueError: not JSON, or NaN, Infinity, a number beyond a double, a key given twice, nesting beyond all measure.
+    """
+    try:
+        value, end = _DECODER.raw_decode(text.lstrip())
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if not prefix and text.lstrip()[end:].strip():
+        raise ValueError("there is something behind the value")
+    return _mended(value) if _SURROGATE.search(text) else value
+
+
+def _mended(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {_mended(key): _mended(item) for key, item in value.items()}
+    return [_mended(item) for item in value] if isinstance(value, list) else value
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {text[:20]} is too large")
+    return value
+
+
+def _no_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not a number that JSON has")
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise ValueError("a key is given twice")
+    return value
+
+
+_DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_no_constant, object_pairs_hook=_without_repeats)
