@@ -18,6 +18,7 @@ from .hookspecs import hookimpl
 from .paths import cache_folder
 from .records import ANSWER, LETTERS, THINK, Call, Candidate, Question, Step, Trajectory, Verdict
 from .schemas import arguments_from_schema
+from .wire import Batches, Price, Usage, WireJudge, WireReply, WireRequest
 
 API_VERSION = (1, 0)
 
@@ -26,6 +27,7 @@ __all__ = [
     "API_VERSION",
     "LETTERS",
     "THINK",
+    "Batches",
     "Call",
     "Candidate",
     "Component",
@@ -34,6 +36,7 @@ __all__ = [
     "Judge",
     "JudgeError",
     "JudgeRequest",
+    "Price",
     "Question",
     "RewardTerm",
     "Selector",
@@ -44,8 +47,12 @@ __all__ = [
     "ToolError",
     "Toolset",
     "Trajectory",
+    "Usage",
     "UserError",
     "Verdict",
+    "WireJudge",
+    "WireReply",
+    "WireRequest",
     "arguments_from_schema",
     "cache_folder",
     "hookimpl",

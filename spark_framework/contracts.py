@@ -136,6 +136,10 @@ class Judge(Component):
     uses_gold: ClassVar[bool] = False
     """True where the judge reads the stored answer: an oracle, and reported as one."""
 
+    def parts(self) -> Sequence[Judge]:
+        """The judges that this one asks, if it is made of others."""
+        return ()
+
     @abstractmethod
     def score(self, request: JudgeRequest) -> Verdict:
         """**REQUIRED.** One score and one process_ok for each candidate, in the candidates' order.

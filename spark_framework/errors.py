@@ -47,11 +47,12 @@ class JudgeError(SparkError):
     """A judge has no complete verdict for a step. It is never replaced by a number.
 
     `kind` is one of transient, invalid, refusal, config, budget: it decides what the runtime does next.
+    `retry_after` is what a busy server asked for, in seconds.
     """
 
-    def __init__(self, message: str, kind: str = "invalid") -> None:
+    def __init__(self, message: str, kind: str = "invalid", retry_after: float | None = None) -> None:
         super().__init__(message)
-        self.kind = kind
+        self.kind, self.retry_after = kind, retry_after
 
-    def __reduce__(self) -> tuple[type, tuple[str, str]]:
-        return type(self), (str(self), self.kind)
+    def __reduce__(self) -> tuple[type, tuple[str, str, float | None]]:
+        return type(self), (str(self), self.kind, self.retry_after)

@@ -24,13 +24,14 @@ from .host.calls import Calls
 from .host.loading import current_host
 from .host.replies import ReplyCache, open_replies
 from .host.toolbox import open_tools, opened
+from .judging.session import open_judging
 from .policy import Policy, Sampling
 from .policy.actions import ActionSpace
 from .policy.opening import open_encoder, open_policy
 from .questions import open_questions
 from .records import Trajectory
 from .rollout.scripted import ScriptedPolicy
-from .rollout.waves import Plan, Workshop, count_actions, roll_out
+from .rollout.waves import Plan, Workshop, count_actions, roll_out_all
 from .run_folder import RunFolder, existing_run, open_run, write_whole
 
 log = logging.getLogger(__name__)
@@ -134,20 +135,26 @@ def _roll_round(folder: RunFolder, one: RoundConfig, shop: Workshop) -> None:
         round=one.name, sampling=Sampling(one.temperature, _max_new_tokens(config)),
         execute_all=one.execute == "all", branches=one.branches, branch_among_viable=one.branch_among == "viable",
     )  # fmt: skip
-    for first in _progress(range(start, one.questions, one.wave_size), f"generate {one.name}"):
-        count = min(one.wave_size, one.questions - first)
-        questions = source.train(first_question + first, count)
-        result = roll_out(questions, first, policy, shop, plan, usage)
-        lost = store.dropped.get(one.name, 0) + len(result.dropped)
-        if lost > max(one.max_failed * one.questions, 1):  # the wave is not stored: it is done again
-            raise RunError(
-                f"the judge failed on {lost} trajectories of round {one.name} (the last: {result.dropped[-1]}); "
-                f"mend it and give the same command again"
+    size = one.questions if config.judging.batch else one.wave_size  # a batch holds one step of all questions
+    with _progress(range(start, one.questions, size), f"generate {one.name}") as waves:
+        for first in waves:
+            count = min(size, one.questions - first)
+            questions = dict(enumerate(source.train(first_question + first, count), start=first))
+            result = roll_out_all(questions, policy, shop, plan, usage, shop.fallback)
+            lost = [*store.lost.get(one.name, ()), *(one_lost.index for one_lost in result.lost)]
+            if len(lost) > max(one.max_failed * one.questions, 1):  # the wave is not stored: it is done again
+                raise RunError(
+                    f"the judge failed on {len(lost)} trajectories of round {one.name} (the last: "
+                    f"{result.lost[-1].reason}); mend it and give the same command again"
+                )
+            store.append(
+                one.name, result.trajectories, next_index=first + count, lost=[lost.index for lost in result.lost]
             )
-        store.append(one.name, result.trajectories, next_index=first + count, dropped=len(result.dropped))
-        usage += count_actions(result.trajectories)
-        for trajectory in result.trajectories:
-            shop.calls.trajectory_finished(trajectory)
+            usage += count_actions(result.trajectories)
+            for trajectory in result.trajectories:
+                shop.calls.trajectory_finished(trajectory)
+            if shop.judging is not None and shop.judging.budget.spent:
+                waves.set_postfix_str(f"${shop.judging.budget.spent:.2f}")
 
 
 @contextmanager
@@ -168,9 +175,15 @@ def _workshop(folder: RunFolder, *, judged: bool) -> Iterator[Workshop]:
         )  # fmt: skip
         if judged:
             judge, selector = (stack.enter_context(opened(choice)) for choice in (config.judge, config.selector))
+            fallback = stack.enter_context(opened(config.judging.fallback)) if config.judging.fallback else None
             assert isinstance(judge, Judge)  # the config has checked the kinds
             assert isinstance(selector, Selector)
-            shop = replace(shop, judge=judge, selector=selector)
+            assert fallback is None or isinstance(fallback, Judge)
+            judges = [judge] if fallback is None else [judge, fallback]
+            judging = stack.enter_context(
+                open_judging(calls, folder.judgements(), config.judging.terms(), str(folder.path), judges)
+            )
+            shop = replace(shop, judge=judge, judging=judging, selector=selector, fallback=fallback)
         yield shop
 
 
@@ -208,7 +221,15 @@ def _round_of(folder: RunFolder, stage: StageConfig) -> list[list[Trajectory]]:
         )
     grouped: dict[int, list[Trajectory]] = defaultdict(list)
     for trajectory in store.read(stage.data):
+        for number, step in enumerate(trajectory.steps):
+            if step.verdict is None and not step.is_answer:
+                raise DataError(f"trajectory {trajectory.id}, step {number} has no verdict; it cannot be trained on")
         grouped[trajectory.index].append(trajectory)
+    missing = set(range(expected)) - set(grouped) - set(store.lost.get(stage.data, ()))
+    if missing:
+        raise DataError(
+            f"round {stage.data} lacks {len(missing)} questions (the first: {min(missing)}); generate it again"
+        )
     if not grouped:
         raise DataError(f"round {stage.data} holds no trajectory")
     return [grouped[index] for index in sorted(grouped)]
@@ -222,8 +243,8 @@ def _max_new_tokens(config: RunConfig) -> int:
     return config.policy.max_new_tokens
 
 
-def _progress(steps: Iterable[int], title: str) -> Iterable[int]:
+def _progress(steps: Iterable[int], title: str) -> Any:
+    """A bar over waves, shown on a terminal only."""
     from tqdm import tqdm
 
-    bar: Iterable[int] = tqdm(list(steps), desc=title, disable=not sys.stderr.isatty(), leave=False)
-    return bar
+    return tqdm(list(steps), desc=title, disable=not sys.stderr.isatty(), leave=False)

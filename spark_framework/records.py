@@ -96,6 +96,10 @@ class Verdict(Record):
     """The order in which the judge saw the candidates, where it was shuffled."""
     usage: dict[str, float] = Field(default_factory=dict)
     """Tokens and money, by the provider's names."""
+    spread: tuple[float, ...] = ()
+    """A jury's disagreement: for each candidate the standard deviation of its members' scores."""
+    request: str = ""
+    """Key of the stored request that the verdict was read from."""
 
     @field_validator("scores")
     @classmethod

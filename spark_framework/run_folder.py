@@ -48,6 +48,10 @@ class RunFolder:
     def replies(self) -> Path:
         return self.config.replies.file or self.path / "replies.sqlite"
 
+    def judgements(self) -> Path:
+        """The SQLite file with judges' replies and the ledger."""
+        return self.config.judging.file or self.path / "judge.sqlite"
+
     def actions(self) -> ActionSpace:
         """The actions that the run's trajectories were made with."""
         file = self.path / "actions.json"

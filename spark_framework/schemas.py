@@ -31,6 +31,8 @@ def arguments_from_schema(schema: Mapping[str, Any]) -> type[ToolArgs]:
     try:
         text = json.dumps(schema, allow_nan=False)
         own = json.loads(text)
+        if len(text) > MAX_SCHEMA:
+            raise ConfigError(f"the schema has {len(text)} characters; at most {MAX_SCHEMA} are taken")
         Draft202012Validator.check_schema(own)
         foreign = [reference for reference in _references(own) if not str(reference).startswith("#")]
     except (SchemaError, TypeError, ValueError, RecursionError) as exc:
@@ -38,8 +40,6 @@ def arguments_from_schema(schema: Mapping[str, Any]) -> type[ToolArgs]:
         raise ConfigError(f"not a JSON schema: {' '.join(str(reason).split())[:200]}") from None
     if not isinstance(own, dict) or own.setdefault("type", "object") != "object":
         raise ConfigError("the schema of a tool's arguments has to be of type object")
-    if len(text) > MAX_SCHEMA:
-        raise ConfigError(f"the schema has {len(text)} characters; at most {MAX_SCHEMA} are taken")
     if foreign:
         raise ConfigError(f"the schema refers to another document, {str(foreign[0])[:80]}")
     known = own.get("properties", {})

@@ -72,8 +72,7 @@ class Calls:
             JudgeError: there is no verdict with one score for each candidate.
             UserError: from the judge itself, for what only the user can mend.
         """
-        if not judge.uses_gold:
-            request = _without_gold(request)
+        request = self.seen_by(judge, request)
         hook = self._plugins.hook.spark_judge_step
         try:
             verdict = hook(judge=judge, request=request)
@@ -90,6 +89,16 @@ class Calls:
                 f"judge {judge.name!r} gave {len(verdict.scores)} scores for {len(request.candidates)} candidates"
             )
         return verdict
+
+    @staticmethod
+    def seen_by(judge: Judge, request: JudgeRequest) -> JudgeRequest:
+        """The request as a judge may see it: without the gold answer and earlier verdicts, unless it `uses_gold`."""
+        return request if judge.uses_gold else _without_gold(request)
+
+    @property
+    def judges_alone(self) -> bool:
+        """Whether no plugin judges in a judge's place."""
+        return len(self._plugins.hook.spark_judge_step.get_hookimpls()) == 1
 
     # -- what happened ---------------------------------------------------------------------------------------------
 

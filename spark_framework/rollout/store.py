@@ -33,7 +33,8 @@ class TrajectoryStore:
         self._commits = path.with_suffix(".commits")
         self._done: dict[str, int] = {}
         self._size = self._commits_size = 0
-        self.dropped: dict[str, int] = {}
+        self.lost: dict[str, list[int]] = {}
+        """For each round the questions of which the judge cost at least one trajectory."""
         for commit in self._read_commits():
             self._note(commit)
         if _size(path) < self._size:
@@ -43,13 +44,20 @@ class TrajectoryStore:
         """Index of the first question of the round that has not been committed."""
         return self._done.get(round_name, 0)
 
-    def append(self, round_name: str, trajectories: Sequence[Trajectory], *, next_index: int, dropped: int = 0) -> None:
-        """Store one wave's trajectories; returns when they are on disk. Raises `RunError` where the disk refuses."""
+    def append(
+        self, round_name: str, trajectories: Sequence[Trajectory], *, next_index: int, lost: Sequence[int] = ()
+    ) -> None:
+        """Store one wave's trajectories; returns when they are on disk. Raises `RunError` where the disk refuses.
+
+        Args:
+            next_index: index of the first question behind the wave.
+            lost: the question's index for each trajectory that the judge cost.
+        """
         text = "".join(trajectory.model_dump_json() + "\n" for trajectory in trajectories)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             size = _append(self.path, self._size, text)
-            commit = {"round": round_name, "next": next_index, "size": size, "dropped": dropped}
+            commit = {"round": round_name, "next": next_index, "size": size, "lost": list(lost)}
             self._commits_size = _append(self._commits, self._commits_size, json.dumps(commit) + "\n")
         except OSError as exc:
             raise RunError(f"{self.path}: {exc.strerror}; free some space and give the same command again") from exc
@@ -77,7 +85,7 @@ class TrajectoryStore:
     def _note(self, commit: dict[str, Any]) -> None:
         name = commit["round"]
         self._size, self._done[name] = commit["size"], commit["next"]
-        self.dropped[name] = self.dropped.get(name, 0) + commit["dropped"]
+        self.lost.setdefault(name, []).extend(commit["lost"])
 
     def _read_commits(self) -> Iterator[dict[str, Any]]:
         whole = self._commits.read_bytes() if self._commits.exists() else b""

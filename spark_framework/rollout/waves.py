@@ -10,12 +10,13 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..contracts import Judge, JudgeRequest, Selector, Tool, ToolContext
 from ..errors import ConfigError, JudgeError
 from ..evaluation.answers import resolve_answer
 from ..host.calls import Calls
+from ..judging.session import JudgingSession
 from ..policy import Move, Policy, Sampling, Wave
 from ..policy.actions import ActionSpace
 from ..records import ANSWER, THINK, Candidate, Question, Step, Trajectory, Verdict
@@ -37,6 +38,8 @@ class Workshop:
     steps: int
     workers: int = 8
     judge: Judge | None = None
+    judging: JudgingSession | None = None
+    fallback: Judge | None = None
     selector: Selector | None = None
     threshold: float = 6.0
 
@@ -71,27 +74,36 @@ class _Open:
         return f"{self.index}/{self.branch}"
 
 
+@dataclass(frozen=True)
+class Lost:
+    """A trajectory that was given up because the judge failed."""
+
+    index: int
+    """Of the question, in its round."""
+    reason: str
+    """Where, and why."""
+
+
 @dataclass
 class WaveResult:
     trajectories: list[Trajectory]
-    dropped: list[str]
-    """Trajectories that were given up because the judge failed: where, and why."""
+    lost: list[Lost]
 
 
 def roll_out(
-    questions: Sequence[Question], first: int, policy: Policy, shop: Workshop, plan: Plan, usage: Mapping[str, int]
+    questions: Mapping[int, Question], policy: Policy, shop: Workshop, plan: Plan, usage: Mapping[str, int]
 ) -> WaveResult:
     """Roll out some questions together, from the first step to their answers.
 
     Args:
-        questions: with indices `first`, `first + 1`, … in the round.
+        questions: by their index in the round.
         usage: how often each action was chosen in the round's stored trajectories (`count_actions`).
     """
     names, counts = shop.candidates, Counter(usage)
-    rows = [_Open(first + i, question) for i, question in enumerate(questions)]
-    wave = policy.begin(questions)
+    rows = [_Open(index, question) for index, question in questions.items()]
+    wave = policy.begin(list(questions.values()))
     finished: list[_Open] = []
-    dropped: list[str] = []
+    lost: list[Lost] = []
     for number in range(shop.steps + 1):
         if not rows:
             break
@@ -113,8 +125,8 @@ def roll_out(
         following: list[_Open] = []
         for i, verdict in zip(live, verdicts, strict=True):
             if isinstance(verdict, JudgeError):
-                dropped.append(f"trajectory {rows[i].id}, step {number}: {verdict}")
-                log.warning("%s; the trajectory is dropped", dropped[-1])
+                lost.append(Lost(rows[i].index, f"trajectory {rows[i].id}, step {number}: {verdict}"))
+                log.warning("%s; the trajectory is lost", lost[-1].reason)
                 continue
             for branch, step in enumerate(_select(shop, plan, rows[i], number, written[i], verdict, counts, probs[i])):
                 if not plan.execute_all:
@@ -131,8 +143,25 @@ def roll_out(
         rows = following
     finished.sort(key=lambda row: (row.index, row.branch))
     return WaveResult(
-        [close(row.index, row.branch, row.question, row.steps, policy, plan.round) for row in finished], dropped
+        [close(row.index, row.branch, row.question, row.steps, policy, plan.round) for row in finished], lost
     )
+
+
+def roll_out_all(
+    questions: Mapping[int, Question], policy: Policy, shop: Workshop, plan: Plan, usage: Mapping[str, int],
+    fallback: Judge | None,
+) -> WaveResult:  # fmt: skip
+    """Roll out, and once more with the fallback judge whatever the judge failed on: whole questions, from the start,
+    since two judges' scores must not meet in one trajectory."""
+    result = roll_out(questions, policy, shop, plan, usage)
+    if fallback is None or not result.lost:
+        return result
+    again = {index: questions[index] for index in sorted({lost.index for lost in result.lost})}
+    kept = [trajectory for trajectory in result.trajectories if trajectory.index not in again]
+    counts = Counter(usage) + count_actions(kept)
+    second = roll_out(again, policy, replace(shop, judge=fallback), plan, counts)
+    both = sorted([*kept, *second.trajectories], key=lambda trajectory: (trajectory.index, trajectory.branch))
+    return WaveResult(both, second.lost)
 
 
 def count_actions(trajectories: Iterable[Trajectory]) -> Counter[str]:
@@ -194,25 +223,17 @@ def _who_ends(
 
 
 def _judge(shop: Workshop, jobs: Sequence[tuple[_Open, int, list[Candidate]]]) -> list[Verdict | JudgeError]:
-    """One verdict for each row, or why the judge has none. Configuration faults stop the run."""
-    judge = shop.judge
-    assert judge is not None
-
-    def one(job: tuple[_Open, int, list[Candidate]]) -> Verdict | JudgeError:
-        row, number, candidates = job
-        request = JudgeRequest(
+    """One verdict for each row, or why the judge has none. What only the user can mend stops the run."""
+    assert shop.judge is not None
+    assert shop.judging is not None
+    requests = [
+        JudgeRequest(
             question=row.question, steps=tuple(row.steps), candidates=tuple(candidates),
             seed=child_seed(shop.seed, "judge", row.id, number),
-        )  # fmt: skip
-        try:
-            return shop.calls.judge_step(judge, request)
-        except JudgeError as exc:
-            if exc.kind in ("config", "budget"):
-                raise ConfigError(f"judge: {exc}") from exc
-            return exc
-
-    with ThreadPoolExecutor(shop.workers) as pool:
-        return list(pool.map(one, jobs))
+        )
+        for row, number, candidates in jobs
+    ]  # fmt: skip
+    return shop.judging.judge_all(shop.judge, requests)
 
 
 def _select(

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from spark_framework.api import ANSWER, THINK, Candidate, Question, Tool, ToolArgs, ToolError
 from spark_framework.host.loading import Host
+from spark_framework.judging.session import JudgingSession
+from spark_framework.judging.store import JudgeStore
+from spark_framework.judging.terms import Terms
 from spark_framework.policy import Move, Sampling
 from spark_framework.policy.actions import ActionSpace
 from spark_framework.rollout.waves import Workshop
@@ -43,11 +47,11 @@ def questions(count: int) -> list[Question]:
 
 def workshop(scores: Mapping[str, float] | None = None, /, **changes: Any) -> Workshop:
     """Eight echoing tools, the scripted judge and the rarity-first selector."""
-    tools = {name: echo_tool(name) for name in TOOLS}
+    tools, calls = {name: echo_tool(name) for name in TOOLS}, Host().calls
     settings = {
-        "tools": tools, "space": ActionSpace.of([*tools.values()]), "calls": Host().calls,
+        "tools": tools, "space": ActionSpace.of([*tools.values()]), "calls": calls,
         "seed": 0, "steps": 5, "judge": Scripted(Scripted.Config(scores=dict(scores or {}))),
-        "selector": RarityFirst(),
+        "judging": JudgingSession(calls, JudgeStore(Path(":memory:")), Terms(), "test"), "selector": RarityFirst(),
     }  # fmt: skip
     return Workshop(**{**settings, **changes})
 

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from spark_framework.api import ANSWER, THINK, Judge, JudgeError, Verdict
-from spark_framework.errors import ConfigError
+from spark_framework.errors import ConfigError, UserError
 from spark_framework.policy import Sampling
 from spark_framework.policy.actions import ActionSpace, ReAct
 from spark_framework.policy.encoding import Encoder
 from spark_framework.policy.local import LocalPolicy
 from spark_framework.policy.models import load_model, load_tokenizer
 from spark_framework.records import Trajectory
-from spark_framework.rollout.waves import Plan, WaveResult, count_actions, roll_out
+from spark_framework.rollout.waves import Plan, WaveResult, count_actions, roll_out, roll_out_all
 from spark_plugin_judges.scripted import Scripted
 from tests.rollout.puppet import TOOLS, Puppet, questions, workshop
 
@@ -30,7 +30,9 @@ def rolled(count: int, shop: Any = None, policy: Any = None, first: int = 0, **p
 
 def result(count: int, shop: Any = None, policy: Any = None, first: int = 0, **plan: Any) -> WaveResult:
     settings = Plan(**{"round": "r", "sampling": GREEDY, **plan})
-    return roll_out(questions(count), first, policy or Puppet(), shop or workshop(), settings, Counter())
+    return roll_out(
+        dict(enumerate(questions(count), first)), policy or Puppet(), shop or workshop(), settings, Counter()
+    )
 
 
 # -- candidates ----------------------------------------------------------------------------------------------------
@@ -101,7 +103,7 @@ def test_counters_go_on_over_steps_and_rounds() -> None:
     shop = workshop({"ash": 7.0, "birch": 7.0})
     start = {"ash": 3}
     plan = Plan("r", GREEDY)
-    done = roll_out(questions(3), 0, Puppet(), shop, plan, start).trajectories
+    done = roll_out(dict(enumerate(questions(3))), Puppet(), shop, plan, start).trajectories
     assert [t.steps[0].candidate.action for t in done] == ["birch"] * 3
     assert done[0].steps[1].usage["birch"] == 3
     assert count_actions(done) == Counter(ash=1, birch=5) or count_actions(done) == Counter(ash=2, birch=4)
@@ -193,14 +195,34 @@ class Failing(Judge):
 def test_a_judge_that_fails_costs_its_trajectory_and_no_other() -> None:
     done = result(3, workshop(judge=Failing()))
     assert [t.question.id for t in done.trajectories] == ["q0", "q2"]
-    assert done.dropped == ["trajectory 1/0, step 0: no score for c3"]
+    assert [(lost.index, lost.reason) for lost in done.lost] == [(1, "trajectory 1/0, step 0: no score for c3")]
+
+
+def test_a_fallback_judges_whole_questions_again() -> None:
+    """The judge fails on the second step of one branch; both branches of that question are rolled out anew."""
+
+    class Late(Failing):
+        def score(self, request: Any) -> Verdict:
+            if request.question.id == "q1" and len(request.steps) == 1:
+                raise JudgeError("no score for c3")
+            return Verdict(scores=(9.0,) * 9, process_ok=(True,) * 9, judge="failing", fingerprint="f")
+
+    plan = Plan("r", GREEDY, branches=2)
+    asked = dict(enumerate(questions(3)))
+    done = roll_out_all(
+        asked, Puppet(), workshop(judge=Late()), plan, Counter(), Scripted(Scripted.Config(default_score=9))
+    )
+    assert [t.id for t in done.trajectories] == [f"r/{index}/{branch}" for index in range(3) for branch in range(2)]
+    assert done.lost == []
+    judges = [{step.verdict.judge for step in t.steps if step.verdict} for t in done.trajectories]
+    assert judges == [{"failing"}, {"failing"}, {"scripted"}, {"scripted"}, {"failing"}, {"failing"}]
 
 
 @pytest.mark.parametrize("kind", ["config", "budget"])
 def test_what_only_the_user_can_mend_stops_the_run(kind: str) -> None:
     judge = Failing()
     judge.kind = kind  # type: ignore[misc]
-    with pytest.raises(ConfigError, match=r"^judge: no score for c3$"):
+    with pytest.raises(UserError, match=r"no score for c3$"):
         result(3, workshop(judge=judge))
 
 

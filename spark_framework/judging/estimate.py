@@ -1,0 +1,69 @@
+"""What a judge will cost, before anything is spent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..contracts import Judge, JudgeRequest
+from ..wire import Usage
+from .money import cost
+from .session import wire_judges
+
+CHARACTERS_PER_TOKEN = 3.8
+"""Of our prompts: 8,600 characters are 2,250 tokens (SmolLM2's tokenizer; providers' differ by some per cent)."""
+TOKENS_PER_VERDICT = 14
+"""A label with its score and its process_ok."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One judge's share. US dollars are None where no price is known."""
+
+    judge: str
+    model: str
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    usd: float | None
+    usd_in_batches: float | None
+
+    def __str__(self) -> str:
+        price = "price not known" if self.usd is None else f"${self.usd:,.2f}"
+        if self.usd and self.usd_in_batches is not None:
+            price += f" (in batches ${self.usd_in_batches:,.2f})"
+        return (
+            f"judge {self.judge} ({self.model}): {self.calls:,} calls, {self.input_tokens:,} tokens in, "
+            f"{self.output_tokens:,} out, {price}"
+        )
+
+
+def estimate(judge: Judge, sample: Sequence[JudgeRequest], calls: int) -> list[Estimate]:
+    """An estimate for every judge that asks over a wire, from the mean of sampled steps; nothing is asked.
+
+    Args:
+        sample: steps like those that will be judged; all of them where they are known.
+        calls: how many steps will be judged.
+    """
+    estimates = []
+    for part in wire_judges(judge):
+        wires = [part.request(step) for step in sample]
+        characters = sum(len(json.dumps(wire.body, ensure_ascii=False)) for wire in wires) / len(wires)
+        candidates = sum(len(step.candidates) for step in sample) / len(sample)
+        mean = Usage(
+            input_tokens=round(characters / CHARACTERS_PER_TOKEN), output_tokens=round(candidates * TOKENS_PER_VERDICT)
+        )
+        live, batched = cost(part, mean), cost(part, mean, batch=True)
+        estimates.append(
+            Estimate(
+                judge=part.name,
+                model=str(wires[0].body.get("model", wires[0].endpoint)),
+                calls=calls,
+                input_tokens=mean.input_tokens * calls,
+                output_tokens=mean.output_tokens * calls,
+                usd=None if live is None else live * calls,
+                usd_in_batches=None if batched is None or part.batches() is None else batched * calls,
+            )
+        )
+    return estimates

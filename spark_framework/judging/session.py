@@ -1,0 +1,241 @@
+"""Asks judges: from the store where it can, over the wire where it must, and never a number for a failure."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..contracts import Judge, JudgeRequest
+from ..errors import ConfigError, JudgeError, RunError, UserError
+from ..host.calls import Calls
+from ..records import Verdict
+from ..wire import WireJudge, WireReply, WireRequest
+from .digest import StepDigests, reader
+from .money import Budget, cost
+from .store import JudgeStore
+from .terms import Terms
+
+log = logging.getLogger(__name__)
+FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
+"""Seconds between two attempts: doubling from the first to the longest, with full jitter."""
+LONGEST_RETRY_AFTER = 120.0
+POLL = 0.05
+"""Seconds between two looks whether another process has the reply."""
+
+Outcome = Verdict | JudgeError
+
+
+class JudgingSession:
+    """One run's judging. Its wire judges, also those inside of a jury, ask through it while it is open."""
+
+    def __init__(self, calls: Calls, store: JudgeStore, terms: Terms, run: str) -> None:
+        self.calls, self.store, self.terms, self.run = calls, store, terms, run
+        self.budget = Budget(terms.budget, store.spent(run))
+        self.asked = 0
+        """Attempts over the wire in this session."""
+        self.digests = StepDigests()
+        self._lock = threading.Lock()
+        self._flying: dict[str, threading.Lock] = {}
+        self._models: dict[str, str] = {}
+
+    def adopt(self, judge: Judge) -> None:
+        """Let a judge ask through this session.
+
+        Raises:
+            ConfigError: a budget is set, and what the judge costs is not known.
+        """
+        for part in wire_judges(judge):
+            part.exchange = self._exchange
+            if self.terms.budget is not None and part.price is None and part.priced_model is not None:
+                request = WireRequest(endpoint="", body={})
+                if cost(part, part.most_tokens(request)) is None:
+                    raise ConfigError(
+                        f"judging.budget: the price of {part.priced_model} is not known; set the judge's `price`, "
+                        "or leave the budget out"
+                    )
+
+    def judge_all(self, judge: Judge, requests: Sequence[JudgeRequest]) -> list[Outcome]:
+        """A verdict for each request, in order, or why there is none.
+
+        Raises:
+            ConfigError, RunError: only the user can mend it: a wrong key or model, a used up budget.
+        """
+        outcomes: list[Outcome | None] = [self._remembered(judge, request) for request in requests]
+        missing = [i for i, outcome in enumerate(outcomes) if outcome is None]
+        if missing and self.terms.batch and self.terms.mode != "only":
+            from .batch import run_batches
+
+            run_batches(self, judge, [requests[i] for i in missing])
+        if missing:
+            with ThreadPoolExecutor(min(self.terms.concurrency, len(missing))) as pool:
+                judged = pool.map(lambda i: self._judged(judge, requests[i]), missing)
+                for i, outcome in zip(missing, judged, strict=True):
+                    outcomes[i] = outcome
+        self.digests.forget()
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    # -- one step --------------------------------------------------------------------------------------------------
+
+    def _remembered(self, judge: Judge, request: JudgeRequest) -> Verdict | None:
+        """A stored verdict, where nobody else could answer: the fast lane of a run that is repeated."""
+        if not isinstance(judge, WireJudge) or self.terms.mode == "refresh" or not self.calls.judges_alone:
+            return None
+        seen = self.calls.seen_by(judge, request)
+        return self.store.remembered(self.digests.of(judge, seen), reader(judge))
+
+    def _judged(self, judge: Judge, request: JudgeRequest) -> Outcome:
+        try:
+            return self.calls.judge_step(judge, request)
+        except JudgeError as exc:
+            if exc.kind == "budget":
+                raise RunError(str(exc)) from exc
+            if exc.kind == "config":
+                raise ConfigError(f"judge: {exc}") from exc
+            return exc
+
+    def _exchange(self, judge: WireJudge, step: JudgeRequest) -> Verdict:
+        """`WireJudge.score`: the first request, and after an unusable reply perhaps a second one."""
+        step = self.calls.seen_by(judge, step)  # a jury with an oracle in it passes the gold answer on
+        wire, name, who = judge.request(step), self.digests.of(judge, step), reader(judge)
+        try:
+            return self._verdict(judge, step, wire, name, who)
+        except _Unusable as unusable:
+            second = judge.repaired(wire, unusable.reply, unusable.fault) if unusable.fault.kind == "invalid" else None
+            if second is None:
+                raise unusable.fault from None
+            try:
+                return self._verdict(judge, step, second, name, who)
+            except _Unusable as again:
+                raise again.fault from None
+
+    def _verdict(self, judge: WireJudge, step: JudgeRequest, wire: WireRequest, name: str, who: str) -> Verdict:
+        with self._alone(wire.key):
+            reply = None if self.terms.mode == "refresh" else self.store.reply(wire.key)
+            if reply is None and self.terms.mode == "only":
+                raise UserError(
+                    f"{self.store.path} lacks a reply of judge {judge.name} to question {step.question.id!r}, and "
+                    "judging.mode is `only`; use `use` to ask"
+                )
+            if reply is not None:
+                verdict = self._read(judge, step, wire, reply)
+                self.store.keep_verdict(name, wire, who, verdict)
+                return verdict
+            return self._ask(judge, step, wire, name, who)
+
+    def _read(self, judge: WireJudge, step: JudgeRequest, wire: WireRequest, reply: WireReply) -> Verdict:
+        try:
+            return judge.read(step, reply).model_copy(update={"request": wire.key})
+        except JudgeError as fault:
+            raise _Unusable(reply, fault) from None
+
+    def _ask(self, judge: WireJudge, step: JudgeRequest, wire: WireRequest, name: str, who: str) -> Verdict:
+        worst = cost(judge, judge.most_tokens(wire)) or 0.0
+        for attempt in range(1, self.terms.attempts + 1):
+            with self.budget.reserved(worst) as costs:
+                start = time.monotonic()
+                try:
+                    reply = judge.send(wire)
+                except JudgeError as exc:
+                    self._count(judge, wire, exc.kind, None, time.monotonic() - start)
+                    if exc.kind != "transient" or attempt == self.terms.attempts:
+                        raise
+                    failure = exc
+                else:
+                    seconds = time.monotonic() - start
+                    usd = cost(judge, reply.usage) if reply.usage else worst  # a silent server is taken at its worst
+                    costs.append(usd or 0.0)
+                    try:
+                        verdict = self._read(judge, step, wire, reply)
+                    except _Unusable as unusable:
+                        self._count(judge, wire, unusable.fault.kind, reply, seconds)
+                        raise
+                    row = self.row(judge, wire, "ok", reply, seconds)
+                    self.store.keep(judge.name, wire, reply, row, name, who, verdict)
+                    self._watch(judge, reply.model)
+                    return verdict
+            time.sleep(_pause(attempt, failure.retry_after))
+        raise AssertionError("the last attempt returns or raises")
+
+    # -- bookkeeping -----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _alone(self, key: str) -> Iterator[None]:
+        """Nobody else asks the same at the same time: no other thread, and no other process on this store."""
+        with self._lock:
+            lock = self._flying.setdefault(key, threading.Lock())
+        with lock:
+            leased = self.terms.mode != "only"
+            while leased and not self.store.lease(key):
+                time.sleep(POLL)
+            try:
+                yield
+            finally:
+                if leased:
+                    self.store.release(key)
+                with self._lock:
+                    self._flying.pop(key, None)
+
+    def _count(
+        self, judge: WireJudge, wire: WireRequest, outcome: str, reply: WireReply | None, seconds: float
+    ) -> None:
+        self.store.count(self.row(judge, wire, outcome, reply, seconds))
+
+    def row(
+        self, judge: WireJudge, wire: WireRequest, outcome: str, reply: WireReply | None, seconds: float,
+        transport: str = "live",
+    ) -> tuple[object, ...]:  # fmt: skip
+        with self._lock:
+            self.asked += 1
+        usage = reply.usage if reply else None
+        tokens = (usage.input_tokens, usage.cached_tokens, usage.output_tokens) if usage else (None, None, None)
+        usd = cost(judge, usage, batch=transport == "batch")
+        return (self.run, judge.name, wire.key, transport, outcome, *tokens, usd, seconds)
+
+    def _watch(self, judge: WireJudge, model: str) -> None:
+        """Say it where another model answers under the same name: scores may have moved."""
+        before = self._models.setdefault(judge.name, model)
+        if before != model:
+            self._models[judge.name] = model
+            log.warning("judge %s is answered by %s, and was by %s before", judge.name, model, before)
+
+
+class _Unusable(Exception):
+    """A reply that holds no verdict, with what is wrong with it."""
+
+    def __init__(self, reply: WireReply, fault: JudgeError) -> None:
+        super().__init__(str(fault))
+        self.reply, self.fault = reply, fault
+
+
+@contextmanager
+def open_judging(calls: Calls, path: Path, terms: Terms, run: str, judges: Sequence[Judge]) -> Iterator[JudgingSession]:
+    """A session for some judges; it is closed when the block ends. Without a wire judge there is nothing to store."""
+    asking = any(True for judge in judges for _ in wire_judges(judge))
+    store = JudgeStore(path if asking else Path(":memory:"))
+    try:
+        session = JudgingSession(calls, store, terms, run)
+        for judge in judges:
+            session.adopt(judge)
+        yield session
+    finally:
+        store.close()
+
+
+def wire_judges(judge: Judge) -> Iterator[WireJudge]:
+    """The judge itself and all judges inside of it, as far as they ask over a wire."""
+    if isinstance(judge, WireJudge):
+        yield judge
+    for part in judge.parts():
+        yield from wire_judges(part)
+
+
+def _pause(attempt: int, retry_after: float | None) -> float:
+    if retry_after is not None:
+        return min(max(retry_after, 0.0), LONGEST_RETRY_AFTER)
+    return random.uniform(0.0, min(FIRST_WAIT * 2.0 ** (attempt - 1), LONGEST_WAIT))

@@ -1,0 +1,241 @@
+"""Replies, verdicts and the ledger in one SQLite file (WAL). Several processes may share it; not over a network drive.
+
+memo      a step as a judge with this code and these settings sees it -> the request that it leads to
+response  SHA-256 of the exact request                               -> the reply as it came
+verdict   request and reader (the judge's fingerprint)               -> the verdict
+attempt   the ledger: every attempt, failed ones too, with what it cost
+lease     requests that a process is asking at this moment
+batch     batches that were submitted and not yet collected
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sqlite3
+import threading
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import RunError
+from ..records import Verdict
+from ..wire import Usage, WireReply, WireRequest
+
+LEASE_SECONDS = 1800.0
+"""After this long a lease of another machine counts as abandoned. On this machine a dead owner's lease ends at once."""
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS memo (step TEXT PRIMARY KEY, key TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS response (
+  key TEXT PRIMARY KEY, judge TEXT NOT NULL, model TEXT NOT NULL, request BLOB NOT NULL, body BLOB NOT NULL,
+  usage TEXT, at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS verdict (
+  key TEXT NOT NULL, reader TEXT NOT NULL, verdict TEXT NOT NULL, PRIMARY KEY (key, reader)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS attempt (
+  id INTEGER PRIMARY KEY, run TEXT NOT NULL, judge TEXT NOT NULL, key TEXT NOT NULL, transport TEXT NOT NULL,
+  outcome TEXT NOT NULL, input_tokens INTEGER, cached_tokens INTEGER, output_tokens INTEGER, usd REAL, seconds REAL,
+  at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS lease (key TEXT PRIMARY KEY, owner TEXT NOT NULL, at REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS batch (
+  name TEXT PRIMARY KEY, run TEXT NOT NULL, judge TEXT NOT NULL, id TEXT, at REAL NOT NULL) WITHOUT ROWID;
+"""
+
+
+class JudgeStore:
+    """One file, open in this process. All methods are safe to call from many threads.
+
+    Raises:
+        RunError: the file cannot be opened, is no judge store, or the disk is full.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._owner = f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA synchronous = NORMAL")
+            self._database.executescript(_TABLES)
+        except (OSError, sqlite3.Error) as exc:
+            raise RunError(
+                f"{path} cannot be opened as a judge store ({exc}); free some space, or set another judging.file"
+            ) from exc
+
+    def close(self) -> None:
+        with self._access() as database:
+            database.execute("DELETE FROM lease WHERE owner = ?", (self._owner,))
+            database.close()
+
+    # -- what is known ---------------------------------------------------------------------------------------------
+
+    def remembered(self, step: str, reader: str) -> Verdict | None:
+        """The verdict on a step whose request was made before by the same code."""
+        query = "SELECT verdict FROM memo JOIN verdict USING (key) WHERE step = ? AND reader = ?"
+        with self._access() as database:
+            row = database.execute(query, (step, reader)).fetchone()
+        return None if row is None else Verdict.model_validate_json(row[0])
+
+    def reply(self, key: str) -> WireReply | None:
+        """The stored reply to a request."""
+        with self._access() as database:
+            row = database.execute("SELECT body, usage, model FROM response WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            return None
+        usage = None if row[1] is None else Usage.model_validate_json(row[1])
+        return WireReply(body=json.loads(zlib.decompress(row[0])), usage=usage, model=row[2])
+
+    def last_model(self, judge: str) -> str | None:
+        """The model that gave a judge's newest stored reply."""
+        query = "SELECT model FROM response WHERE judge = ? ORDER BY at DESC LIMIT 1"
+        with self._access() as database:
+            row = database.execute(query, (judge,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def keep_verdict(self, step: str, wire: WireRequest, reader: str, verdict: Verdict) -> None:
+        """Keep what was read from a stored reply."""
+        with self._transaction() as database:
+            _insert_verdict(database, step, wire.key, reader, verdict)
+
+    def keep(
+        self, judge: str, wire: WireRequest, reply: WireReply, attempt: Sequence[object],
+        step: str = "", reader: str = "", verdict: Verdict | None = None,
+    ) -> None:  # fmt: skip
+        """Keep a good reply with its ledger row and, where it is there, its verdict: all of it or nothing."""
+        usage = None if reply.usage is None else reply.usage.model_dump_json()
+        request, body = (zlib.compress(json.dumps(one).encode(), 1) for one in (wire.body, reply.body))
+        with self._transaction() as database:
+            database.execute(
+                "INSERT OR REPLACE INTO response VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (wire.key, judge, reply.model, request, body, usage, time.time()),
+            )
+            _insert_attempt(database, attempt)
+            if verdict is not None:
+                _insert_verdict(database, step, wire.key, reader, verdict)
+            database.execute("DELETE FROM lease WHERE key = ?", (wire.key,))
+
+    # -- the ledger ------------------------------------------------------------------------------------------------
+
+    def count(self, attempt: Sequence[object]) -> None:
+        """Add a row to the ledger: (run, judge, key, transport, outcome, input, cached, output, usd, seconds)."""
+        with self._access() as database:
+            _insert_attempt(database, attempt)
+
+    def spent(self, run: str) -> float:
+        """US dollars that a run has cost so far."""
+        with self._access() as database:
+            (usd,) = database.execute("SELECT total(usd) FROM attempt WHERE run = ?", (run,)).fetchone()
+        return float(usd)
+
+    def ledger(self, run: str) -> list[tuple[str, str, int, int, int, int, float]]:
+        """(judge, outcome, attempts, input, cached, output tokens, US dollars) of a run."""
+        query = (
+            "SELECT judge, outcome, count(*), total(input_tokens), total(cached_tokens), total(output_tokens), "
+            "total(usd) FROM attempt WHERE run = ? GROUP BY judge, outcome ORDER BY judge, outcome"
+        )
+        with self._access() as database:
+            rows = database.execute(query, (run,)).fetchall()
+        return [(row[0], row[1], row[2], int(row[3]), int(row[4]), int(row[5]), row[6]) for row in rows]
+
+    # -- who asks at this moment -----------------------------------------------------------------------------------
+
+    def lease(self, key: str) -> bool:
+        """Whether this process may ask now. A live process that asks already keeps the right to."""
+        with self._transaction() as database:
+            row = database.execute("SELECT owner, at FROM lease WHERE key = ?", (key,)).fetchone()
+            if row is not None and row[0] != self._owner and _alive(row[0], row[1]):
+                return False
+            database.execute("INSERT OR REPLACE INTO lease VALUES (?, ?, ?)", (key, self._owner, time.time()))
+        return True
+
+    def release(self, key: str) -> None:
+        with self._access() as database:
+            database.execute("DELETE FROM lease WHERE key = ? AND owner = ?", (key, self._owner))
+
+    # -- batches ---------------------------------------------------------------------------------------------------
+
+    def open_batches(self, run: str, judge: str) -> list[tuple[str, str | None]]:
+        """(name, id) of a run's batches that were not collected to the end; the id is None where a process was killed
+        before it heard of it."""
+        query = "SELECT name, id FROM batch WHERE run = ? AND judge = ? ORDER BY at, name"
+        with self._access() as database:
+            return [(row[0], row[1]) for row in database.execute(query, (run, judge)).fetchall()]
+
+    def note_batch(self, name: str, run: str, judge: str, batch: str | None) -> None:
+        """Keep that a batch is about to be submitted (id None), and then its id."""
+        with self._access() as database:
+            database.execute(
+                "INSERT OR REPLACE INTO batch VALUES (?, ?, ?, ?, ?)", (name, run, judge, batch, time.time())
+            )
+
+    def forget_batch(self, name: str) -> None:
+        """A batch was collected, or never came to be."""
+        with self._access() as database:
+            database.execute("DELETE FROM batch WHERE name = ?", (name,))
+
+    # -- access ----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _access(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                yield self._database
+            except sqlite3.Error as exc:
+                raise RunError(f"{self.path}: {exc}; free some space, or set another judging.file") from exc
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._access() as database:
+            database.execute("BEGIN IMMEDIATE")
+            try:
+                yield database
+                database.execute("COMMIT")
+            except BaseException:
+                if database.in_transaction:
+                    database.execute("ROLLBACK")
+                raise
+
+
+def _insert_attempt(database: sqlite3.Connection, attempt: Sequence[object]) -> None:
+    database.execute(
+        "INSERT INTO attempt (run, judge, key, transport, outcome, input_tokens, cached_tokens, output_tokens, usd, "
+        "seconds, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (*attempt, time.time()),
+    )
+
+
+def _insert_verdict(database: sqlite3.Connection, step: str, key: str, reader: str, verdict: Verdict) -> None:
+    database.execute("INSERT OR REPLACE INTO verdict VALUES (?, ?, ?)", (key, reader, verdict.model_dump_json()))
+    database.execute("INSERT OR REPLACE INTO memo VALUES (?, ?)", (step, key))
+
+
+def _alive(owner: str, since: float) -> bool:
+    host, pid, started = owner.rsplit(":", 2)
+    if host != socket.gethostname():
+        return time.time() - since < LEASE_SECONDS
+    return started == _started(int(pid))
+
+
+def _started(pid: int) -> str:
+    """When a process began, in the kernel's ticks, so that a new process with an old number is told apart; "" for none.
+
+    Where the kernel does not say, a process that exists counts as the same.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        return "" if fields[0] in "ZX" else fields[19]
+    except FileNotFoundError:
+        if Path("/proc/self/stat").exists():
+            return ""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return ""
+    except PermissionError:
+        pass
+    return "alive"
