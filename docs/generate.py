@@ -36,6 +36,7 @@ MEANINGS = {
     "questions": "Where the questions come from: `practice`, `mmlu_pro`, or a section with `use` and settings.",
     "tools": "The actions beside `think`, in order.",
     "judge": "Who scores the candidates.",
+    "judging": "How judges that cost something are asked.",
     "selector": "Who chooses among the scored candidates.",
     "rollouts": "Rounds of rollouts. They never share questions.",
     "stages": "Training stages by name. A stage that is named after its kind need not repeat it.",

@@ -1,0 +1,71 @@
+"""What is known and said of an MCP server, and how much is taken from it. Imports nothing of the SDK."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+MAX_MESSAGE = 4 << 20
+"""Bytes of one message; nothing that a model reads is nearly as long."""
+TOO_LONG = f"the reply is longer than {MAX_MESSAGE >> 20} MB; ask for less"
+
+
+class ServerError(Exception):
+    """A server that cannot be used; the message, meant for people, says why."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a server is: a command with the variables that it gets, or a URL with the token that it wants."""
+
+    command: tuple[str, ...]
+    variables: dict[str, str] = field(repr=False)
+    url: str | None
+    token: str | None = field(repr=False)
+    seconds: float
+    """For one call, and for connecting and listing together."""
+
+    def __str__(self) -> str:
+        return self.url or f"`{one_line(' '.join(self.command), 100)}`"
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A tool as its server announces it."""
+
+    name: str
+    description: str
+    schema: dict[str, Any]
+
+    def digest(self) -> str:
+        """64 hex digits of everything that a model could read."""
+        said = json.dumps([self.name, self.description, self.schema], sort_keys=True)
+        return hashlib.sha256(said.encode()).hexdigest()
+
+
+def digest(definitions: Iterable[Definition]) -> str:
+    """64 hex digits of several definitions, in whatever order they are announced."""
+    return hashlib.sha256("".join(sorted(one.digest() for one in definitions)).encode()).hexdigest()
+
+
+class LastWords:
+    """The end of what a server said beside the protocol: the best hint at why it does not answer."""
+
+    def __init__(self) -> None:
+        self._tail = b""
+
+    def hear(self, text: bytes) -> None:
+        self._tail = (self._tail + text)[-2000:]
+
+    def __str__(self) -> str:
+        lines = self._tail.decode("utf-8", "replace").strip().splitlines()
+        return f"; it said: {one_line(lines[-1], 200)}" if lines else ""
+
+
+def one_line(text: str, length: int) -> str:
+    """The text without control characters and line breaks, cut at `length` characters."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * length]).split())
+    return line if len(line) <= length else line[: length - 1] + "…"
