@@ -44,7 +44,7 @@ def run_batches(session: JudgingSession, judge: Judge, steps: Sequence[JudgeRequ
         for name, noted in session.store.open_batches(session.run, part.name):
             batch = _patiently(session, partial(service.find, name)) if noted is None else noted
             if batch is not None:
-                _collect(session, part, service, batch, asked)
+                _finish(session, part, service, name, batch, asked)
             session.store.forget_batch(name)
         open_keys = iter([key for key in asked if session.store.reply(key) is None])
         while keys := list(islice(open_keys, service.max_requests)):
@@ -60,10 +60,19 @@ def _run(session: JudgingSession, judge: WireJudge, service: Batches, asked: Ask
             batch = service.submit(name, {key: wire for key, (wire, _) in asked.items()})
             session.store.note_batch(name, session.run, judge.name, batch)
             log.info("batch %s of judge %s: %d requests", batch, judge.name, len(asked))
-            costs.append(_collect(session, judge, service, batch, asked))
+            costs.append(_finish(session, judge, service, name, batch, asked))
     except JudgeError as exc:
         raise RunError(f"judge {judge.name}: {exc}") from exc
     session.store.forget_batch(name)
+
+
+def _finish(session: JudgingSession, judge: WireJudge, service: Batches, name: str, batch: str, asked: Asked) -> float:
+    """Collect a batch; one that failed as a whole is forgotten, so that the next command can submit it anew."""
+    try:
+        return _collect(session, judge, service, batch, asked)
+    except JudgeError as exc:
+        session.store.forget_batch(name)
+        raise RunError(f"batch {batch} of judge {judge.name} failed: {exc}; give the same command again") from exc
 
 
 def _collect(session: JudgingSession, judge: WireJudge, service: Batches, batch: str, asked: Asked) -> float:
@@ -95,7 +104,9 @@ def _patiently(session: JudgingSession, act: Callable[[], Result]) -> Result:
         try:
             return act()
         except JudgeError as exc:
-            if exc.kind != "transient" or attempt + 1 == session.terms.attempts:
+            if exc.kind != "transient":
+                raise
+            if attempt + 1 == session.terms.attempts:
                 raise RunError(f"the batch service: {exc}; give the same command again") from exc
             time.sleep(min(exc.retry_after or session.terms.batch_poll, 120.0))
     raise AssertionError("the last attempt returns or raises")

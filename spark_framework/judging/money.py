@@ -53,8 +53,8 @@ class Budget:
 
     def __init__(self, limit: float | None, spent: float) -> None:
         self.limit, self.spent = limit, spent
-        self._held = 0.0
-        self._lock = threading.Lock()
+        self._held, self._admitted = 0.0, 0
+        self._changed = threading.Condition()
 
     @contextmanager
     def reserved(self, worst: float) -> Iterator[list[float]]:
@@ -64,17 +64,25 @@ class Budget:
             JudgeError: (budget) it does not fit.
         """
         costs: list[float] = []
-        with self._lock:
-            if self.limit is not None and self.spent + self._held + worst > self.limit:
+        with self._changed:
+            # Attempts on their way mostly cost less than their worst case: wait for them before giving up.
+            self._changed.wait_for(lambda: self._fits(worst) or self._held == 0)
+            if not self._fits(worst):
                 raise JudgeError(
                     f"the budget of ${self.limit:g} is used up: ${self.spent:.4f} are spent, and the next call may "
                     f"cost ${worst:.4f}; raise judging.budget and give the same command again",
                     "budget",
                 )
             self._held += worst
+            self._admitted += 1
         try:
             yield costs
         finally:
-            with self._lock:
-                self._held -= worst
+            with self._changed:
+                self._admitted -= 1
+                self._held = self._held - worst if self._admitted else 0.0  # exactly nothing, also in floating point
                 self.spent += sum(costs)
+                self._changed.notify_all()
+
+    def _fits(self, worst: float) -> bool:
+        return self.limit is None or self.spent + self._held + worst <= self.limit

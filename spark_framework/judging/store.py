@@ -63,9 +63,7 @@ class JudgeStore:
             self._database.execute("PRAGMA synchronous = NORMAL")
             self._database.executescript(_TABLES)
         except (OSError, sqlite3.Error) as exc:
-            raise RunError(
-                f"{path} cannot be opened as a judge store ({exc}); free some space, or set another judging.file"
-            ) from exc
+            raise RunError(f"{path} is no usable judge store ({exc}); free some space or set judging.file") from exc
 
     def close(self) -> None:
         with self._access() as database:
