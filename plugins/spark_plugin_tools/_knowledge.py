@@ -2,36 +2,48 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import cache
+from importlib.metadata import version
 from importlib.resources import files
 from threading import Lock
 
+from ._articles import Articles
 from ._chemistry import SPELLINGS, describe
-from ._textindex import TextIndex
 
 _LOCK = Lock()
+_FILES = ("capitals", "cases", "events", "formulas", "glossary", "people", "works")
 
 
-def encyclopedia() -> TextIndex:
+def encyclopedia() -> Articles:
     """All articles, indexed once for each process."""
     with _LOCK:
         return _encyclopedia()
 
 
-def dictionary() -> TextIndex:
+def dictionary() -> Articles:
     """All dictionary entries, indexed once for each process."""
     with _LOCK:
         return _dictionary()
 
 
-@cache
-def _encyclopedia() -> TextIndex:
-    return TextIndex((*_countries(), *_events(), *_elements(), *_works(), *_formulas(), *_terms(related=False)))
+def digest() -> str:
+    """Sixteen hex digits that change with the facts."""
+    whole = hashlib.sha256(f"molmass {version('molmass')}".encode())
+    for name in _FILES:
+        whole.update(_text(name).encode())
+    return whole.hexdigest()[:16]
 
 
 @cache
-def _dictionary() -> TextIndex:
-    return TextIndex((*_terms(related=True), *_formulas()))
+def _encyclopedia() -> Articles:
+    things = (*_countries(), *_events(), *_elements(), *_works(), *_dated("people"), *_dated("cases"))
+    return Articles((*things, *_formulas(), *_terms(related=False)))
+
+
+@cache
+def _dictionary() -> Articles:
+    return Articles((*_terms(related=True), *_formulas()))
 
 
 Passages = list[tuple[str, str]]
@@ -39,8 +51,11 @@ Passages = list[tuple[str, str]]
 
 def rows(name: str) -> list[list[str]]:
     """The lines of one data file, split into columns, without the heading."""
-    text = (files("spark_plugin_tools") / "data" / f"{name}.tsv").read_text(encoding="utf-8")
-    return [line.split("\t") for line in text.splitlines()[1:]]
+    return [line.split("\t") for line in _text(name).splitlines()[1:]]
+
+
+def _text(name: str) -> str:
+    return (files("spark_plugin_tools") / "data" / f"{name}.tsv").read_text(encoding="utf-8")
 
 
 def _countries() -> Passages:
@@ -63,6 +78,11 @@ def _works() -> Passages:
 
 def _was(thing: str) -> str:
     return "were" if thing.startswith(("laws ", "moons ", "X-rays", "radium and", "incompleteness")) else "was"
+
+
+def _dated(file: str) -> Passages:
+    """People with the years of their lives, cases with the year of the judgement."""
+    return [(name, f"{name} ({years}, {field}): {text}.") for name, years, field, text in rows(file)]
 
 
 def _formulas() -> Passages:

@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ def try_tool(args: argparse.Namespace) -> int:
         if args.jsonl:
             for name, arguments in _calls(args.jsonl):
                 answer = _answer(host, shelf, name, arguments)
-                print(json.dumps({"tool": name, **answer}), flush=True)
+                print(json.dumps({"tool": name or None, **answer}), flush=True)
             return 0
         arguments = _mapping(args.arguments, "the arguments")
         ok, output = host.calls.call_tool(shelf.find(args.name), arguments, ToolContext())
@@ -144,7 +144,7 @@ def _answer(host: Host, shelf: _Shelf, name: str, arguments: dict[str, Any] | st
 
 
 def _calls(source: str) -> Iterator[tuple[str, dict[str, Any] | str]]:
-    """(tool, arguments) of each line; in the place of arguments that JSON does not have, what is wrong with them."""
+    """(tool, arguments) of each line; of a line that is no call, the tool if it can be read, and what is wrong."""
     try:
         text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:
@@ -152,22 +152,21 @@ def _calls(source: str) -> Iterator[tuple[str, dict[str, Any] | str]]:
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
+        call: Any = None
         problem = ""
         try:
             call = read_json(line)
         except ValueError as strict:
             problem = str(strict)
-            try:
+            with suppress(ValueError, RecursionError):  # the tool's name may be read all the same
                 call = json.loads(line)
-            except (ValueError, RecursionError):
-                raise DataError(f"{source}, line {number}: not JSON ({problem})") from None
-        if not (isinstance(call, dict) and isinstance(call.get("tool"), str)):
-            raise DataError(f'{source}, line {number}: should be {{"tool": NAME, "arguments": {{…}}}}')
-        arguments = call.get("arguments")
-        if isinstance(arguments, dict) and not problem:
-            yield call["tool"], arguments
+        name = call.get("tool") if isinstance(call, dict) else None
+        arguments = call.get("arguments") if isinstance(call, dict) else None
+        if problem or not (isinstance(name, str) and isinstance(arguments, dict)):
+            problem = problem or 'a call is {"tool": NAME, "arguments": {…}}'
+            yield name if isinstance(name, str) else "", f"{source}, line {number}: {problem}"
         else:
-            yield call["tool"], problem or "the arguments should be a JSON object"
+            yield name, arguments
 
 
 def _mapping(text: str, where: str) -> dict[str, Any]:

@@ -149,27 +149,28 @@ def test_tools_try_jsonl(run, refused, fake_tool, tmp_path, monkeypatch):
     ]
     assert all(set(a) == {"tool", "output", "seconds"} and a["seconds"] >= 0 for a in answers)
     monkeypatch.setattr(sys, "stdin", io.StringIO('{"arguments": {}}\n'))
-    assert "-, line 1" in refused("tools", "try", "--jsonl", "-")
+    assert "error: -, line 1: a call is" in run("tools", "try", "--jsonl", "-")[1]
     assert "cannot be read" in refused("tools", "try", "--jsonl", str(tmp_path / "none"))
 
 
 def test_every_line_of_a_file_gets_an_answer(run, fake_tool, tmp_path):
     file = tmp_path / "calls.jsonl"
     lines = {
-        '{"tool": "shout", "arguments": {"text": "a", "times": NaN}}': "error: NaN is not a number that JSON has",
-        '{"tool": "shout", "arguments": {"text": "a", "times": 1e999}}': "error: the number 1e999 is too large",
-        '{"tool": "shout", "arguments": {"text": "a", "text": "b"}}': "error: a key is given twice",
+        '{"tool": "shout", "arguments": {"text": "a", "times": NaN}}': "error: FILE, line 1: NaN is not a number",
+        '{"tool": "shout", "arguments": {"text": "a", "times": 1e999}}': "error: FILE, line 2: the number 1e999 is",
+        '{"tool": "shout", "arguments": {"text": "a", "text": "b"}}': "error: FILE, line 3: a key is given twice",
         '{"tool": "shout", "arguments": {"text": "\\ud800"}}': "\ufffd",
-        '{"tool": "shout", "arguments": ["text"]}': "error: the arguments should be a JSON object",
-        '{"tool": "shout"}': "error: the arguments should be a JSON object",
+        '{"tool": "shout", "arguments": ["text"]}': 'error: FILE, line 5: a call is {"tool": NAME',
+        '{"tool": "shout"}': 'error: FILE, line 6: a call is {"tool": NAME',
+        "[" * 100_000: "error: FILE, line 7: nested too deeply",
         '{"tool": "nothing", "arguments": {}}': "error: there is no tool 'nothing' (installed: ",
         '{"tool": "shout", "arguments": {"text": "b"}}': "B",
     }
     file.write_text("\n".join(lines))
     code, out, err = run("tools", "try", "--jsonl", str(file))
     assert (code, err) == (0, "")
-    answers = [json.loads(line)["output"] for line in out.splitlines()]
-    assert [answer.startswith(wanted) for answer, wanted in zip(answers, lines.values(), strict=True)] == [True] * 8
+    answers = [json.loads(line)["output"].replace(str(file), "FILE") for line in out.splitlines()]
+    assert [answer.startswith(wanted) for answer, wanted in zip(answers, lines.values(), strict=True)] == [True] * 9
 
 
 def test_tool_settings_and_permissions(run, refused, fake_distribution):

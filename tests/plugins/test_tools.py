@@ -28,7 +28,7 @@ def test_the_face_to_the_model(name: str) -> None:
     found = tool_class(name)
     schema = found.Args.model_json_schema()
     assert found.name == name
-    assert found.needs == frozenset()
+    assert found().needs == frozenset()
     assert len(found.description) < 300
     assert schema["additionalProperties"] is False
     assert "$defs" not in schema
