@@ -16,12 +16,12 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 START_SECONDS = 60.0
 MEMORY_BYTES = 2 << 30
-REQUESTS_PER_WORKER = 500  # caches of the libraries behind it grow
+MAX_REPLY = 1 << 20  # bytes; no reply fills the memory of this process
 _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR")  # and no other variable: the rest may hold keys
 _CHILD = (
     "import sys, json; path, module, seconds = json.loads(sys.argv[1]); sys.path[:] = path; "
@@ -39,6 +39,8 @@ class WorkerPool:
     A request that takes longer than `seconds` loses its process. Safe to use from many threads, and after a fork.
     """
 
+    requests_per_worker: float = 500  # caches of the libraries behind it grow
+
     def __init__(self, module: str, workers: int, seconds: float) -> None:
         self.module, self.workers, self.seconds = module, workers, seconds
         self._reset()
@@ -46,8 +48,14 @@ class WorkerPool:
     def _reset(self) -> None:
         self._owner = os.getpid()
         self._slots = threading.BoundedSemaphore(self.workers)
-        self._idle: list[_Worker] = []
-        self._finalizer = weakref.finalize(self, _stop_all, self._idle)
+        self._idle: list[Worker] = []
+        self._finalizer = weakref.finalize(self, _stop_all, self._idle, self._owner)
+
+    def start(self) -> Worker:
+        """One more process. A subclass may start another kind."""
+        environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | {"PYTHONHASHSEED": "0"}
+        arguments = json.dumps([sys.path, self.module, self.seconds])
+        return Worker(self.module, [sys.executable, "-P", "-c", _CHILD, arguments], environment, self.seconds)
 
     def ask(self, request: Mapping[str, Any]) -> Any:
         """The reply to one request. Raises WorkerError."""
@@ -56,13 +64,13 @@ class WorkerPool:
             self._reset()
         slots, idle = self._slots, self._idle
         with slots:
-            worker = _take(idle) or _Worker(self.module, self.seconds)
+            worker = _take(idle) or self.start()
             try:
                 reply = worker.ask(request)
             except BaseException:
                 worker.stop()
                 raise
-            if worker.requests < REQUESTS_PER_WORKER:
+            if worker.requests < self.requests_per_worker:
                 idle.append(worker)
             else:
                 worker.stop()
@@ -70,25 +78,23 @@ class WorkerPool:
 
     def close(self) -> None:
         """Stop the idle processes; the pool can be used again."""
-        _stop_all(self._idle)
+        _stop_all(self._idle, self._owner)
 
 
-class _Worker:
-    def __init__(self, module: str, seconds: float) -> None:
+class Worker:
+    """A process that writes one line when it is ready, and then one line for each that it reads. Raises WorkerError."""
+
+    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], seconds: float) -> None:
         self.seconds = seconds
         self.requests = 0
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _CHILD, json.dumps([sys.path, module, seconds])],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={name: os.environ[name] for name in _PASSED_ON if name in os.environ} | {"PYTHONHASHSEED": "0"},
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
         )
         try:
             self._exchange(b"", START_SECONDS)  # it says when it is ready
         except WorkerError:
             self.stop()
-            raise WorkerError(f"the process for {module} did not start") from None
+            raise WorkerError(f"the process for {name} did not start") from None
         except BaseException:
             self.stop()
             raise
@@ -108,14 +114,14 @@ class _Worker:
         try:
             self.process.stdin.write(line)
             self.process.stdin.flush()
-            reply = self.process.stdout.readline()
+            reply = self.process.stdout.readline(MAX_REPLY)
         except OSError:
             reply = b""
         finally:
             timer.cancel()
         if time.monotonic() - start >= seconds:
             raise WorkerError(f"timeout: it took longer than {seconds:g} s; ask something simpler")
-        if not reply:
+        if not reply.endswith(b"\n"):
             raise WorkerError("the computation failed; ask something simpler")
         return reply
 
@@ -128,7 +134,7 @@ class _Worker:
                     pipe.close()
 
 
-def _take(idle: list[_Worker]) -> _Worker | None:
+def _take(idle: list[Worker]) -> Worker | None:
     """An idle process that still lives."""
     while idle:
         try:
@@ -141,7 +147,9 @@ def _take(idle: list[_Worker]) -> _Worker | None:
     return None
 
 
-def _stop_all(idle: list[_Worker]) -> None:
+def _stop_all(idle: list[Worker], owner: int) -> None:
+    if owner != os.getpid():  # forked: they are the parent's
+        return
     while idle:
         try:
             worker = idle.pop()
