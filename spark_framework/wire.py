@@ -30,13 +30,17 @@ class WireRequest(Record):
     """Repeats of one request are other draws, with replies of their own."""
 
     @cached_property
-    def key(self) -> str:
-        """SHA-256 of the canonical JSON: 64 hex digits."""
-        text = json.dumps(
+    def text(self) -> str:
+        """The canonical JSON of all three."""
+        return json.dumps(
             [self.endpoint, self.body, self.repeat],
             sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False,
         )  # fmt: skip
-        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 of `text`: 64 hex digits."""
+        return hashlib.sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class Usage(Record):
@@ -129,10 +133,10 @@ class WireJudge(Judge):
         """**REQUIRED.** The verdict in a reply; pure. Raises `JudgeError` (invalid, refusal) where there is none."""
 
     def most_tokens(self, wire: WireRequest) -> Usage:
-        """An upper bound of what one attempt can cost, for the budget: two and a half characters are a token at least,
+        """An upper bound of what one attempt can cost, for the budget: a token has at least two and a half bytes,
         and the reply is limited by the body's `max_tokens` or `max_completion_tokens`."""
         room = wire.body.get("max_completion_tokens") or wire.body.get("max_tokens") or 1000
-        return Usage(input_tokens=math.ceil(len(json.dumps(wire.body)) / 2.5), output_tokens=int(room))
+        return Usage(input_tokens=math.ceil(len(wire.text.encode("utf-8", "replace")) / 2.5), output_tokens=int(room))
 
     def repaired(self, wire: WireRequest, reply: WireReply, fault: JudgeError) -> WireRequest | None:
         """A second request after an unusable reply, or None where there is nothing to mend."""

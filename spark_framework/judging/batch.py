@@ -85,15 +85,16 @@ def _collect(session: JudgingSession, judge: WireJudge, service: Batches, batch:
             continue
         wire, step = asked[key]
         if isinstance(reply, JudgeError):
-            session.store.count(session.row(judge, wire, reply.kind, None, 0.0, "batch"))
+            session.store.count(session.row(judge, wire, reply.kind, None, None, 0.0, "batch"))
             continue
-        spent += cost(judge, reply.usage, batch=True) or 0.0
+        usd = cost(judge, reply.usage, batch=True)
+        spent += usd or 0.0
         try:
             verdict = judge.read(step, reply).model_copy(update={"request": key})
         except JudgeError as fault:
-            session.store.count(session.row(judge, wire, fault.kind, reply, 0.0, "batch"))
+            session.store.count(session.row(judge, wire, fault.kind, reply.usage, usd, 0.0, "batch"))
             continue
-        row = session.row(judge, wire, "ok", reply, 0.0, "batch")
+        row = session.row(judge, wire, "ok", reply.usage, usd, 0.0, "batch")
         session.store.keep(judge.name, wire, reply, row, session.digests.of(judge, step), reader(judge), verdict)
     return spent
 

@@ -7,37 +7,38 @@ import inspect
 from functools import cache
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from ..contracts import Judge, JudgeRequest
 from ..records import Candidate
 
+_CANDIDATES = TypeAdapter(tuple[Candidate, ...])
+
 
 class StepDigests:
-    """Digests of steps. Candidates are digested once, as long as the object lives here: `forget` between waves."""
+    """Digests of steps. A step's candidates are digested once, as long as they live here: `forget` between waves."""
 
     def __init__(self) -> None:
-        self._candidates: dict[int, tuple[Candidate, bytes]] = {}
+        self._known: dict[int, tuple[tuple[Candidate, ...], bytes]] = {}
 
     def of(self, judge: Judge, request: JudgeRequest) -> str:
         """64 hex digits over the judge's code and settings, the question, all steps so far, the candidates and the
         seed."""
         digest = hashlib.sha256(f"{reader(judge)}\n{request.seed}\n{request.question.model_dump_json()}".encode())
         for step in request.steps:
-            digest.update(b"s%d" % step.chosen)
-            for candidate in step.candidates:
-                digest.update(self._candidate(candidate))
-        for candidate in request.candidates:
-            digest.update(self._candidate(candidate))
+            digest.update(b"%d" % step.chosen + self._candidates(step.candidates))
+        digest.update(self._candidates(request.candidates))
         return digest.hexdigest()
 
     def forget(self) -> None:
         """Let go of the candidates."""
-        self._candidates.clear()
+        self._known.clear()
 
-    def _candidate(self, candidate: Candidate) -> bytes:
-        known = self._candidates.get(id(candidate))
+    def _candidates(self, candidates: tuple[Candidate, ...]) -> bytes:
+        known = self._known.get(id(candidates))
         if known is None:
-            known = (candidate, hashlib.sha256(candidate.model_dump_json().encode()).digest())
-            self._candidates[id(candidate)] = known
+            known = (candidates, hashlib.sha256(_CANDIDATES.dump_json(candidates)).digest())
+            self._known[id(candidates)] = known
         return known[1]
 
 

@@ -15,7 +15,7 @@ from ..contracts import Judge, JudgeRequest
 from ..errors import ConfigError, JudgeError, RunError, UserError
 from ..host.calls import Calls
 from ..records import Verdict
-from ..wire import WireJudge, WireReply, WireRequest
+from ..wire import Usage, WireJudge, WireReply, WireRequest
 from .digest import StepDigests, reader
 from .money import Budget, cost
 from .store import JudgeStore
@@ -66,6 +66,7 @@ class JudgingSession:
         Raises:
             ConfigError, RunError: only the user can mend it: a wrong key or model, a used up budget.
         """
+        requests = [self.calls.seen_by(judge, request) for request in requests]
         outcomes: list[Outcome | None] = [self._remembered(judge, request) for request in requests]
         missing = [i for i, outcome in enumerate(outcomes) if outcome is None]
         if missing and self.terms.batch and self.terms.mode != "only":
@@ -86,8 +87,7 @@ class JudgingSession:
         """A stored verdict, where nobody else could answer: the fast lane of a run that is repeated."""
         if not isinstance(judge, WireJudge) or self.terms.mode == "refresh" or not self.calls.judges_alone:
             return None
-        seen = self.calls.seen_by(judge, request)
-        return self.store.remembered(self.digests.of(judge, seen), reader(judge))
+        return self.store.remembered(self.digests.of(judge, request), reader(judge))
 
     def _judged(self, judge: Judge, request: JudgeRequest) -> Outcome:
         try:
@@ -135,27 +135,28 @@ class JudgingSession:
             raise _Unusable(reply, fault) from None
 
     def _ask(self, judge: WireJudge, step: JudgeRequest, wire: WireRequest, name: str, who: str) -> Verdict:
-        worst = cost(judge, judge.most_tokens(wire)) or 0.0
+        worst = 0.0 if self.budget.limit is None else cost(judge, judge.most_tokens(wire)) or 0.0
         for attempt in range(1, self.terms.attempts + 1):
             with self.budget.reserved(worst) as costs:
                 start = time.monotonic()
                 try:
                     reply = judge.send(wire)
                 except JudgeError as exc:
-                    self._count(judge, wire, exc.kind, None, time.monotonic() - start)
+                    self.store.count(self.row(judge, wire, exc.kind, None, None, time.monotonic() - start))
                     if exc.kind != "transient" or attempt == self.terms.attempts:
                         raise
                     failure = exc
                 else:
                     seconds = time.monotonic() - start
-                    usd = cost(judge, reply.usage) if reply.usage else worst  # a silent server is taken at its worst
+                    # A server that does not say what it took is taken at its worst.
+                    usd = cost(judge, reply.usage or judge.most_tokens(wire))
                     costs.append(usd or 0.0)
                     try:
                         verdict = self._read(judge, step, wire, reply)
                     except _Unusable as unusable:
-                        self._count(judge, wire, unusable.fault.kind, reply, seconds)
+                        self.store.count(self.row(judge, wire, unusable.fault.kind, reply.usage, usd, seconds))
                         raise
-                    row = self.row(judge, wire, "ok", reply, seconds)
+                    row = self.row(judge, wire, "ok", reply.usage, usd, seconds)
                     self.store.keep(judge.name, wire, reply, row, name, who, verdict)
                     self._watch(judge, reply.model)
                     return verdict
@@ -181,20 +182,14 @@ class JudgingSession:
                 with self._lock:
                     self._flying.pop(key, None)
 
-    def _count(
-        self, judge: WireJudge, wire: WireRequest, outcome: str, reply: WireReply | None, seconds: float
-    ) -> None:
-        self.store.count(self.row(judge, wire, outcome, reply, seconds))
-
     def row(
-        self, judge: WireJudge, wire: WireRequest, outcome: str, reply: WireReply | None, seconds: float,
+        self, judge: WireJudge, wire: WireRequest, outcome: str, usage: Usage | None, usd: float | None, seconds: float,
         transport: str = "live",
     ) -> tuple[object, ...]:  # fmt: skip
+        """A line of the ledger; making one counts the attempt."""
         with self._lock:
             self.asked += 1
-        usage = reply.usage if reply else None
         tokens = (usage.input_tokens, usage.cached_tokens, usage.output_tokens) if usage else (None, None, None)
-        usd = cost(judge, usage, batch=transport == "batch")
         return (self.run, judge.name, wire.key, transport, outcome, *tokens, usd, seconds)
 
     def _watch(self, judge: WireJudge, model: str) -> None:

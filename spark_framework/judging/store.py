@@ -31,7 +31,7 @@ LEASE_SECONDS = 1800.0
 _TABLES = """
 CREATE TABLE IF NOT EXISTS memo (step TEXT PRIMARY KEY, key TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS response (
-  key TEXT PRIMARY KEY, judge TEXT NOT NULL, model TEXT NOT NULL, request BLOB NOT NULL, body BLOB NOT NULL,
+  key TEXT PRIMARY KEY, judge TEXT NOT NULL, model TEXT NOT NULL, request BLOB NOT NULL, body TEXT NOT NULL,
   usage TEXT, at REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS verdict (
   key TEXT NOT NULL, reader TEXT NOT NULL, verdict TEXT NOT NULL, PRIMARY KEY (key, reader)) WITHOUT ROWID;
@@ -86,7 +86,7 @@ class JudgeStore:
         if row is None:
             return None
         usage = None if row[1] is None else Usage.model_validate_json(row[1])
-        return WireReply(body=json.loads(zlib.decompress(row[0])), usage=usage, model=row[2])
+        return WireReply(body=json.loads(row[0]), usage=usage, model=row[2])
 
     def last_model(self, judge: str) -> str | None:
         """The model that gave a judge's newest stored reply."""
@@ -106,16 +106,15 @@ class JudgeStore:
     ) -> None:  # fmt: skip
         """Keep a good reply with its ledger row and, where it is there, its verdict: all of it or nothing."""
         usage = None if reply.usage is None else reply.usage.model_dump_json()
-        request, body = (zlib.compress(json.dumps(one).encode(), 1) for one in (wire.body, reply.body))
+        request = zlib.compress(wire.text.encode("utf-8", "surrogatepass"), 1)
         with self._transaction() as database:
             database.execute(
                 "INSERT OR REPLACE INTO response VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (wire.key, judge, reply.model, request, body, usage, time.time()),
+                (wire.key, judge, reply.model, request, json.dumps(reply.body), usage, time.time()),
             )
             _insert_attempt(database, attempt)
             if verdict is not None:
                 _insert_verdict(database, step, wire.key, reader, verdict)
-            database.execute("DELETE FROM lease WHERE key = ?", (wire.key,))
 
     # -- the ledger ------------------------------------------------------------------------------------------------
 
@@ -143,13 +142,17 @@ class JudgeStore:
     # -- who asks at this moment -----------------------------------------------------------------------------------
 
     def lease(self, key: str) -> bool:
-        """Whether this process may ask now. A live process that asks already keeps the right to."""
-        with self._transaction() as database:
+        """Whether this process may ask now. Another process that asks already, and lives, keeps the right to."""
+        with self._access() as database:
+            claim = "INSERT INTO lease VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+            if database.execute(claim, (key, self._owner, time.time())).rowcount:
+                return True
             row = database.execute("SELECT owner, at FROM lease WHERE key = ?", (key,)).fetchone()
-            if row is not None and row[0] != self._owner and _alive(row[0], row[1]):
-                return False
-            database.execute("INSERT OR REPLACE INTO lease VALUES (?, ?, ?)", (key, self._owner, time.time()))
-        return True
+            if row is None or row[0] == self._owner:
+                return row is not None
+            if not _alive(row[0], row[1]):
+                database.execute("DELETE FROM lease WHERE key = ? AND owner = ?", (key, row[0]))
+            return False
 
     def release(self, key: str) -> None:
         with self._access() as database:
