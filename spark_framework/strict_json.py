@@ -21,11 +21,13 @@ def read_json(text: str, *, prefix: bool = False) -> Any:
     """
     try:
         value, end = _DECODER.raw_decode(text.lstrip())
+        if _SURROGATE.search(text):
+            value = _mended(value)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if not prefix and text.lstrip()[end:].strip():
         raise ValueError("there is something behind the value")
-    return _mended(value) if _SURROGATE.search(text) else value
+    return value
 
 
 def _mended(value: Any) -> Any:

@@ -11,11 +11,13 @@ import sympy
 from ._expressions import ExpressionError
 from ._symbols import Builder, named_text, plain_text, value_text
 
+MAX_CHARACTERS = 4000  # of an answer; the model sees fewer, and an expanded power can have millions
+
 
 def answer(request: Mapping[str, Any]) -> dict[str, str]:
     """The worker's entry: `{"text": …}`, or `{"error": …}` with one short line."""
     try:
-        return {"text": compute(request["op"], request["expressions"], request["variables"])}
+        return {"text": compute(request["op"], request["expressions"], request["variables"])[:MAX_CHARACTERS]}
     except ExpressionError as error:
         return {"error": str(error)}
     except (MemoryError, RecursionError):
@@ -43,13 +45,16 @@ def compute(op: str, expressions: Sequence[str], variables: Sequence[str]) -> st
 def _solve(given: list[Any], symbols: list[Any]) -> str:
     if not symbols:
         symbols = _unknowns(given) if len(given) > 1 else [_main_symbol(given)]
-    if len(given) == 1 and not isinstance(given[0], sympy.Eq | sympy.Expr):
-        return plain_text(sympy.solve(given[0], symbols[0]))
+    if not all(isinstance(item, sympy.Eq | sympy.Expr) for item in given):
+        region = sympy.solve(given, *symbols)
+        return {True: "true for all values", False: "no solution"}.get(region) or plain_text(region)
     equations = [item.lhs - item.rhs if isinstance(item, sympy.Eq) else item for item in given]
-    if all(sympy.simplify(equation) == 0 for equation in equations):
+    if all(map(_vanishes, equations)):
         return "true for all values"
     # One equation is passed alone: in a list, sympy finds no root of x^5 - x + 1.
-    solutions = sympy.solve(equations if len(equations) > 1 else equations[0], symbols, dict=True)
+    asked = equations if len(equations) > 1 else equations[0]
+    plain = len(equations) == 1 and _is_quadratic(asked, symbols)  # nothing to simplify, which takes most of the time
+    solutions = sympy.solve(asked, symbols, dict=True, simplify=not plain)
     if not solutions:
         return "no solution"
     shown = solutions
@@ -59,6 +64,23 @@ def _solve(given: list[Any], symbols: list[Any]) -> str:
         ", ".join(named_text(symbol, found[symbol]) for symbol in symbols if symbol in found) for found in shown
     )
     return text if shown is solutions else f"{text} (and {len(solutions) - len(shown)} complex)"
+
+
+def _is_quadratic(expression: Any, symbols: list[Any]) -> bool:
+    """Whether it is a polynomial of one unknown, rational and at most of the second degree."""
+    if len(symbols) != 1 or expression.free_symbols != set(symbols) or not expression.is_polynomial(symbols[0]):
+        return False
+    polynomial = sympy.Poly(expression, symbols[0])
+    return bool(polynomial.degree() <= 2 and (polynomial.domain.is_ZZ or polynomial.domain.is_QQ))
+
+
+def _vanishes(expression: Any) -> bool:
+    """Whether it is 0 for all values. One place where it is not settles that, and simplifying takes 5 ms."""
+    symbols = sorted(expression.free_symbols, key=lambda symbol: str(symbol.name))
+    somewhere = expression.subs([(symbol, sympy.Rational(10 + 3 * place, 7)) for place, symbol in enumerate(symbols)])
+    if somewhere.is_Rational and somewhere != 0:
+        return False
+    return bool(sympy.simplify(expression) == 0)
 
 
 def _simplify(given: list[Any], symbols: list[Any]) -> str:
@@ -72,8 +94,8 @@ def _expand(given: list[Any], symbols: list[Any]) -> str:
 def _factor(given: list[Any], symbols: list[Any]) -> str:
     expression = _only(given, "factor")
     if expression.is_Integer:
-        powers = sympy.factorint(expression)
-        return "*".join(f"{prime}^{power}" if power > 1 else str(prime) for prime, power in powers.items()) or "1"
+        powers = sorted(sympy.factorint(expression).items())
+        return "*".join(f"{prime}^{power}" if power > 1 else str(prime) for prime, power in powers) or "1"
     return value_text(sympy.factor(expression))
 
 
@@ -92,16 +114,30 @@ def _integrate(given: list[Any], symbols: list[Any]) -> str:
         if not definite:
             raise ExpressionError("no closed form found")
         result = result.evalf(12)
+        if not (result.is_Float and result._prec > 1):  # so sympy marks a figure without one good digit
+            raise ExpressionError("no closed form found, and no reliable figure either")
     return value_text(result) if definite else f"{value_text(sympy.simplify(result))} + C"
 
 
 def _limit(given: list[Any], symbols: list[Any]) -> str:
     if len(given) != 2:
         raise ExpressionError("limit needs the function and the point, for example ['sin(x)/x', '0']")
-    return value_text(sympy.limit(given[0], symbols[0] if symbols else _main_symbol(given[:1]), given[1]))
+    symbol = symbols[0] if symbols else _main_symbol(given[:1])
+    try:
+        value = sympy.limit(given[0], symbol, given[1], "+-")
+    except ValueError:  # the two sides differ
+        value = sympy.zoo
+    if isinstance(value, sympy.AccumBounds):
+        return f"no limit: it oscillates between {plain_text(value.min)} and {plain_text(value.max)}"
+    if value is sympy.zoo:
+        left, right = (value_text(sympy.limit(given[0], symbol, given[1], side)) for side in "-+")
+        return f"no limit: {left} from the left, {right} from the right"
+    return value_text(value)
 
 
 def _series(given: list[Any], symbols: list[Any]) -> str:
+    if len(given) > 2:
+        raise ExpressionError("series needs the function, or the function and the point")
     point = given[1] if len(given) > 1 else 0
     return plain_text(sympy.series(given[0], symbols[0] if symbols else _main_symbol(given[:1]), point, 6))
 

@@ -15,6 +15,8 @@ from ._expressions import Call, ExpressionError, Name, Node, Number, Operation, 
 
 MAX_BITS = 8192
 MAX_MAGNITUDE = 40_000  # binary exponent of a non-exact number
+MAX_ANGLE = 10**12  # beyond it too few of the 30 digits are left for the part that counts
+NOISE = 1e-27  # relative size below which a result is only rounding
 _LOCK = Lock()  # mpmath keeps its precision and its constants in shared state
 
 Value = Any
@@ -82,14 +84,12 @@ def _operated(node: Operation, operands: list[Value]) -> Value:
         return -operands[0]
     if node.symbol == "^":
         return _power(*operands)
-    left, right = operands
-    if not (isinstance(left, Fraction) and isinstance(right, Fraction)):
-        left, right = _real(left), _real(right)
+    left, right = _alike(*operands)
     match node.symbol:
         case "+":
-            return left + right
+            return _sum(left, right)
         case "-":
-            return left - right
+            return _sum(left, -right)
         case "*":
             return left * right
         case "/":
@@ -97,7 +97,7 @@ def _operated(node: Operation, operands: list[Value]) -> Value:
         case "//":
             return _whole(math.floor)(left / right)
         case "mod":
-            return left % right
+            return _remainder(left, right)
     raise ExpressionError(f"write only an expression to compute, without {node.symbol!r}")
 
 
@@ -128,9 +128,7 @@ def _bits(value: Fraction) -> int:
 def _checked(value: Value) -> Value:
     """The value again, where it is small enough to go on with."""
     if isinstance(value, Fraction):
-        if _bits(value) > MAX_BITS:
-            raise ExpressionError("number too large")
-        return value
+        return value if _bits(value) <= MAX_BITS else _checked(_real(value))
     mp = _mp()
     if isinstance(value, mp.mpc):
         raise ExpressionError("the result is a complex number")
@@ -139,27 +137,48 @@ def _checked(value: Value) -> Value:
     return value
 
 
+def _alike(left: Value, right: Value) -> tuple[Value, Value]:
+    """Both as fractions or both as mpmath numbers: the two kinds do not mix."""
+    exact = isinstance(left, Fraction) and isinstance(right, Fraction)
+    return (left, right) if exact else (_real(left), _real(right))
+
+
 def _real(value: Value) -> Value:
     return _mp().mpf(value.numerator) / value.denominator if isinstance(value, Fraction) else value
 
 
-def _power(base: Value, exponent: Value) -> Value:
-    if isinstance(base, Fraction) and isinstance(exponent, Fraction):
-        if exponent.denominator == 1:
-            return _integer_power(base, int(exponent))
-        if base >= 0 and exponent.denominator == 2 and exponent.numerator == 1:
-            return _sqrt(base)
-    return _mp().power(_real(base), _real(exponent))
+def _sum(left: Value, right: Value) -> Value:
+    """What inexact numbers leave when they cancel is rounding: sqrt(2)^2 - 2 is 0."""
+    total = left + right
+    return Fraction(0) if not isinstance(total, Fraction) and abs(total) < NOISE * abs(left) else total
 
 
-def _integer_power(base: Fraction, exponent: int) -> Value:
-    if base == 0 and exponent < 0:
+def _remainder(left: Value, right: Value) -> Value:
+    if right == 0:
         raise ExpressionError("division by zero")
-    if abs(exponent) * max(1, _bits(base) - 1) <= MAX_BITS:
-        return base**exponent
-    if abs(exponent) * _bits(base) > 10**6:
-        raise ExpressionError("power too large")
-    return _mp().power(_real(base), exponent)
+    if isinstance(left, Fraction) and isinstance(right, Fraction):
+        return left % right
+    return _sum(left, -right * _real(_whole(math.floor)(left / right)))
+
+
+def _power(base: Value, exponent: Value) -> Value:
+    if base == 0:
+        if exponent < 0:
+            raise ExpressionError("division by zero")
+        return Fraction(exponent == 0)
+    whole = isinstance(exponent, Fraction) and exponent.denominator == 1
+    if base < 0 and not whole:
+        raise ExpressionError("the result is a complex number")
+    if isinstance(base, Fraction):
+        if whole and abs(exponent) * max(1, _bits(base) - 1) <= MAX_BITS:
+            return base ** int(exponent)
+        if isinstance(exponent, Fraction) and exponent == Fraction(1, 2):
+            return _sqrt(base)
+    growth = _real(exponent) * _ln(abs(base))
+    if abs(growth) > MAX_MAGNITUDE:
+        raise ExpressionError("power too large: the result is out of range")
+    size = _mp().exp(growth)
+    return -size if base < 0 and exponent % 2 else size
 
 
 def _sqrt(value: Value) -> Value:
@@ -172,11 +191,23 @@ def _sqrt(value: Value) -> Value:
     return _mp().sqrt(_real(value))
 
 
-def _inexact(name: str) -> Callable[..., Value]:
-    """The mpmath function of that name, on real arguments."""
+def _cbrt(value: Value) -> Value:
+    root = _mp().cbrt(_real(abs(value)))
+    return -root if value < 0 else root
 
-    def function(*arguments: Value) -> Value:
-        return getattr(_mp(), name)(*map(_real, arguments))
+
+def _inexact(name: str) -> Callable[..., Value]:
+    """The mpmath function of that name, on a real argument."""
+    return lambda argument: getattr(_mp(), name)(_real(argument))
+
+
+def _growing(name: str) -> Callable[[Value], Value]:
+    """The same of a function that leaves every range, and takes mpmath for ever where the argument is huge."""
+
+    def function(argument: Value) -> Value:
+        if abs(argument) > MAX_MAGNITUDE:
+            raise ExpressionError("result out of range")
+        return getattr(_mp(), name)(_real(argument))
 
     return function
 
@@ -185,10 +216,14 @@ def _circular(name: str) -> Callable[[Value], Value]:
     """sin, cos or tan in radians: multiples of pi give exact zeros, and tan has poles."""
 
     def function(angle: Value) -> Value:
-        result = getattr(_mp(), name)(_real(angle))
-        if abs(result) > 1e25:
+        if abs(angle) > MAX_ANGLE:
+            raise ExpressionError(f"the angle of {name} is too large")
+        real = _real(angle)
+        result = getattr(_mp(), name)(real)
+        noise = NOISE * abs(real)
+        if abs(result) * noise > 1:
             raise ExpressionError(f"{name} is not defined there")
-        return Fraction(0) if abs(result) < 1e-25 < abs(angle) else result
+        return Fraction(0) if abs(result) < noise else result
 
     return function
 
@@ -196,11 +231,19 @@ def _circular(name: str) -> Callable[[Value], Value]:
 def _logarithm(value: Value, base: Value = Fraction(10)) -> Value:
     if value <= 0 or base <= 0 or base == 1:
         raise ExpressionError("logarithm outside its domain")
+    result = _ln(value) / _ln(base)
     if isinstance(value, Fraction) and isinstance(base, Fraction):
-        guess = round(math.log(value) / math.log(base))
+        guess = int(_mp().nint(result))
         if abs(guess) * _bits(base) <= MAX_BITS and base**guess == value:
             return Fraction(guess)
-    return _mp().log(_real(value)) / _mp().log(_real(base))
+    return result
+
+
+def _ln(value: Value) -> Value:
+    """The natural logarithm, with all digits near 1 too."""
+    if isinstance(value, Fraction) and Fraction(1, 2) < value < 2:
+        return _mp().log1p(_real(value - 1))
+    return _mp().log(_real(value))
 
 
 def _whole(rounding: Callable[[Any], int]) -> Callable[[Value], Fraction]:
@@ -244,6 +287,8 @@ def _together(function: Callable[[list[Value]], Value]) -> Callable[..., Value]:
     """`function` of all arguments, which are made mpmath numbers where one of them is: the two kinds do not mix."""
 
     def gathered(*values: Value) -> Value:
+        if not values:
+            raise TypeError("no arguments")
         exact = all(isinstance(value, Fraction) for value in values)
         return function(list(values) if exact else [_real(value) for value in values])
 
@@ -274,14 +319,14 @@ _FUNCTIONS: dict[str, Callable[..., Value]] = {
     "stdev": _together(_spread),
     "gcd": _on_integers(math.gcd, "gcd"),
     "lcm": _on_integers(math.lcm, "lcm"),
-    "mod": _together(lambda values: values[0] % values[1]),
+    "mod": lambda left, right: _remainder(*_alike(left, right)),
     "radians": lambda value: _real(value) * _mp().pi / 180,
     "degrees": lambda value: _real(value) * 180 / _mp().pi,
     "factorial": _counting(math.factorial, "factorial", 1000),
     **{name: _counting(math.comb, "comb", 2000) for name in ("comb", "nCr", "C")},
     **{name: _counting(math.perm, "perm", 1000) for name in ("perm", "nPr", "P")},
     **{name: _circular(name) for name in ("sin", "cos", "tan")},
-    **{
-        name: _inexact(name) for name in ("exp", "asin", "acos", "atan", "sinh", "cosh", "tanh", "cbrt", "erf", "gamma")
-    },
+    **{name: _growing(name) for name in ("exp", "sinh", "cosh", "gamma")},
+    **{name: _inexact(name) for name in ("asin", "acos", "atan", "tanh", "erf")},
+    "cbrt": _cbrt,
 }

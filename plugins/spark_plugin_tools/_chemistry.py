@@ -13,9 +13,14 @@ MAX_SPECIES = 12
 
 _PLAIN = str.maketrans("₀₁₂₃₄₅₆₇₈₉·•*", "0123456789...")
 _PHASE = re.compile(r"\((?:aq|s|l|g)\)$")
-# SO4^2-, [Cu(NH3)4]2+, NH4+; and in Fe3+, of one element only, the figure belongs to the charge.
-_CHARGE = re.compile(r"\^\d*[+-]$|(?<=\])\d*[+-]$|(?<=^[A-Z])\d[+-]$|(?<=^[A-Z][a-z])\d[+-]$|(?<=[A-Za-z)\d])[+-]$")
-_PART = re.compile(r"([A-Z][a-z]?)(\d*)|([(\[])|([)\]])(\d*)")
+# SO4^2-, [Cu(NH3)4]2+, NH4+; the figure belongs to the charge in Fe3+, of one element only, and the last one in SO42-.
+_CHARGE = re.compile(
+    r"(?:\^([0-9]*)|(?<=\])([0-9]*)|(?<=^[A-Z])([0-9])|(?<=^[A-Z][a-z])([0-9])|(?<=O[0-9])([2-4])(?=-)"
+    r"|(?<=[A-Za-z)0-9]))([+-])$"
+)
+_PART = re.compile(r"([A-Z][a-z]?)([0-9]*)|([(\[])|([)\]])([0-9]*)")
+_CLOSING = {"(": ")", "[": "]"}
+ELECTRON = "electron"
 
 
 class ChemistryError(ValueError):
@@ -23,20 +28,32 @@ class ChemistryError(ValueError):
 
 
 def composition(formula: str) -> Counter[str]:
-    """Atoms of each element: `CuSO4·5H2O`, `[Cu(NH3)4]2+`, `H_2SO_4` and `SO4^2-` are read. Raises ChemistryError."""
+    """Atoms of each element, and the charge as `ELECTRON`, negative where electrons are missing.
+
+    `CuSO4·5H2O`, `[Cu(NH3)4]2+`, `H_2SO_4`, `SO4^2-` and `e-` are read. Raises ChemistryError.
+    """
     if len(formula) > MAX_CHARACTERS:
         raise ChemistryError(f"formula longer than {MAX_CHARACTERS} characters")
-    text = re.sub(r"[\s_{}]", "", formula.translate(_PLAIN))
-    text = _CHARGE.sub("", _PHASE.sub("", text))
+    text = re.sub(r"\s+(?=[0-9]*[+-]$)", "^", formula.translate(_PLAIN).strip())  # SO4 2-
+    text = _PHASE.sub("", re.sub(r"[\s_{}]", "", text))
     if not text:
         raise ChemistryError("empty formula")
-    if re.search(r"\d{5}", text):
+    if re.search(r"[0-9]{5}", text):
         raise ChemistryError("subscript too large")
+    if text in ("e-", "e^-"):
+        return Counter({ELECTRON: 1})
     atoms: Counter[str] = Counter()
+    if charge := _CHARGE.search(text):
+        *figures, sign = charge.groups()
+        size = int(next(filter(None, figures), 1))
+        atoms[ELECTRON] = size if sign == "-" else -size
+        text = text[: charge.start()]
     for part in text.split("."):
-        count, body = re.fullmatch(r"(\d*)(.*)", part, re.DOTALL).groups()  # type: ignore[union-attr]
+        count, body = re.fullmatch(r"([0-9]*)(.*)", part, re.DOTALL).groups()  # type: ignore[union-attr]
         for symbol, number in _atoms(body, formula).items():
             atoms[symbol] += int(count or 1) * number
+    if not any(number for symbol, number in atoms.items() if symbol != ELECTRON):
+        raise ChemistryError(f"there are no atoms in {formula[:40]!r}")
     return atoms
 
 
@@ -44,6 +61,7 @@ def _atoms(body: str, formula: str) -> Counter[str]:
     """Atoms of a formula without dots, phases and charges."""
     unreadable = ChemistryError(f"cannot read formula {formula[:40]!r}; write it like Ca(OH)2")
     stack: list[Counter[str]] = [Counter()]
+    expected: list[str] = []
     position = 0
     while position < len(body):
         match = _PART.match(body, position)
@@ -56,26 +74,34 @@ def _atoms(body: str, formula: str) -> Counter[str]:
             stack[-1][symbol] += int(count or 1)
         elif opening:
             stack.append(Counter())
-        elif closing and len(stack) > 1:
+            expected.append(_CLOSING[opening])
+        elif closing and expected and closing == expected.pop():
             inner = stack.pop()
             for name, number in inner.items():
                 stack[-1][name] += number * int(times or 1)
         else:
             raise unreadable
         position = match.end()
-    if len(stack) > 1 or not stack[0]:
+    if expected or not stack[0]:
         raise unreadable
     return stack[0]
 
 
 def molar_mass(formula: str) -> str:
-    """`H2SO4 = 98.0783 g/mol`. Raises ChemistryError."""
-    mass = sum(_elements()[symbol].mass * number for symbol, number in composition(formula).items())
+    """`H2SO4 = 98.0783 g/mol`; electrons of a charge weigh nothing. Raises ChemistryError."""
+    atoms = composition(formula)
+    del atoms[ELECTRON]
+    if not atoms:
+        raise ChemistryError(f"there are no atoms in {formula[:40]!r}")
+    mass = sum(_elements()[symbol].mass * number for symbol, number in atoms.items())
     return f"{formula.strip()} = {mass:.7g} g/mol"
 
 
 def balance(equation: str) -> str:
-    """The equation with the smallest whole coefficients, found as an exact null space. Raises ChemistryError."""
+    """The equation with the smallest whole coefficients, found as an exact null space. Charges are balanced too.
+
+    Raises ChemistryError.
+    """
     text = re.sub(r"<?[-=]+>|[→⇌⟶]", "=", equation)
     if len(equation) > 300 or text.count("=") != 1:
         raise ChemistryError("write the equation as A + B -> C + D")

@@ -7,12 +7,13 @@ Shared by the calculator (which computes the tree) and the solver (which builds 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 MAX_CHARACTERS = 400
 MAX_TOKENS = 250
 MAX_DEPTH = 40
+MAX_POSTFIX = 12  # signs such as ! and % after one operand
 
 
 class ExpressionError(ValueError):
@@ -49,6 +50,7 @@ COMPARISONS = ("=", "!=", "<=", ">=", "<", ">")
 _SPELLINGS = {"**": "^", "×": "*", "·": "*", "⋅": "*", "÷": "/", "−": "-", "–": "-", "==": "="}
 _SPELLINGS |= {"≤": "<=", "≥": ">=", "≠": "!="}
 _POSTFIX_POWERS = {"²": "2", "³": "3"}
+_NOT_DECIMAL = re.compile(r"(?<![\w.])0[xXbBoO][0-9a-fA-F]")  # 0x10 is no product of 0 and x10
 _TOKEN = re.compile(
     r"""\s*(?:
       (?P<number>[0-9]{1,3}(?:,[0-9]{3})+(?![0-9,])(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?
@@ -64,6 +66,8 @@ def parse(text: str, functions: Collection[str]) -> Node:
     """The tree of `text`; names in `functions` are calls. Raises ExpressionError."""
     if len(text) > MAX_CHARACTERS:
         raise ExpressionError(f"expression longer than {MAX_CHARACTERS} characters")
+    if _NOT_DECIMAL.search(text):
+        raise ExpressionError("bad number: write it in decimal")
     tokens = _tokens(text)
     if not tokens:
         raise ExpressionError("empty expression")
@@ -156,13 +160,18 @@ class _Parser:
                 return tree
 
     def signed(self) -> Node:
+        symbol = self.take("-", "+")
+        tree = self.deeper(self.power if symbol is None else self.signed)
+        return Operation("neg", (tree,)) if symbol == "-" else tree
+
+    def deeper(self, read: Callable[[], Node]) -> Node:
+        """What `read` reads. Every way down the grammar passes here, so that no text exhausts the stack."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise ExpressionError("expression too complex")
-        symbol = self.take("-", "+")
-        tree = self.power() if symbol is None else self.signed()
+        tree = read()
         self.depth -= 1
-        return Operation("neg", (tree,)) if symbol == "-" else tree
+        return tree
 
     def power(self) -> Node:
         base = self.postfix()
@@ -170,8 +179,10 @@ class _Parser:
 
     def postfix(self) -> Node:
         tree = self.atom()
-        while True:
+        for _ in range(MAX_POSTFIX):
             if self.take("!"):
+                if self.token == "!":
+                    raise ExpressionError("'!!' is ambiguous: write factorial(factorial(n)), or the product")
                 tree = Call("factorial", (tree,))
             elif self.take("°"):
                 tree = Operation("/", (Operation("*", (tree, Name("pi"))), Number("180")))
@@ -182,6 +193,7 @@ class _Parser:
                 tree = Operation("/", (tree, Number("100")))
             else:
                 return tree
+        raise ExpressionError("expression too complex")
 
     def percent_is_remainder(self) -> bool:
         kind, token = self.tokens[self.position + 1]
@@ -198,7 +210,7 @@ class _Parser:
         if kind == "name":
             return self.name_or_call(token)
         if token == "√":
-            return Call("sqrt", (self.postfix(),))
+            return Call("sqrt", (self.deeper(self.postfix),))
         if token == "(":
             tree = self.sum()
             self.expect(")")

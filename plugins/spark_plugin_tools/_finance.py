@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from datetime import date, timedelta
 
@@ -42,8 +43,11 @@ def internal_rate(values: Sequence[float]) -> str:
     _need_flows(values)
     if not any(values):
         raise FinanceError("all cash flows are 0")
-    grid = [-0.9 + 0.01 * step for step in range(1091)]
-    worth = [_npv(rate, values) for rate in grid]
+    import numpy as np
+
+    grid = [step / 100 for step in range(-90, 1002)]
+    discount = 1 / (1 + np.array(grid))
+    worth = np.polynomial.polynomial.polyval(discount, values).tolist()
     rates = [
         _bisected(low, high, values)
         for low, high, left, right in zip(grid, grid[1:], worth, worth[1:], strict=False)
@@ -71,11 +75,8 @@ def _npv(rate: float, values: Sequence[float]) -> float:
 
 def _factors(rate: float, n: float) -> tuple[float, float]:
     """(1 + rate)^n, and the future value of 1 paid n times."""
-    try:
-        growth = (1 + rate) ** n
-    except OverflowError:
-        raise FinanceError("result out of range") from None
-    return growth, n if rate == 0 else (growth - 1) / rate
+    exponent = n * math.log1p(rate)
+    return math.exp(exponent), n if rate == 0 else math.expm1(exponent) / rate
 
 
 def _need_flows(values: Sequence[float]) -> None:
@@ -113,7 +114,10 @@ def _weekday(day: date) -> str:
 
 
 def _date(text: str) -> date:
+    refusal = FinanceError("a date must be YYYY-MM-DD")
+    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):  # Python reads weeks too, in some versions
+        raise refusal
     try:
-        return date.fromisoformat(text.strip())
+        return date.fromisoformat(text)
     except ValueError:
-        raise FinanceError("a date must be YYYY-MM-DD") from None
+        raise refusal from None

@@ -49,7 +49,7 @@ class Monty:
                 raise ToolError(_reason(error)) from None
         shown = printed.text()
         if not shown and not isinstance(closing, str):  # a program that `adapt` could not read may end in anything
-            raise ToolError(NOTHING_PRINTED)
+            return NOTHING_PRINTED
         return shown or str(closing)[:MAX_PRINTED] or "''"
 
     def _open(self) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 MAX_PRINTED = 4000  # characters kept; more than any model is shown
-NOTHING_PRINTED = "the program printed nothing; use print()"
+NOTHING_PRINTED = "the program ran and printed nothing; use print()"
 NOT_RUN = "the program could not be run"
 
 

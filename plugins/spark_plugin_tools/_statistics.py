@@ -45,12 +45,16 @@ def dist(name: str, fn: str, x: float, params: Sequence[float]) -> str:
         arguments, loc, scale = translate(*params)
     except (TypeError, ZeroDivisionError):
         raise StatisticsError(f"params of {name} are [{notation}]") from None
+    import numpy as np
     from scipy import stats  # 0.9 s
 
     if fn in ("pdf", "pmf"):
         fn = "pmf" if name in _DISCRETE else "pdf"
     location: dict[str, float] = {"loc": loc} if name in _DISCRETE else {"loc": loc, "scale": scale}
-    result = float(getattr(getattr(stats, scipy_name), fn)(x, *arguments, **location))
+    with np.errstate(all="ignore"):  # what is outside a domain comes back as nan
+        result = float(getattr(getattr(stats, scipy_name), fn)(x, *arguments, **location))
+    if fn == "ppf" and name in _DISCRETE and not math.isnan(result):
+        result = max(result, float(getattr(stats, scipy_name).support(*arguments)[0]))  # scipy starts one below
     if math.isnan(result):
         raise StatisticsError(f"params or x outside the domain; params of {name} are [{notation}]")
     return number(result)
@@ -143,7 +147,9 @@ def interval(values: Sequence[float], level: float) -> str:
 
     mean = statistics.fmean(values)
     margin = float(stats.t.ppf((1 + level) / 2, len(values) - 1)) * statistics.stdev(values) / math.sqrt(len(values))
-    return f"{level:.4g} confidence interval of the mean: {mean - margin:.8g} to {mean + margin:.8g}"
+    if not math.isfinite(margin):
+        raise StatisticsError("the level is too close to 1")
+    return f"{level:.10g} confidence interval of the mean: {mean - margin:.8g} to {mean + margin:.8g}"
 
 
 def correlation(values: Sequence[float], other: Sequence[float]) -> str:

@@ -11,15 +11,21 @@ from sympy.printing.str import StrPrinter
 from ._expressions import COMPARISONS, Call, ExpressionError, Name, Node, Number, Operation, parse
 
 MAX_BITS = 8192
-MAX_GAMMA = 500  # largest argument of a factorial and its relatives
+_LARGEST = {  # arguments of functions whose values have too many digits beyond
+    **dict.fromkeys(("factorial", "gamma"), 1000),
+    **dict.fromkeys(("binomial", "comb", "nCr"), 2000),
+    **dict.fromkeys(("sinh", "cosh"), MAX_BITS),
+}
 
 _SAME_NAME = (
-    "sin cos tan cot sec csc asin acos atan sinh cosh tanh asinh acosh atanh exp sqrt cbrt sign floor ceiling "
+    "sin cos tan cot sec csc asin acos atan sinh cosh tanh asinh acosh atanh sqrt sign floor ceiling "
     "factorial binomial gamma erf gcd lcm re im conjugate"
 )
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "ln": sympy.log,
-    "log": sympy.log,
+    "exp": lambda x: _power(sympy.E, x),
+    "cbrt": lambda x: -sympy.cbrt(-x) if x.is_negative else sympy.cbrt(x),
+    "ln": lambda x: sympy.log(x),
+    "log": lambda x, base=sympy.E: _logarithm(x, base),
     "log10": lambda x: sympy.log(x, 10),
     "log2": lambda x: sympy.log(x, 2),
     "abs": sympy.Abs,
@@ -79,14 +85,21 @@ def _needs_real(node: Node) -> bool:
 
 
 def _called(name: str, arguments: list[Any]) -> Any:
-    if name in ("factorial", "binomial", "comb", "nCr", "gamma") and any(
-        argument.is_number and abs(argument.evalf(15)) > MAX_GAMMA for argument in arguments
-    ):
+    limit = _LARGEST.get(name)
+    if limit and any(argument.is_number and abs(argument.evalf(15)) > limit for argument in arguments):
         raise ExpressionError(f"the argument of {name} is too large")
+    if not arguments:
+        raise ExpressionError(f"wrong arguments for {name}")
     try:
         return _FUNCTIONS[name](*arguments)
     except TypeError:
         raise ExpressionError(f"wrong arguments for {name}") from None
+
+
+def _logarithm(value: Any, base: Any) -> Any:
+    if base in (0, 1):
+        raise ExpressionError("logarithm outside its domain")
+    return sympy.log(value, base)
 
 
 def _operated(symbol: str, operands: list[Any]) -> Any:
@@ -127,7 +140,12 @@ def named_text(symbol: Any, value: Any) -> str:
 
 
 def value_text(value: Any) -> str:
-    """A value with its decimal where that says more: 7, x^2, `7/2 = 3.5`, `sqrt(2) ≈ 1.41421356237`."""
+    """A value with its decimal where that says more: 7, x^2, `7/2 = 3.5`, `sqrt(2) ≈ 1.41421356237`.
+
+    Raises ExpressionError where there is no value, as at a pole.
+    """
+    if isinstance(value, sympy.Expr) and value.has(sympy.nan, sympy.zoo) and not value.has(sympy.Piecewise):
+        raise ExpressionError("the result is undefined")
     exact = plain_text(value)
     if not (isinstance(value, sympy.Expr) and value.is_number and value.is_finite) or value.is_Integer:
         return exact
@@ -143,9 +161,10 @@ def value_text(value: Any) -> str:
 
 def _decimal(value: Any) -> str:
     """Twelve significant digits without needless zeros, of a real or complex number."""
-    number = value.evalf(15, chop=True)
+    number = value.evalf(15, chop=not value.is_Rational)  # what rounding leaves of a zero goes, and 1e-400 stays
     if number.is_real:
-        return f"{float(number):.12g}" if abs(number) < 1e300 else str(sympy.N(number, 12))
+        fits = number == 0 or 1e-300 < abs(number) < 1e300
+        return f"{float(number):.12g}" if fits else str(sympy.N(number, 12))
     real, imaginary = map(float, number.as_real_imag())
     return f"{real:.8g} {'-' if imaginary < 0 else '+'} {abs(imaginary):.8g}i"
 
@@ -167,6 +186,12 @@ class _Printer(StrPrinter):  # type: ignore[misc]
 
     def _print_NegativeInfinity(self, expression: Any) -> str:
         return "-infinity"
+
+    def _print_Relational(self, expression: Any) -> str:
+        sign = {"==": "=", "!=": "!="}.get(expression.rel_op)
+        if sign is None:
+            return str(super()._print_Relational(expression))
+        return f"{self._print(expression.lhs)} {sign} {self._print(expression.rhs)}"
 
     def _print_BooleanTrue(self, expression: Any) -> str:
         return "true"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from functools import cache
+from functools import cache, lru_cache
 from threading import Lock
 from typing import Any
 
@@ -14,6 +14,7 @@ from ._expressions import ExpressionError
 MAX_CHARACTERS = 80
 MAX_EXPONENT = 12
 MAX_UNITS = 12
+SMALLEST, LARGEST = 1e-300, 1e300  # sizes between which floats have all their digits
 
 _LOCK = Lock()  # pint's registry fills caches while it parses
 
@@ -36,7 +37,9 @@ _REWRITTEN = (
     (r"\bFahrenheit\b", "fahrenheit"),
     (r"\bKelvin\b", "kelvin"),
 )
-_EXPONENT = r"\*\*\s*\(?\s*(-?\d+(?:\.\d+)?)"
+_EXPONENT = r"\*\*\s*\(?\s*(-?[0-9]+(?:\.[0-9]+)?)(?![0-9_.]|[eE][-+]?[0-9])"
+_ANGLE = r"\b(?:rad|radians?|deg|degrees?|rpm|revolutions?_per_minute|revolutions?|turns?|cycles?)\b"
+_HERTZ = r"\b(?:[hH]ertz|Hz)\b"
 
 
 class UnitError(ValueError):
@@ -55,15 +58,19 @@ def _registry() -> Any:
 def convert(value: float | str, source: str, target: str) -> str:
     """`60 mile/hour = 26.8224 m/s`. Offset units count from their own zero. Raises UnitError."""
     try:
-        number = float(evaluate(str(value)))
-    except (ExpressionError, OverflowError) as error:
+        number = float(evaluate(value) if isinstance(value, str) else value)
+    except ExpressionError as error:
         raise UnitError(f"bad value: {error}") from None
-    if not math.isfinite(number):
-        raise UnitError("the value is not finite")
+    except OverflowError:
+        raise UnitError("the value is out of range") from None
+    if number and not SMALLEST <= abs(number) <= LARGEST:
+        raise UnitError("the value is out of range")
     if {source.strip(), target.strip()} <= {"C", "F", "K"}:  # no other quantity goes between these letters
         read_source, read_target = ({"C": "degC", "F": "degF"}.get(text.strip(), "K") for text in (source, target))
     else:
         read_source, read_target = source, target
+        if re.search(_ANGLE, f"{source} {target}"):  # one hertz is one turn a second, and pint takes a radian for 1
+            read_source, read_target = (re.sub(_HERTZ, "(turn/s)", text) for text in (source, target))
     with _LOCK:
         start, end = _unit(read_source), _unit(read_target)
         result = _converted(number, start, end, f"{source} to {target}")
@@ -79,11 +86,13 @@ def _converted(number: float, start: Any, end: Any, what: str) -> float:
         raise UnitError(f"cannot convert {what}: different dimensions") from None
     except (pint.PintError, ArithmeticError, ValueError, TypeError):
         raise UnitError(f"cannot convert {what}") from None
-    if not math.isfinite(result):
+    vanished = result == 0 and 0 < abs(number) < 1  # a larger number may well be the zero of another scale
+    if not abs(result) <= LARGEST or vanished or 0 < abs(result) < SMALLEST:
         raise UnitError("result out of range")
     return result
 
 
+@lru_cache(maxsize=1024)
 def _unit(text: str) -> Any:
     """pint evaluates exponents, so nothing large may reach it."""
     import pint
@@ -150,6 +159,7 @@ _ALIASES = {
     "mass of a proton": "proton mass",
     "m_n": "neutron mass",
     "coulomb constant": "Coulomb constant",
+    "pi": "pi",
 }
 
 
@@ -160,7 +170,7 @@ def constant(name: str) -> str:
     found = _ALIASES.get(wanted) or _ALIASES.get(wanted.lower())
     if found is None:
         words = re.findall(r"[a-z0-9]+", wanted.lower().replace("'s", ""))
-        if words in ([], ["constant"]):
+        if not any(len(word) > 2 and word not in ("constant", "the") for word in words):
             raise UnitError("name a physical constant, for example speed of light")
         fitting = [key for key in table if set(words) <= set(re.findall(r"[a-z0-9]+", key.lower()))]
         if not fitting:
@@ -172,10 +182,11 @@ def constant(name: str) -> str:
 
 @cache
 def _constants() -> dict[str, tuple[float, str]]:
-    """CODATA values, and two that are not in its table."""
+    """CODATA values, and three that are not in its table."""
     from scipy.constants import physical_constants
 
     table = {key: (value, unit) for key, (value, unit, _) in physical_constants.items()}
     table["standard acceleration of gravity"] = (9.80665, "m s^-2")
+    table["pi"] = (math.pi, "")
     table["Coulomb constant"] = (8.9875517862e9, "N m^2 C^-2")
     return table

@@ -153,7 +153,7 @@ def outcome(reply: Any) -> str:
     shown = reply["printed"][:MAX_PRINTED].strip() or reply.get("value", "")[:MAX_PRINTED]
     if shown or "value" in reply:
         return shown or "''"
-    raise ToolError(NOTHING_PRINTED)
+    return NOTHING_PRINTED
 
 
 def wording(report: str) -> str:

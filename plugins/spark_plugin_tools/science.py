@@ -10,7 +10,10 @@ from pydantic import Field
 from spark_framework.api import Tool, ToolArgs, ToolContext, ToolError, hookimpl
 
 from ._chemistry import ChemistryError, balance, element, molar_mass
+from ._numbers import number_or_text
 from ._units import UnitError, constant, convert
+
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Science(Tool):
@@ -24,7 +27,7 @@ class Science(Tool):
 
     class Args(ToolArgs):
         op: Literal["convert", "molar_mass", "balance", "constant", "element"]
-        value: float | Annotated[str, Field(max_length=100)] = Field(
+        value: Annotated[_Finite | Annotated[str, Field(max_length=100)], number_or_text] = Field(
             default="", union_mode="left_to_right", description="convert: the number"
         )
         frm: str = Field(default="", max_length=80, description="convert: the unit it has, for example km/h")

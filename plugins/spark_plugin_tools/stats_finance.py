@@ -10,6 +10,7 @@ from pydantic import Field
 from spark_framework.api import Tool, ToolArgs, ToolContext, ToolError, hookimpl
 
 from . import _finance, _statistics
+from ._numbers import Number, Whole
 
 _LIMIT = 1e15
 
@@ -54,22 +55,22 @@ class StatsFinance(Tool):
             max_length=20,
             description="dist: cdf, sf, ppf, pdf or pmf; describe: mean, median, mode, sd, range and others",
         )
-        x: float = _amount("dist: the point; ttest: the mean to test against")
-        params: list[float] = Field(
+        x: Number = _amount("dist: the point; ttest: the mean to test against")
+        params: list[Number] = Field(
             default=[], max_length=3, description="dist: normal [mean, sd], binomial [n, p], t [df]"
         )
-        values: list[float] = Field(
+        values: list[Number] = Field(
             default=[], max_length=200, description="the numbers, or the cash flows from now on"
         )
-        other: list[float] = Field(default=[], max_length=200, description="the second sample")
-        level: float = Field(default=0.95, gt=0, lt=1, description="interval: confidence level")
-        rate: float = Field(default=0.0, gt=-1, le=100, description="per period, 0.05 for 5%")
-        n: float = Field(default=0.0, ge=0, le=5000, description="number of periods")
-        pmt: float = _amount("payment at the end of each period")
-        pv: float = _amount("present value")
-        fv: float = _amount("future value")
+        other: list[Number] = Field(default=[], max_length=200, description="the second sample")
+        level: Number = Field(default=0.95, gt=0, lt=1, description="interval: confidence level")
+        rate: Number = Field(default=0.0, gt=-1, le=100, description="per period, 0.05 for 5%")
+        n: Number = Field(default=0.0, ge=0, le=5000, description="number of periods")
+        pmt: Number = _amount("payment at the end of each period")
+        pv: Number = _amount("present value")
+        fv: Number = _amount("future value")
         date: str = Field(default="", max_length=10, description="YYYY-MM-DD")
-        days: int = Field(default=0, ge=-4_000_000, le=4_000_000)
+        days: Whole = Field(default=0, ge=-4_000_000, le=4_000_000, description="date_add: how many, back if negative")
         to_date: str = Field(default="", max_length=10, description="date_diff: YYYY-MM-DD")
 
     def call(self, args: Any, context: ToolContext) -> str:
@@ -79,6 +80,8 @@ class StatsFinance(Tool):
             return _OPERATIONS[args.op](args)
         except (_statistics.StatisticsError, _finance.FinanceError) as error:
             raise ToolError(str(error)) from None
+        except ArithmeticError:
+            raise ToolError("result out of range") from None
 
 
 _OPERATIONS: dict[str, Callable[[Any], str]] = {

@@ -28,8 +28,8 @@ class Clock(Tool):
     class Config(ComponentConfig):
         url: str
 
-    class Args(ToolArgs):
-        model_config = {"extra": "allow"}
+    class Args(ToolArgs, extra="allow"):
+        pass
 
     def call(self, args: Any, context: Any) -> str:
         with urlopen(self.config.url) as reply:
@@ -75,7 +75,7 @@ def test_a_run_is_replayed_without_the_network(tiny: Path, tmp_path: Path, url: 
 
 
 def test_a_replay_never_guesses(tiny: Path, tmp_path: Path, url: str) -> None:
-    with pytest.raises(UserError, match="holds no reply of science to .* replies.mode is `only`"):
+    with pytest.raises(UserError, match=r"holds no reply of science to .* replies\.mode is `only`"):
         generate(run(tiny, tmp_path / "run", url, replies={"mode": "only"}))
 
 

@@ -29,6 +29,7 @@ from tool_calls import answer, call, tool, tool_class
         ("(1,\n 2)", "(1, 2)"),
         ("class A:\n    def __repr__(self): return 'an A'\n[A()]", "[an A]"),
         ("print(1)\n2", "1"),
+        ("x = 5", "the program ran and printed nothing; use print()"),
         ("def f(n): return 0 if n == 0 else 1 + f(n - 1)\nf(900)", "900"),
     ],
 )
@@ -161,7 +162,7 @@ def monty_lines(code: str) -> list[str]:
     while True:
         skip = f"lines, real_print = [], print\ndef print(*a): lines.append(' '.join([str(x) for x in a]))\n{code}\n"
         text = answer("python", code=f"{skip}real_print('\\n'.join(lines[{len(lines)}:{len(lines) + 4}]))")
-        if text.startswith("error: the program printed nothing"):
+        if text.startswith("the program ran and printed nothing"):
             return lines
         assert not text.startswith("error"), text
         lines += text.split("\n")
@@ -175,7 +176,6 @@ def rounded(line: str) -> list[str]:
 @pytest.mark.parametrize(
     ("code", "message"),
     [
-        ("x = 5", "the program printed nothing; use print()"),
         ("print(1)\n1/0", "ZeroDivisionError: division by zero (line 2)"),
         ("print(5", "SyntaxError"),
         ("import numpy", "No module named 'numpy'; there are math"),
