@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from .pipeline import evaluate, generate, train
     from .records import Question, Trajectory
     from .rollout.store import TrajectoryStore
+    from .studies.judges import study_judges
     from .studies.ladder import ladder
+    from .studies.rejudge import rejudge
+    from .studies.reselect import reselect
 
 _PUBLIC = {
     "Host": "host.loading",
@@ -30,6 +33,9 @@ _PUBLIC = {
     "ladder": "studies.ladder",
     "load_config": "config_files",
     "preset": "config",
+    "rejudge": "studies.rejudge",
+    "reselect": "studies.reselect",
+    "study_judges": "studies.judges",
     "train": "pipeline",
     "using_host": "host.loading",
 }
@@ -45,6 +51,9 @@ __all__ = [
     "ladder",
     "load_config",
     "preset",
+    "rejudge",
+    "reselect",
+    "study_judges",
     "train",
     "using_host",
 ]

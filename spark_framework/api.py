@@ -13,9 +13,13 @@ from .contracts import (
     Toolset,
 )
 from .errors import ConfigError, JudgeError, ToolError, UserError
-from .evaluation.answers import match_option
+from .evaluation.answers import match_option, resolve_answer
 from .hookspecs import hookimpl
+from .host.choices import JudgeChoice
+from .judging.calibration import CalibratedJudge, Calibration, fit_calibration
+from .judging.verdict_file import recorded_verdicts, step_digest
 from .paths import cache_folder
+from .policy.models import model_folder
 from .records import ANSWER, LETTERS, THINK, Call, Candidate, Question, Step, Trajectory, Verdict
 from .schemas import arguments_from_schema
 from .wire import Batches, Price, Usage, WireJudge, WireReply, WireRequest
@@ -28,12 +32,15 @@ __all__ = [
     "LETTERS",
     "THINK",
     "Batches",
+    "CalibratedJudge",
+    "Calibration",
     "Call",
     "Candidate",
     "Component",
     "ComponentConfig",
     "ConfigError",
     "Judge",
+    "JudgeChoice",
     "JudgeError",
     "JudgeRequest",
     "Price",
@@ -55,6 +62,11 @@ __all__ = [
     "WireRequest",
     "arguments_from_schema",
     "cache_folder",
+    "fit_calibration",
     "hookimpl",
     "match_option",
+    "model_folder",
+    "recorded_verdicts",
+    "resolve_answer",
+    "step_digest",
 ]

@@ -129,11 +129,20 @@ class JudgeRequest(Record):
     seed: int = 0
     """For shuffling the candidates reproducibly."""
 
+    def without_gold(self) -> JudgeRequest:
+        """The same step for a judge that may not know the answer. Earlier verdicts go too: an oracle's hold the answer,
+        and another judge's would bias this one."""
+        bare = self.question.answer is None and not self.question.plan
+        if bare and not any(step.verdict for step in self.steps):
+            return self
+        steps = tuple(step.model_copy(update={"verdict": None}) for step in self.steps)
+        return self.model_copy(update={"question": self.question.without_gold(), "steps": steps})
+
 
 class Judge(Component):
     """Scores all candidates of a step at once, each from 0 to 10, with 6 meaning worth doing (SPaRK, section 3)."""
 
-    uses_gold: ClassVar[bool] = False
+    uses_gold: bool = False
     """True where the judge reads the stored answer: an oracle, and reported as one."""
 
     def parts(self) -> Sequence[Judge]:

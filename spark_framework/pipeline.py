@@ -61,20 +61,24 @@ def generate(config: RunConfig, round: str | None = None) -> Path:
     return folder.path
 
 
-def train(run: str | Path, stage: str) -> Path:
-    """Train one stage of a run; returns the adapter's folder. Repeating it resumes from the last checkpoint."""
-    folder = existing_run(Path(run))
+def train(run: str | Path | RunConfig, stage: str) -> Path:
+    """Train one stage of a run; returns the adapter's folder. Repeating it resumes from the last checkpoint.
+
+    Args:
+        run: its folder, or its config: a stage that reads StepTool's CSV needs no round, and so perhaps no folder yet.
+    """
+    folder = open_run(run) if isinstance(run, RunConfig) else existing_run(Path(run))
     section = folder.config.stages.get(stage)
     if section is None:
         raise ConfigError(f"stages: there is no stage {stage}; stages: {', '.join(folder.config.stages) or 'none'}")
     if not isinstance(folder.config.policy, LocalPolicyConfig):
         raise ConfigError("policy.use: training needs `local` weights; a server's policy cannot be trained")
-    with folder.locked(), _observed(folder) as calls:
+    with folder.locked(), observed(folder) as calls:
         target = folder.stage(stage) / "adapter"
         if not (target / "adapter_config.json").is_file():
             from .training.stages import train_stage
 
-            train_stage(folder, stage, section, _round_of(folder, section), _reward_terms(folder.config), calls)
+            train_stage(folder, stage, section, _data_of(folder, section, calls), reward_terms(folder.config), calls)
     return target
 
 
@@ -135,7 +139,7 @@ def _roll_round(folder: RunFolder, one: RoundConfig, shop: Workshop) -> None:
         round=one.name, sampling=Sampling(one.temperature, _max_new_tokens(config)),
         execute_all=one.execute == "all", branches=one.branches, branch_among_viable=one.branch_among == "viable",
     )  # fmt: skip
-    size = one.questions if config.judging.batch else one.wave_size  # a batch holds one step of all questions
+    size = questions_per_wave(config, one)
     with _progress(range(start, one.questions, size), f"generate {one.name}") as waves:
         for first in waves:
             count = min(size, one.questions - first)
@@ -157,12 +161,17 @@ def _roll_round(folder: RunFolder, one: RoundConfig, shop: Workshop) -> None:
                 waves.set_postfix_str(f"${shop.judging.budget.spent:.2f}")
 
 
+def questions_per_wave(config: RunConfig, one: RoundConfig) -> int:
+    """Questions that are rolled out together. A batch holds one step of all questions."""
+    return one.questions if config.judging.batch else one.wave_size
+
+
 @contextmanager
 def _workshop(folder: RunFolder, *, judged: bool) -> Iterator[Workshop]:
     """The run's components, ready for use, and closed in the end. Evaluation needs no judge and no selector."""
     config = folder.config
     with ExitStack() as stack:
-        calls = stack.enter_context(_observed(folder))
+        calls = stack.enter_context(observed(folder))
         tools = stack.enter_context(open_tools(config.tools))
         space = ActionSpace.of(tools)
         folder.settle_actions(space)
@@ -188,7 +197,7 @@ def _workshop(folder: RunFolder, *, judged: bool) -> Iterator[Workshop]:
 
 
 @contextmanager
-def _observed(folder: RunFolder) -> Iterator[Calls]:
+def observed(folder: RunFolder) -> Iterator[Calls]:
     """Tell the observers that the command began, and how it ended."""
     calls = current_host().calls
     error: BaseException | None = None
@@ -202,13 +211,25 @@ def _observed(folder: RunFolder) -> Iterator[Calls]:
         calls.run_finished(error)
 
 
-def _reward_terms(config: RunConfig) -> tuple[list[tuple[float, RewardTerm]], list[tuple[float, RewardTerm]]]:
+def reward_terms(config: RunConfig) -> tuple[list[tuple[float, RewardTerm]], list[tuple[float, RewardTerm]]]:
+    """A run's diversity and process terms, each with its weight."""
     both = (config.reward.diversity, config.reward.process)
     diversity, process = (
         [(choice.weight, term) for choice in choices if isinstance(term := choice.build(), RewardTerm)]
         for choices in both
     )
     return diversity, process
+
+
+def _data_of(folder: RunFolder, stage: StageConfig, calls: Calls) -> list[list[Trajectory]]:
+    """What a stage is trained on: its round, by question, perhaps annotated; nothing where it reads a CSV."""
+    if stage.steptool is None or (stage.steptool.csv is None and stage.steptool.annotator is None):
+        return _round_of(folder, stage)
+    if stage.steptool.csv is not None:
+        return []
+    from .steptool.annotating import annotated
+
+    return annotated(folder, stage.steptool, _round_of(folder, stage), calls)
 
 
 def _round_of(folder: RunFolder, stage: StageConfig) -> list[list[Trajectory]]:

@@ -4,46 +4,68 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from functools import lru_cache
+from typing import Any, NamedTuple, NoReturn
 
 from spark_framework.api import JudgeError
 
-PARSER_VERSION = 1
+from .material import Reasons, reply_parts
+
+PARSER_VERSION = 2
+SCORES = tuple(range(11))
 
 
-def reply_schema(names: Sequence[str]) -> dict[str, Any]:
-    """A strict JSON schema: for every label one whole score and one process_ok.
+class Reading(NamedTuple):
+    """What a reply says, in the order of the labels."""
+
+    scores: list[float]
+    process_ok: list[bool]
+    reasons: list[str]
+    """Empty where none were asked for."""
+
+
+@lru_cache(maxsize=64)
+def reply_schema(names: tuple[str, ...], reasons: Reasons = "none", typed: bool = True) -> dict[str, Any]:
+    """A strict JSON schema: for every label one whole score, one process_ok and perhaps a reason. Not to be changed.
 
     An enum and required keys, since not every provider enforces bounds and list lengths.
+
+    Args:
+        typed: whether the enum has a type beside it; OpenAI asks for it, and Anthropic's SDK takes it out.
     """
-    return _record(
-        {
-            "scores": _record({name: {"type": "integer", "enum": list(range(11))} for name in names}),
-            "process_ok": _record({name: {"type": "boolean"} for name in names}),
-        }
-    )
+    score = ({"type": "integer"} if typed else {}) | {"enum": list(SCORES)}
+    kinds = {"scores": score, "process_ok": {"type": "boolean"}, "reasons": {"type": "string"}}
+    return _record({part: _record(dict.fromkeys(names, kinds[part])) for part in reply_parts(reasons)})
 
 
-def parse_reply(text: str, names: Sequence[str]) -> tuple[list[float], list[bool]]:
-    """Scores and process_ok in the order of `names`.
+def parse_reply(text: str, names: Sequence[str], reasons: Reasons = "none") -> Reading:
+    """Scores, process_ok and reasons in the order of `names`.
 
     Raises `JudgeError("invalid")` for anything but exactly one verdict for each label: a label missing, unknown or
-    given twice, a number that is no whole number from 0 to 10, a truth value in a number's place, NaN, cut JSON.
+    given twice, a number that is no whole number from 0 to 10, a truth value in a number's place, NaN, cut JSON, a
+    fence around it.
     """
     try:
         value = json.loads(text, object_pairs_hook=_without_repeats, parse_constant=_no_constant)
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         raise JudgeError("the reply is not one complete JSON object", "invalid") from None
-    _check_keys("the reply", value, ("scores", "process_ok"))
-    for part in ("scores", "process_ok"):
+    parts = reply_parts(reasons)
+    _check_keys("the reply", value, parts)
+    for part in parts:
         _check_keys(part, value[part], names)
     for name in names:
         score, sound = value["scores"][name], value["process_ok"][name]
-        if type(score) is not int or not 0 <= score <= 10:
+        if type(score) is not int or score not in SCORES:
             raise JudgeError(f"the score of {name} is not a whole number from 0 to 10", "invalid")
         if type(sound) is not bool:
             raise JudgeError(f"process_ok of {name} is not true or false", "invalid")
-    return [float(value["scores"][name]) for name in names], [value["process_ok"][name] for name in names]
+        if reasons != "none" and type(value["reasons"][name]) is not str:
+            raise JudgeError(f"the reason of {name} is not a text", "invalid")
+    return Reading(
+        scores=[float(value["scores"][name]) for name in names],
+        process_ok=[value["process_ok"][name] for name in names],
+        reasons=[] if reasons == "none" else [value["reasons"][name] for name in names],
+    )
 
 
 def _record(properties: dict[str, Any]) -> dict[str, Any]:

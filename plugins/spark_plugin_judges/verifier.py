@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from spark_framework.api import (
     THINK,
@@ -99,7 +99,7 @@ class Verifier(Judge):
     """
 
     name = "verifier"
-    uses_gold: ClassVar[bool] = True
+    uses_gold = True
 
     def score(self, request: JudgeRequest) -> Verdict:
         if request.question.answer is None:

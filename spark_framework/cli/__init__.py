@@ -14,6 +14,7 @@ from ..errors import UserError
 
 USER_ERROR = 2
 INTERRUPTED = 130
+_KINDS = "tool, judge, selector or reward"
 _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
@@ -76,8 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     command = add("generate", "run:generate", "generate and judge trajectories", to=commands, settings=True)
     command.add_argument("config", metavar="CONFIG", help="config file (YAML)")
     command.add_argument("--round", metavar="NAME", help="only this round")
+    _add_spending(command)
     command = add("train", "run:train", "train one stage of a run", to=commands)
-    command.add_argument("folder", metavar="RUN", help="run folder")
+    command.add_argument("folder", metavar="RUN", help="run folder, or the config file of a run without rounds")
     command.add_argument("--stage", required=True, metavar="S", help="stage of the run's config")
     command = add("evaluate", "run:evaluate", "evaluate one stage of a run", to=commands)
     command.add_argument("folder", metavar="RUN", help="run folder")
@@ -87,11 +89,52 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("config", metavar="CONFIG", help="config file (YAML)")
     command.add_argument("--seeds", type=_positive, default=1, metavar="N", help="number of seeds (default 1)")
 
+    command = add("rejudge", "study:rejudge", "score stored candidates with another judge", to=commands, settings=True)
+    command.add_argument("folder", metavar="RUN", help="run folder")
+    command.add_argument("--judge", required=True, metavar="X", help="judge; its settings: --set judge.KEY=VALUE")
+    command.add_argument("--name", metavar="NAME", help="of RUN/rejudged/NAME.jsonl (default: the judge's name)")
+    command.add_argument(
+        "--repeat", type=int, default=0, metavar="K", help="K-th repeat, in another order (default 0: as the run asked)"
+    )
+    _add_spending(command)
+    command = add(
+        "reselect", "study:reselect", "replay another selection from stored scores", to=commands, settings=True
+    )
+    command.add_argument("folder", metavar="RUN", help="run folder")
+    command.add_argument("--selector", metavar="S", help="selector; its settings: --set selector.KEY=VALUE")
+    command.add_argument("--threshold", type=float, metavar="T", help="viable above it (default: the run's)")
+    command.add_argument("--judge", metavar="NAME", help="scores of RUN/rejudged/NAME.jsonl (default: the run's own)")
+    command.add_argument("--name", metavar="NAME", help="of RUN/reselected/NAME.jsonl (default: from the settings)")
+
+    study = group("study", "what a choice does to the results")
+    command = add("judges", "study:judges", "compare judges on a run: scores, decisions, selections, rewards", to=study)
+    command.add_argument("folder", metavar="RUN", help="run folder")
+    command.add_argument(
+        "--judges", required=True, metavar="A,B|FILE", help="judges, or a YAML file with labels and configured judges"
+    )
+    command.add_argument(
+        "--repeats", type=_positive, default=2, metavar="R", help="how often each one is asked (default 2)"
+    )
+    command.add_argument(
+        "--questions", type=_positive, metavar="N", help="only N questions, evenly from all categories"
+    )
+    command.add_argument("--estimate", action="store_true", help="print what it will cost, and stop")
+
     plugins = group("plugins", "what is installed")
     command = add("list", "plugins:list_offers", "all installed components, without importing any", to=plugins)
     command.add_argument("--json", action="store_true", help="print JSON")
     command = add("show", "plugins:show", "one component: what it does, its settings, its origin", to=plugins)
     command.add_argument("component", metavar="NAME", help="NAME or KIND.NAME, like judge.gpt4o")
+    command = add("new", "scaffold:new", "write a plugin to start from: a distribution with its tests", to=plugins)
+    command.add_argument("kind", choices=("tool", "judge", "selector", "reward"), metavar="KIND", help=_KINDS)
+    command.add_argument("name", metavar="NAME", help="the component's name, like word_count")
+    command.add_argument("--to", default=".", metavar="DIR", help="folder to make it in (default: this one)")
+    command = add("check", "plugins:check", "check one component without its author's tests", to=plugins)
+    command.add_argument("component", metavar="NAME", help="NAME or KIND.NAME, like judge.gpt4o")
+    command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the component")
+    _add_timeout(command, "for all checks")
+    command = add("doctor", "plugins:doctor", "load each plugin in its own process; what is wrong?", to=plugins)
+    _add_timeout(command, "for each plugin")
 
     config = group("config", "config files")
     add("schema", "config:schema", "the JSON schema of a config file", to=config)
@@ -116,11 +159,20 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_spending(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--estimate", action="store_true", help="print calls, tokens and price, and stop")
+    parser.add_argument("--batch", action="store_true", help="the same as --set judging.batch=true")
+
+
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the tool")
     parser.add_argument(
         "--allow", action="append", default=[], choices=("network", "filesystem"), help="a permission for the tool"
     )
+
+
+def _add_timeout(parser: argparse.ArgumentParser, of: str) -> None:
+    parser.add_argument("--timeout", type=_positive, default=60, metavar="S", help=f"seconds {of} (default 60)")
 
 
 def _add_disable(parser: argparse.ArgumentParser, dest: str) -> None:

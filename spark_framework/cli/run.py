@@ -10,6 +10,7 @@ from .. import pipeline
 from ..config import RunConfig, preset
 from ..config_files import load_config
 from ..host.loading import Host, using_host
+from ..judging.forecast import forecast_rollouts
 
 
 def quickstart(args: argparse.Namespace) -> int:
@@ -19,16 +20,23 @@ def quickstart(args: argparse.Namespace) -> int:
 
 
 def generate(args: argparse.Namespace) -> int:
-    """Generate and judge; prints the run folder."""
+    """Generate and judge; prints the run folder, or what the judge will cost."""
     with using_host(Host(args.disable)):
-        print(pipeline.generate(load_config(args.config, RunConfig, args.set), args.round))
+        config = load_config(args.config, RunConfig, with_batch(args))
+        print(forecast_rollouts(config, args.round) if args.estimate else pipeline.generate(config, args.round))
     return 0
+
+
+def with_batch(args: argparse.Namespace) -> list[str]:
+    """All settings of a command that takes --set and --batch."""
+    return [*args.set, *(["judging.batch=true"] if args.batch else [])]
 
 
 def train(args: argparse.Namespace) -> int:
     """Train one stage; prints the adapter's folder."""
     with using_host(Host(args.disable)):
-        print(pipeline.train(Path(args.folder), args.stage))
+        path = Path(args.folder)
+        print(pipeline.train(load_config(path, RunConfig) if path.is_file() else path, args.stage))
     return 0
 
 

@@ -93,7 +93,7 @@ class Calls:
     @staticmethod
     def seen_by(judge: Judge, request: JudgeRequest) -> JudgeRequest:
         """The request as a judge may see it: without the gold answer and earlier verdicts, unless it `uses_gold`."""
-        return request if judge.uses_gold else _without_gold(request)
+        return request if judge.uses_gold else request.without_gold()
 
     @property
     def judges_alone(self) -> bool:
@@ -220,12 +220,6 @@ def _bad_arguments(exc: ValidationError) -> str:
 def _clipped(text: str) -> str:
     text = text.encode("utf-8", "replace").decode()  # lone surrogates cannot be stored
     return text if len(text) <= MAX_OUTPUT else text[: MAX_OUTPUT - 1] + "…"
-
-
-def _without_gold(request: JudgeRequest) -> JudgeRequest:
-    """Earlier verdicts go too: an oracle's hold the answer, and another judge's would bias this one."""
-    steps = tuple(step.model_copy(update={"verdict": None}) for step in request.steps)
-    return request.model_copy(update={"question": request.question.without_gold(), "steps": steps})
 
 
 def _culprit(hook: pluggy.HookCaller, exc: BaseException) -> str:

