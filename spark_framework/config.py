@@ -115,12 +115,56 @@ class CriticSection(Section):
     """Passes over the stored rewards before the first V_old is read; without any, V_old starts at 0."""
 
 
+STEPTOOL_TERMS = (
+    {"use": "succ_calling", "weight": 0.5},
+    {"use": "contribution", "weight": 0.5},
+    {"use": "is_solved", "weight": 1.0},
+)
+
+
+class StepToolSection(Section):
+    """StepTool's step-grained optimisation. The defaults are those of its released settings."""
+
+    compat: Literal["paper", "released"] = "paper"
+    """`paper`: every step's reward counts, and time passes once a step. `released`: as the published code does it,
+    where the last step's reward never reaches the loss."""
+    csv: Path | None = None
+    """StepTool's own `step_grained_for_ppo.csv` in place of a round: rewards come with it, and `data` is not read."""
+    max_context: int = Field(default=4096, ge=1)
+    """csv: tokens before the last response; what is more is cut at the beginning."""
+    max_response: int = Field(default=1200, ge=1)
+    """csv: tokens of the last response."""
+    reward: tuple[RewardChoice, ...] = STEPTOOL_TERMS  # type: ignore[assignment]
+    """R_t is the sum of these terms. The defaults give StepTool's released rewards."""
+    annotator: JudgeChoice | None = None
+    """Judge that annotates the finished trajectories of a round; None takes what is stored with them."""
+    repeats: int = Field(default=1, ge=1)
+    """Annotations of each trajectory; their mean counts."""
+    gamma: float = Field(default=0.99, ge=0, le=1)
+    lam: float = Field(default=0.95, ge=0, le=1)
+    """Lambda of the generalised advantage estimates."""
+    kl_coef: float = Field(default=0.3, ge=0)
+    """Initial weight of the KL penalty in the rewards."""
+    kl_target: float = Field(default=6.0, gt=0)
+    """nats a trajectory, which the weight follows."""
+    kl_horizon: int = Field(default=10_000, ge=1)
+    """Trajectories over which the weight follows."""
+    value_clip: float = Field(default=0.2, gt=0)
+    value_coef: float = Field(default=0.1, ge=0)
+    """Weight of the value loss."""
+    passes: int = Field(default=4, ge=1)
+    """Optimiser steps on each batch (PPO epochs)."""
+    mini_batch: int = Field(default=2, ge=1)
+    """Trajectories over whose tokens one mean is taken."""
+
+
 class StageConfig(Section):
     """One training stage."""
 
-    kind: Literal["sft", "replay", "rft", "ppo", "spark"]
+    kind: Literal["sft", "replay", "rft", "ppo", "spark", "steptool"]
     """sft: imitate judged steps. replay: imitate the inputs of successful steps, advantage 0 (the control). rft:
-    imitate successful trajectories. ppo: offline PPO with rho = 0. spark: offline PPO with the diversity term."""
+    imitate successful trajectories. ppo: offline PPO with rho = 0. spark: offline PPO with the diversity term.
+    steptool: step-grained policy gradient over the tokens of whole trajectories."""
     data: str = "explore"
     """The round to train on."""
     init: str | None = None
@@ -128,7 +172,7 @@ class StageConfig(Section):
     epochs: int = Field(default=1, ge=1)
     lr: float = Field(default=2e-4, gt=0)
     batch_size: int = Field(default=4, ge=1)
-    """Questions in one optimiser step."""
+    """Questions in one optimiser step; steptool: trajectories."""
     warmup_ratio: float = Field(default=0.0, ge=0, le=1)
     schedule: Literal["constant", "cosine", "linear"] = "constant"
     max_grad_norm: float = Field(default=1.0, gt=0)
@@ -159,8 +203,23 @@ class StageConfig(Section):
     replay: float = Field(default=0.0, ge=0)
     """Weight of imitating the inputs of successful steps beside PPO's loss; the paper has none."""
     normalise: bool = True
-    """Divide advantages by their standard deviation."""
+    """Divide advantages by their standard deviation; steptool: also subtract their mean."""
     critic: CriticSection = CriticSection()
+    steptool: StepToolSection | None = None
+    """steptool: its settings."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_section(cls, data: object) -> object:
+        if isinstance(data, dict) and data.get("kind") == "steptool" and data.get("steptool") is None:
+            return {**data, "steptool": {}}
+        return data
+
+    @model_validator(mode="after")
+    def _section_fits(self) -> StageConfig:
+        if self.steptool is not None and self.kind != "steptool":
+            raise ValueError(f"a stage of kind {self.kind} takes no section steptool")
+        return self
 
 
 class RewardSection(Section):

@@ -29,7 +29,7 @@ class Call(Record):
 
 
 class Question(Record):
-    """A multiple-choice question in MMLU-Pro's format."""
+    """A multiple-choice question in MMLU-Pro's format, or an open one without options."""
 
     id: str
     text: str
@@ -46,7 +46,7 @@ class Question(Record):
 
     @model_validator(mode="after")
     def _has_a_right_option(self) -> Question:
-        if not 2 <= len(self.options) <= len(LETTERS):
+        if self.options and not 2 <= len(self.options) <= len(LETTERS):
             raise ValueError(f"question {self.id!r} has {len(self.options)} options; 2 to {len(LETTERS)} are needed")
         if self.answer is not None and not 0 <= self.answer < len(self.options):
             raise ValueError(
@@ -131,6 +131,9 @@ class Step(Record):
     """The policy's own distribution over all actions (`answer` included) in this state; empty where not known."""
     context_ids: tuple[int, ...] = ()
     """Tokens that the environment put after the chosen candidate: observation and turn markers."""
+    marks: dict[str, float] = Field(default_factory=dict)
+    """What annotators said of the chosen candidate once the episode was over, each in [0, 1] (StepTool):
+    `succ_calling` and `contribution` for a step, `is_solved` for the closing answer."""
 
     @property
     def candidate(self) -> Candidate:

@@ -77,7 +77,7 @@ class ActorCritic:
         self.actions = torch.tensor(list(labels), device=model.device)
         base = model.get_base_model()
         self.trunk, self.output = base.base_model, base.get_output_embeddings()
-        self.value_head: ValueHead | None = None
+        self.value_head: nn.Module | None = None
         if critic is not None:
             torch.manual_seed(seed)
             if critic.kind == "separate":

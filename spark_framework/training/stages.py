@@ -12,15 +12,19 @@ from ..config import LocalPolicyConfig, StageConfig
 from ..contracts import RewardTerm
 from ..errors import DataError
 from ..host.calls import Calls
+from ..policy.models import load_tokenizer
 from ..policy.opening import open_encoder, open_model
 from ..records import Trajectory
 from ..run_folder import RunFolder
 from ..seeding import child_seed
+from ..steptool.stage import csv_rows, trajectory_rows
+from ..steptool.trainer import StepTrainer
+from .base import StageTrainer, training_arguments, whole_checkpoint
 from .model import ActorCritic, with_actor
 from .rewards import refreshed_rewards, step_rewards
 from .rows import Row, add_alternatives, build_row
 from .saving import writing
-from .trainer import WITH_CRITIC, SparkTrainer, training_arguments, whole_checkpoint
+from .trainer import WITH_CRITIC, Reward, SparkTrainer
 
 Terms = Sequence[tuple[float, RewardTerm]]
 
@@ -36,36 +40,53 @@ def train_stage(
     """Train a stage to its end (resuming from its last whole checkpoint) and return the adapter's folder.
 
     Args:
-        data: the round's trajectories, by question.
+        data: the round's trajectories, by question; empty for StepTool's CSV.
         terms: diversity and process reward terms, with their weights.
     """
     config = folder.config
     assert isinstance(config.policy, LocalPolicyConfig)
     model = open_model(config.policy)
-    rows = build_rows(stage, data, terms, config.threshold, model.config.max_position_embeddings)
     seed = child_seed(config.seed, "stage", name) % 2**31
     init = None if stage.init is None else folder.adapter(stage.init)
-    encoder = open_encoder(config, folder.actions())
-    labels = [encoder.openings[action].label for action in encoder.space.names]
+    target = folder.stage(name)
+    max_tokens = model.config.max_position_embeddings
+    names: tuple[str, ...] = ()
+    labels = [0]  # StepTool's CSV is free text: no action head is read
+    if stage.steptool is not None and stage.steptool.csv is not None:
+        rows = csv_rows(stage, load_tokenizer(config.policy.model), max_tokens)
+    else:
+        encoder = open_encoder(config, folder.actions())
+        names = encoder.space.names
+        labels = [encoder.openings[action].label for action in names]
+        if stage.kind == "steptool":
+            rows = trajectory_rows(stage, (t for question in data for t in question), max_tokens)
+        else:
+            rows = build_rows(stage, data, terms, config.threshold, max_tokens)
     peft_model = with_actor(model, stage.lora, init, seed)
     agent = ActorCritic(peft_model, labels, stage.critic if stage.kind in WITH_CRITIC else None, seed)
-    target = folder.stage(name)
     target.mkdir(parents=True, exist_ok=True)
     arguments = training_arguments(
         stage, target, seed=seed, cpu=model.device.type == "cpu", quiet=not sys.stderr.isatty()
     )
-    reward = None
-    if stage.kind == "spark":
-        names = encoder.space.names
-        reward = lambda row, head: refreshed_rewards(  # noqa: E731
-            row.trajectories, [dict(zip(names, probs, strict=True)) for probs in head], *terms, stage.rho
-        )
-    trainer = SparkTrainer(agent, rows, stage, calls, name, reward, args=arguments)
+    trainer: StageTrainer
+    if stage.kind == "steptool":
+        trainer = StepTrainer(agent, rows, stage, calls, name, args=arguments)
+    else:
+        trainer = SparkTrainer(agent, rows, stage, calls, name, _reward_of(stage, names, terms), args=arguments)
     checkpoint = whole_checkpoint(target / "checkpoints") if (target / "checkpoints").exists() else None
     if checkpoint is None:
         trainer.prepare()
     trainer.train(resume_from_checkpoint=checkpoint)
     return _save(peft_model, target)
+
+
+def _reward_of(stage: StageConfig, names: Sequence[str], terms: tuple[Terms, Terms]) -> Reward | None:
+    """For spark: a row's rewards under the action distributions of the old policy."""
+    if stage.kind != "spark":
+        return None
+    return lambda row, head: refreshed_rewards(
+        row.trajectories, [dict(zip(names, probs, strict=True)) for probs in head], *terms, stage.rho
+    )
 
 
 def build_rows(

@@ -15,11 +15,12 @@ from spark_framework.errors import DataError
 from spark_framework.host.loading import Host
 from spark_framework.records import Trajectory
 from spark_framework.training import losses
+from spark_framework.training.base import training_arguments
 from spark_framework.training.losses import LogProbs, RowTensors
 from spark_framework.training.model import ActorCritic
 from spark_framework.training.rewards import refreshed_rewards, step_rewards
 from spark_framework.training.rows import build_row
-from spark_framework.training.trainer import SparkTrainer, training_arguments
+from spark_framework.training.trainer import SparkTrainer
 from tests.training.trees import LABELS, actor, shake, tree
 
 REWARDS = {"r/0/0": [0.3, -0.7, 0.0], "r/0/1": [0.3, 0.5, -1.0, 0.1], "r/0/2": [-1.0, -0.4]}

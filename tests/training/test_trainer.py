@@ -15,7 +15,8 @@ from spark_framework import train
 from spark_framework.api import hookimpl
 from spark_framework.host.loading import Host, using_host
 from spark_framework.policy.models import load_model
-from spark_framework.training.trainer import STATE, SparkTrainer, whole_checkpoint
+from spark_framework.training.base import STATE, whole_checkpoint
+from spark_framework.training.trainer import SparkTrainer
 from tests.runs import STAGE
 
 DATA = {**STAGE, "data": "demonstrations"}

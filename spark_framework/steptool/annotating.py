@@ -1,0 +1,82 @@
+"""Annotators in hindsight: judges that rate the steps of a finished trajectory instead of the candidates of one step.
+
+The contract is the judges' own. The request's candidates are what was done at each step, the final answer last, and its
+`seed` is the number of the repeat. In the verdict a step's score is its contribution to the final answer (0 to 10),
+its process_ok says whether the call succeeded, and the last score is IsSolved (10, Unsure 5, 0).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import ExitStack
+from statistics import fmean
+
+from ..config import StepToolSection
+from ..contracts import Judge, JudgeRequest
+from ..errors import DataError
+from ..host.calls import Calls
+from ..host.toolbox import opened
+from ..judging.session import JudgingSession, open_judging
+from ..records import ANSWER, Candidate, Trajectory, Verdict
+from ..run_folder import RunFolder
+from .shaping import StepMarks, marked
+
+log = logging.getLogger(__name__)
+
+
+def hindsight_request(trajectory: Trajectory, repeat: int = 0) -> JudgeRequest:
+    """What an annotator gets. A trajectory that ended without an answer has an empty one."""
+    done = [step.candidate for step in trajectory.steps]
+    if not trajectory.steps[-1].is_answer:
+        done.append(Candidate(action=ANSWER, arguments=None, error="error: no answer was given"))
+    return JudgeRequest(question=trajectory.question, steps=(), candidates=tuple(done), seed=repeat)
+
+
+def marks_of(verdicts: Sequence[Verdict]) -> StepMarks:
+    """The mean of some annotations of one trajectory, each component in [0, 1]."""
+    ok_S = zip(*(verdict.process_ok[:-1] for verdict in verdicts), strict=True)
+    score_S = zip(*(verdict.scores[:-1] for verdict in verdicts), strict=True)
+    return StepMarks(
+        succ_calling=tuple(map(fmean, ok_S)),
+        contribution=tuple(fmean(scores) / 10 for scores in score_S),
+        is_solved=fmean(verdict.scores[-1] for verdict in verdicts) / 10,
+    )
+
+
+def annotate(
+    judge: Judge, session: JudgingSession, trajectories: Sequence[Trajectory], repeats: int
+) -> list[Trajectory]:
+    """The trajectories with their marks. One that the judge fails on is left out and logged, never given a number."""
+    requests = [hindsight_request(one, repeat) for one in trajectories for repeat in range(repeats)]
+    outcomes = session.judge_all(judge, requests)
+    kept = []
+    for number, trajectory in enumerate(trajectories):
+        own = outcomes[number * repeats : (number + 1) * repeats]
+        verdicts = [outcome for outcome in own if isinstance(outcome, Verdict)]
+        if len(verdicts) < repeats:
+            failure = next(outcome for outcome in own if not isinstance(outcome, Verdict))
+            log.warning("trajectory %s is not annotated and left out: %s", trajectory.id, failure)
+        else:
+            kept.append(marked(trajectory, marks_of(verdicts)))
+    return kept
+
+
+def annotated(
+    folder: RunFolder, section: StepToolSection, data: Sequence[Sequence[Trajectory]], calls: Calls
+) -> list[list[Trajectory]]:
+    """A round, by question, with the marks of the stage's annotator. Replies are kept with the run.
+
+    Raises:
+        DataError: the annotator failed on all of them.
+    """
+    assert section.annotator is not None
+    terms = folder.config.judging.terms()
+    with ExitStack() as stack:
+        judge = stack.enter_context(opened(section.annotator))
+        assert isinstance(judge, Judge)  # the config has checked the kinds
+        session = stack.enter_context(open_judging(calls, folder.judgements(), terms, str(folder.path), [judge]))
+        marked_ones = annotate(judge, session, [one for question in data for one in question], section.repeats)
+    if not marked_ones:
+        raise DataError(f"annotator {judge.name} failed on every trajectory; the log says why")
+    return [[one] for one in marked_ones]

@@ -1,0 +1,245 @@
+"""StepTool's JSON files, one object a query: converted predictions (ToolBench's answer trees) and their annotations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, Field, StringConstraints, ValidationError, model_validator
+
+from ..errors import DataError
+from ..records import ANSWER, THINK, Candidate, Question, Record, Step, Trajectory
+from ..run_folder import write_whole
+from .shaping import SOLVED, Annotation, Status
+
+Model = TypeVar("Model", bound=BaseModel)
+FINISH = "Finish"
+"""The function that ends an answer."""
+SOURCE = "toolbench"
+
+
+def read_queries(path: Path, model: type[Model]) -> dict[str, Model]:
+    """A file's objects by the query's id, read as `Prediction` or `AnnotatedAnswer`.
+
+    Raises:
+        DataError: the file cannot be read, or a query is not what it has to be; the line names the query.
+    """
+    try:
+        queries = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise DataError(f"{path} cannot be read: {exc.strerror}") from exc
+    except (ValueError, RecursionError) as exc:
+        raise DataError(f"{path} is not JSON: {exc}") from exc
+    if not isinstance(queries, dict) or not queries:
+        raise DataError(f"{path} holds no object with an entry for each query")
+    found = {}
+    for query_id, value in queries.items():
+        try:
+            found[query_id] = model.model_validate_json(json.dumps(value))
+        except ValidationError as exc:
+            first = exc.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            raise DataError(f"{path}, query {query_id}: {where + ': ' if where else ''}{first['msg']}") from None
+    return found
+
+
+def write_queries(path: Path, queries: Mapping[str, BaseModel]) -> None:
+    """Write what `read_queries` reads."""
+    plain = {query_id: one.model_dump(mode="json") for query_id, one in queries.items()}
+    write_whole(path, json.dumps(plain, indent=4, ensure_ascii=False) + "\n")
+
+
+# -- reward annotations ----------------------------------------------------------------------------------------------
+
+
+class ProcessReward(Record):
+    """One annotator's word on the steps of an answer, the final one left out."""
+
+    succeed_tool_calling: tuple[Literal[0, 1], ...]
+    contributions: tuple[Annotated[int, Field(ge=0, le=5)], ...]
+
+
+class AnnotatedAnswer(Record):
+    """One query's answer with its annotations."""
+
+    query: str
+    tool_names: tuple[str, ...]
+    answer_steps: tuple[str, ...]
+    """`Step k: {name, arguments, response}` as Python writes it."""
+    process_reward: dict[str, ProcessReward]
+    """By the number of the repeat: `0`, `1` …"""
+    final_step: str
+    is_solved: dict[str, Annotated[str, StringConstraints(pattern=r"^AnswerStatus\.(Solved|Unsure|Unsolved)$")]]
+    """By the number of the repeat."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> AnnotatedAnswer:
+        if not self.process_reward or self.process_reward.keys() != self.is_solved.keys():
+            raise ValueError("process_reward and is_solved need the same repeats, at least one")
+        for repeat, one in self.process_reward.items():
+            if {len(one.succeed_tool_calling), len(one.contributions)} != {len(self.answer_steps)}:
+                raise ValueError(f"repeat {repeat} does not rate each of the {len(self.answer_steps)} steps once")
+        return self
+
+    def annotations(self) -> list[Annotation]:
+        """One for each repeat."""
+        return [
+            Annotation(
+                succeeded=tuple(map(bool, one.succeed_tool_calling)),
+                contributions=one.contributions,
+                status=_status(self.is_solved[repeat]),
+            )
+            for repeat, one in self.process_reward.items()
+        ]
+
+
+def _status(written: str) -> Status:
+    return next(status for status in SOLVED if written.endswith(f".{status}"))
+
+
+# -- converted predictions -------------------------------------------------------------------------------------------
+
+
+class ToolMessage(Record):
+    """One call with what came of it. Arguments and response are text as it was sent."""
+
+    name: str
+    arguments: str
+    response: str
+
+
+class Node(Record):
+    """A turn, and the turns that follow it. Several of them are branches of the search."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    message: str | ToolMessage
+    next: tuple[Node, ...]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Node:
+        if (self.role == "tool") != isinstance(self.message, ToolMessage):
+            raise ValueError(f"the message of a node with role {self.role} has the wrong form")
+        return self
+
+
+class Answer(Record):
+    """How a query was answered."""
+
+    method: str
+    total_steps: int
+    final_answer: str
+    answer_details: tuple[Node, ...]
+
+
+class Prediction(Record):
+    """One query with the functions that were offered, and the tree of turns that a model wrote."""
+
+    query: str
+    available_tools: tuple[dict[str, Any], ...]
+    """OpenAI function schemas, as they are."""
+    answer: Answer
+
+
+def trajectories_of(query_id: str, prediction: Prediction) -> list[Trajectory]:
+    """One trajectory for each path through the tree, as branches of one question; `tree_of` gives the tree back.
+
+    `Finish` becomes the closing answer, an assistant's words a thought. The question is open: it has no options.
+
+    Raises:
+        DataError: the tree holds what a trajectory does not: words of the system or the user, a tool named like an
+            action of the framework.
+    """
+    question = Question(id=query_id, text=prediction.query, options=(), answer=None, category=SOURCE, source=SOURCE)
+    paths = [path for root in prediction.answer.answer_details for path in _paths(root)]
+    trajectories = [
+        Trajectory(
+            id=f"{SOURCE}/{query_id}/{branch}", round=SOURCE, index=0, branch=branch, question=question,
+            steps=_steps(query_id, path), answer=None, correct=False,
+        )
+        for branch, path in enumerate(paths)
+    ]  # fmt: skip
+    if tree_of(trajectories) != prediction.answer.answer_details:
+        raise DataError(f"query {query_id}: two branches of its tree begin with the same turn; merge them first")
+    return trajectories
+
+
+def tree_of(trajectories: Sequence[Trajectory]) -> tuple[Node, ...]:
+    """The tree of turns of one query's trajectories: common beginnings stand once."""
+    return _merged([[_said("system"), _said("user"), *map(_turn, one.steps)] for one in trajectories])
+
+
+def call_succeeded(response: str) -> bool:
+    """What ToolBench's servers say themselves: `{"error": "", "response": …}`. Text in another form is no failure."""
+    try:
+        value = json.loads(response)
+    except (ValueError, RecursionError):  # responses are cut, also in the middle of JSON
+        return not response.startswith('{"error": "') or response.startswith('{"error": ""')
+    return not (isinstance(value, dict) and value.get("error"))
+
+
+_Turn = tuple[str, str | ToolMessage]
+
+
+def _paths(node: Node) -> Iterator[list[Node]]:
+    if not node.next:
+        yield [node]
+    for follower in node.next:
+        for rest in _paths(follower):
+            yield [node, *rest]
+
+
+def _steps(query_id: str, path: Sequence[Node]) -> tuple[Step, ...]:
+    if [node.role for node in path[:2]] != ["system", "user"] or any(node.message for node in path[:2]):
+        raise DataError(f"query {query_id}: its tree does not begin with a silent system and a silent user")
+    return tuple(Step(candidates=(_candidate(query_id, node),)) for node in path[2:])
+
+
+def _candidate(query_id: str, node: Node) -> Candidate:
+    message = node.message
+    if isinstance(message, str):
+        if node.role != "assistant":
+            raise DataError(f"query {query_id}: {node.role} speaks in the middle of the tree")
+        return Candidate(action=THINK, arguments={"thought": message}, text=message, ok=True)
+    if message.name in (THINK, ANSWER):
+        raise DataError(f"query {query_id}: the name {message.name} belongs to the framework; rename the tool")
+    arguments, error = _arguments(message.arguments)
+    finish = message.name == FINISH
+    return Candidate(
+        action=ANSWER if finish else message.name, arguments=arguments, error=error, text=message.arguments,
+        observation=message.response, ok=None if finish else call_succeeded(message.response),
+    )  # fmt: skip
+
+
+def _arguments(text: str) -> tuple[dict[str, Any] | None, str | None]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    return (value, None) if isinstance(value, dict) else (None, "error: the arguments are not a JSON object")
+
+
+def _turn(step: Step) -> _Turn:
+    candidate = step.candidate
+    if candidate.action == THINK:
+        return "assistant", candidate.text
+    name = FINISH if step.is_answer else candidate.action
+    return "tool", ToolMessage(name=name, arguments=candidate.text, response=candidate.observation or "")
+
+
+def _said(role: str) -> _Turn:
+    return role, ""
+
+
+def _merged(paths: Sequence[Sequence[_Turn]]) -> tuple[Node, ...]:
+    """The nodes that begin the paths. Neighbours with the same beginning share it."""
+    groups: list[tuple[_Turn, list[Sequence[_Turn]]]] = []
+    for path in paths:
+        if path:
+            if not groups or groups[-1][0] != path[0]:
+                groups.append((path[0], []))
+            groups[-1][1].append(path[1:])
+    return tuple(
+        Node.model_validate({"role": turn[0], "message": turn[1], "next": _merged(rest)}) for turn, rest in groups
+    )

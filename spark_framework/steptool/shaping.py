@@ -1,0 +1,89 @@
+"""StepTool's reward composition: r_t = alpha SuccCalling + Contribution before the last step, r_T = IsSolved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Literal
+
+from ..errors import DataError
+from ..records import Record, Trajectory
+
+Status = Literal["Solved", "Unsure", "Unsolved"]
+SOLVED: Mapping[Status, float] = {"Solved": 1.0, "Unsure": 0.5, "Unsolved": 0.0}
+"""IsSolved, and what a query counts in the pass rate."""
+MOST_CONTRIBUTION = 5
+"""Annotators rate contributions in whole numbers from 0 to 5."""
+
+
+class Annotation(Record):
+    """One annotator's word on a finished trajectory. Repeats of an annotator are annotations of their own."""
+
+    succeeded: tuple[bool, ...]
+    """For each step but the last: the call succeeded."""
+    contributions: tuple[int, ...]
+    """For each step but the last: what it gave to the final answer, 0 to 5."""
+    status: Status
+    """Whether the final answer solves the query."""
+
+
+class StepMarks(Record):
+    """The components of the reward, each in [0, 1]: means over all annotations."""
+
+    succ_calling: tuple[float, ...]
+    """One for each step but the last."""
+    contribution: tuple[float, ...]
+    """One for each step but the last."""
+    is_solved: float
+
+
+def marks(annotations: Sequence[Annotation]) -> StepMarks:
+    """The mean of some annotations of one trajectory.
+
+    Raises:
+        DataError: there is none, they differ in the number of steps, or a contribution is not in 0 … 5.
+    """
+    lengths = {len(part) for one in annotations for part in (one.succeeded, one.contributions)}
+    if len(lengths) != 1:
+        raise DataError(
+            f"the annotations of one trajectory have {sorted(lengths) or 'no'} steps; they need as many each"
+        )
+    if not all(0 <= value <= MOST_CONTRIBUTION for one in annotations for value in one.contributions):
+        raise DataError(f"a contribution is a whole number from 0 to {MOST_CONTRIBUTION}")
+    return StepMarks(
+        succ_calling=tuple(fmean(column) for column in zip(*(one.succeeded for one in annotations), strict=True)),
+        contribution=tuple(
+            fmean(column) / MOST_CONTRIBUTION
+            for column in zip(*(one.contributions for one in annotations), strict=True)
+        ),
+        is_solved=fmean(SOLVED[one.status] for one in annotations),
+    )
+
+
+def composed(components: StepMarks, alpha: float = 1.0) -> list[float]:
+    """One reward for each step, the last included, all in [0, 1].
+
+    (alpha SuccCalling + Contribution) / (alpha + 1), and IsSolved for the last. The paper gives no alpha; 1 gives the
+    rewards in the released data.
+    """
+    steps = zip(components.succ_calling, components.contribution, strict=True)
+    return [*((alpha * succeeded + gave) / (alpha + 1) for succeeded, gave in steps), components.is_solved]
+
+
+def marked(trajectory: Trajectory, components: StepMarks) -> Trajectory:
+    """The trajectory with the components as its steps' `marks`, which the reward terms read.
+
+    Raises:
+        DataError: they are of another number of steps.
+    """
+    earlier = [step for step in trajectory.steps if not step.is_answer]
+    if len(earlier) != len(components.succ_calling):
+        raise DataError(
+            f"trajectory {trajectory.id} has {len(earlier)} steps before its answer; its annotations have "
+            f"{len(components.succ_calling)}"
+        )
+    pairs = zip(components.succ_calling, components.contribution, strict=True)
+    said = [{"succ_calling": succeeded, "contribution": gave} for succeeded, gave in pairs]
+    said.append({"is_solved": components.is_solved})
+    steps = tuple(s.model_copy(update={"marks": m}) for s, m in zip(trajectory.steps, said, strict=False))
+    return trajectory.model_copy(update={"steps": steps})

@@ -1,0 +1,122 @@
+"""`toolbench`: the functions of a file of converted predictions as tools, answered by a virtual API server."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..contracts import ComponentConfig, Tool, ToolContext, Toolset
+from ..errors import ConfigError, UserError
+from ..hookspecs import hookimpl
+from ..schemas import arguments_from_schema
+from .answers import FINISH, Prediction, read_queries
+from .api_server import RecordedApis
+
+MAX_DESCRIPTION = 500
+"""Characters of a function's description that a policy reads."""
+TYPES = frozenset({"string", "number", "integer", "boolean", "array", "object", "null"})
+
+
+class ToolBench(Toolset):
+    """Tools from OpenAI function schemas. Calls get the recorded responses of the same file, offline; a call that was
+    never recorded fails. `Finish` is no tool: it is the framework's answer."""
+
+    name = "toolbench"
+    description = "The functions of a ToolBench or StepTool file, answered from its recorded responses."
+
+    class Config(ComponentConfig):
+        file: Path
+        """Converted predictions: a JSON object with `available_tools` and `answer` for each query."""
+        queries: tuple[str, ...] = ()
+        """Ids of the queries whose functions are offered; empty: all of the file."""
+
+    def __init__(self, config: ComponentConfig | None = None) -> None:
+        super().__init__(config)
+        self._lock = threading.Lock()
+        self._tools: tuple[Tool, ...] | None = None
+
+    def prepare(self) -> None:
+        self.tools()
+
+    def tools(self) -> Sequence[Tool]:
+        """Reads the file where that has not been done yet.
+
+        Raises:
+            UserError: the file or one of its functions cannot be used.
+        """
+        with self._lock:
+            if self._tools is None:
+                self._tools = self._read()
+            return self._tools
+
+    def _read(self) -> tuple[Tool, ...]:
+        predictions = read_queries(self.config.file, Prediction)
+        if unknown := [query for query in self.config.queries if query not in predictions]:
+            raise UserError(f"tool toolbench: {self.config.file} has no query {unknown[0]!r}")
+        apis = RecordedApis.of(predictions.values())
+        chosen = [predictions[query] for query in self.config.queries or predictions]
+        functions: dict[str, dict[str, Any]] = {}
+        for prediction in chosen:
+            for schema in prediction.available_tools:
+                function = _function(self.config.file, schema)
+                functions.setdefault(function["name"], function)  # an API that several queries share is one tool
+        return tuple(tool_from(one, apis) for name, one in functions.items() if name != FINISH)
+
+
+class _Recorded(Tool):
+    """One function of the file."""
+
+    def __init__(self, apis: RecordedApis) -> None:
+        super().__init__()
+        self._apis = apis
+
+    def call(self, args: Any, context: ToolContext) -> str:
+        return self._apis.call(self.name, args.model_dump())
+
+
+def tool_from(function: dict[str, Any], apis: RecordedApis) -> Tool:
+    """A tool from the `function` part of an OpenAI function schema.
+
+    Raises:
+        UserError: its parameters are no JSON schema.
+    """
+    name = function["name"]
+    said = " ".join(str(function.get("description") or "").split())
+    description = said if len(said) <= MAX_DESCRIPTION else f"{said[: MAX_DESCRIPTION - 1]}…"
+    try:
+        args = arguments_from_schema(cleaned(function.get("parameters") or {}))
+    except ConfigError as exc:
+        raise UserError(f"tool toolbench: function {name}: {exc}") from exc
+    shown = {"name": name, "description": description or f"The function {name}.", "Args": args}
+    tool: Tool = type("RecordedTool", (_Recorded,), shown)(apis)
+    return tool
+
+
+def cleaned(parameters: dict[str, Any]) -> dict[str, Any]:
+    """ToolBench's parameters as a JSON schema: it lists names that are no properties, and types in capitals."""
+    properties = {
+        name: {key: value for key, value in field.items() if key != "type"} | _type(field)
+        for name, field in parameters.get("properties", {}).items()
+        if isinstance(field, dict)
+    }
+    required = [name for name in parameters.get("required", ()) if name in properties]
+    return {"type": "object", "properties": properties, "required": required}
+
+
+def _type(field: dict[str, Any]) -> dict[str, str]:
+    name = str(field.get("type", "")).lower()
+    return {"type": name} if name in TYPES else {}
+
+
+def _function(file: Path, schema: dict[str, Any]) -> dict[str, Any]:
+    function = schema.get("function")
+    if not isinstance(function, dict) or not isinstance(function.get("name"), str) or not function["name"]:
+        raise UserError(f"tool toolbench: {file} offers something that is no OpenAI function with a name")
+    return function
+
+
+@hookimpl
+def spark_tools() -> list[type[Tool | Toolset]]:
+    return [ToolBench]
