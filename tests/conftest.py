@@ -1,17 +1,15 @@
-"""What several test folders share: no network, and distributions that exist only for one test."""
+"""What several test folders share: no network, a fake judge and a fake tool, a tiny model."""
 
 from __future__ import annotations
 
 import socket
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from textwrap import dedent
 from typing import Any
 
 import pytest
 
-FakeDistribution = Callable[..., Path]
+from spark_framework.testing import FakeDistribution
 
 
 @pytest.fixture(autouse=True)
@@ -34,40 +32,6 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 def _no_plugin_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SPARK_DISABLE_PLUGINS", raising=False)
     monkeypatch.delenv("SPARK_PLUGIN_AUTOLOAD", raising=False)
-
-
-@pytest.fixture
-def fake_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDistribution]:
-    """`fake_distribution(name, entries, modules, version="1.0", group="spark_framework.v1")`: installed for one test.
-
-    `entries` maps entry names to targets, or is the whole text of entry_points.txt. `modules` maps names to source.
-    Every distribution gets a folder of its own at the front of `sys.path`; the folder is returned.
-    """
-    made: set[str] = set()
-
-    def make(
-        name: str,
-        entries: dict[str, str] | str,
-        modules: dict[str, str] | None = None,
-        version: str = "1.0",
-        group: str = "spark_framework.v1",
-    ) -> Path:
-        folder = tmp_path / f"site{len(list(tmp_path.glob('site*')))}"
-        info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
-        info.mkdir(parents=True)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-        if isinstance(entries, dict):
-            entries = "\n".join([f"[{group}]", *(f"{entry} = {target}" for entry, target in entries.items())])
-        (info / "entry_points.txt").write_text(entries)
-        for module, source in (modules or {}).items():
-            (folder / f"{module}.py").write_text(dedent(source))
-            made.add(module)
-        monkeypatch.syspath_prepend(folder)
-        return folder
-
-    yield make
-    for module in made:
-        sys.modules.pop(module, None)
 
 
 JUDGE = '''

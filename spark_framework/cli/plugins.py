@@ -1,4 +1,4 @@
-"""`plugins list` and `plugins show`."""
+"""`plugins list`, `plugins show`, `plugins check` and `plugins doctor`."""
 
 from __future__ import annotations
 
@@ -55,6 +55,39 @@ def show(args: argparse.Namespace) -> int:
         print(f"\nits tools: spark-framework tools prepare {offer.name} --set KEY=VALUE")
     print(f"\nsettings:\n{fields(cls.Config)}")
     return 0
+
+
+def check(args: argparse.Namespace) -> int:
+    """Run what can be checked without the author's own test, in a process of its own."""
+    from ..host.isolated import isolated
+
+    inventory = scan(args.disable)
+    kind, reference = _kind_and_reference(inventory, args.component)
+    offer = inventory.find(kind, reference)
+    order = {"kind": kind, "reference": reference, "settings": args.set, "disable": args.disable}
+    answer = isolated("spark_framework.testing.check:run", order, args.timeout)
+    results = [("the checks come to an end", answer.problem)] if answer.problem else answer.value
+    for title, problem in results:
+        print(f"{'FAIL' if problem else 'ok':4}  {title}{': ' * bool(problem)}{problem}")
+    failed = sum(bool(problem) for _, problem in results)
+    print(f"\n{offer.key} of {offer.distribution} {offer.version}: {len(results) - failed} good, {failed} failed")
+    return 1 if failed else 0
+
+
+def doctor(args: argparse.Namespace) -> int:
+    """Load every plugin in a process of its own, read all metadata, and say what is wrong."""
+    from ..host.doctor import examine, examine_metadata
+    from .tables import table
+
+    findings = [*examine(scan(args.disable), args.disable, args.timeout), *examine_metadata()]
+    print(table(("what", "distribution", "version", "state"), [(f.subject, f.distribution, f.version, f.state)
+                                                                for f in findings]))  # fmt: skip
+    wrong = [finding for finding in findings if finding.advice]
+    if wrong:
+        print()
+    for finding in wrong:
+        print(f"{finding.subject} of {finding.distribution} {finding.version}: {finding.state}. {finding.advice}")
+    return 1 if wrong else 0
 
 
 def _needs(cls: type[Tool] | type[Toolset]) -> str:

@@ -1,0 +1,83 @@
+"""Work in a process of its own: what a stranger's module does there, hanging and crashing included, harms nobody."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+_CHILD = """
+import json, sys
+order = json.load(sys.stdin)
+sys.path[:] = order["path"]
+from spark_framework.host.isolated import serve
+serve(order, int(sys.argv[1]))
+"""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of it."""
+
+    value: Any = None
+    """What the function returned, as JSON has it; None where it did not return."""
+    problem: str = ""
+    """Why it did not return, in one line."""
+    printed: str = ""
+    """What the process wrote on its standard output and error."""
+
+
+def isolated(function: str, payload: Any, timeout: float) -> Answer:
+    """Call `module:function` with a JSON value in a fresh interpreter with this one's `sys.path`.
+
+    Args:
+        timeout: seconds; then the process and its children are killed.
+    """
+    order = {"function": function, "payload": payload, "path": [folder or os.getcwd() for folder in sys.path]}
+    with tempfile.TemporaryFile() as reply, tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(
+            [sys.executable, "-c", _CHILD, str(reply.fileno())],
+            stdin=subprocess.PIPE, stdout=output, stderr=output, pass_fds=[reply.fileno()], start_new_session=True,
+            env={**os.environ, "PYTHONHASHSEED": "random"},
+        )  # fmt: skip
+        problem = ""
+        try:
+            process.communicate(json.dumps(order).encode(), timeout)
+        except subprocess.TimeoutExpired:
+            problem = f"did not end within {timeout:g} s"
+        finally:
+            _end(process)
+        reply.seek(0)
+        output.seek(0)
+        answer, printed = reply.read(), output.read().decode("utf-8", "replace")
+    if answer and not problem:
+        return Answer(json.loads(answer), "", printed)
+    last = (printed.strip().splitlines() or [""])[-1]
+    return Answer(None, problem or f"ended its process ({_how(process.returncode)}){': ' * bool(last)}{last}", printed)
+
+
+def serve(order: dict[str, Any], reply: int) -> None:
+    """The other side: one call, whose result goes to a file that the plugin's own output does not reach."""
+    module, _, name = order["function"].partition(":")
+    value = getattr(import_module(module), name)(order["payload"])
+    os.write(reply, json.dumps(value).encode())
+    sys.stdout.flush()
+    os._exit(0)  # threads that a plugin left behind would keep the process alive
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill what is left: the process, and the children that it started."""
+    with suppress(ProcessLookupError, PermissionError):  # all of them have ended
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _how(code: int) -> str:
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"

@@ -1,0 +1,106 @@
+"""A plugin to start from: a whole distribution, written from the files in `template`."""
+
+from __future__ import annotations
+
+import keyword
+import re
+import tempfile
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
+from pathlib import Path
+
+from ..errors import UserError
+from ..host.inventory import KINDS, OWN_DISTRIBUTION
+from ..records import ANSWER, THINK
+
+MOST = 32
+"""Characters of a name: lines of the template stay short enough for any of them."""
+FILES = {
+    "pyproject.toml": "pyproject.toml.in",
+    "README.md": "README.md.in",
+    ".gitignore": "gitignore.in",
+    ".github/workflows/test.yml": "test.yml.in",
+    "src/<<package>>/__init__.py": "<<kind>>/module.py.in",
+    "src/<<package>>/py.typed": None,
+    "tests/test_<<name>>.py": "<<kind>>/test.py.in",
+}
+"""What is written, and from which file of the template; None is an empty file."""
+
+_USE = {
+    "judge": "judge: {use: NAME, short: 60}",
+    "reward": "reward: {process: [process_penalty, {use: NAME, penalty: 0.5}]}",
+    "selector": "selector: {use: NAME, limit: 20}",
+    "tool": "tools: [calculator, encyclopedia, {use: NAME, shortest: 2}]",
+}
+"""How a config names the template's component, with its setting."""
+
+
+def new_plugin(kind: str, name: str, to: Path) -> Path:
+    """Write a distribution with one component into a new folder below `to`, and return that folder.
+
+    Args:
+        kind: tool, judge, selector or reward.
+        name: the component's name, in small letters, digits and underscores; hyphens count as underscores.
+
+    Raises:
+        UserError: the kind or the name cannot be used, or the folder is there already or cannot be written.
+    """
+    words = _words(kind, name)
+    folder = to / words["distribution"]
+    try:
+        to.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=to, prefix=".new-") as made:
+            whole = Path(made) / words["distribution"]
+            for target, source in FILES.items():
+                path = whole / _filled(target, words)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(_filled(_template(_filled(source, words)), words) if source else "", encoding="utf-8")
+            if folder.exists() or folder.is_symlink():
+                raise UserError(f"{folder} is there already: choose another name, or another folder with --to")
+            whole.rename(folder)
+    except OSError as exc:
+        raise UserError(f"{folder} cannot be written ({exc.strerror}): choose another folder with --to") from exc
+    return folder
+
+
+def _words(kind: str, name: str) -> dict[str, str]:
+    """What the template's marks stand for."""
+    if kind not in KINDS:
+        raise UserError(f"there is no kind {kind!r}: choose one of {', '.join(KINDS)}")
+    snake = name.replace("-", "_")
+    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", snake, re.ASCII) or len(snake) > MOST:
+        near = re.sub(r"\W+|_+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name), flags=re.ASCII)
+        near = near.lower().strip("_0123456789")[:MOST].strip("_")
+        raise UserError(
+            f"{name[:80]!r} cannot be a component's name: write 1 to {MOST} small letters, digits and single "
+            f"underscores, a letter first{f', like {near}' if near else ''}"
+        )
+    if keyword.iskeyword(snake) or snake in (THINK, ANSWER):
+        raise UserError(f"the name {snake} is taken (by Python, or by the framework's own actions): choose another")
+    package = f"spark_{kind}_{snake}"
+    return {
+        "kind": kind,
+        "name": snake,
+        "class": "".join(part.capitalize() for part in snake.split("_")),
+        "package": package,
+        "distribution": package.replace("_", "-"),
+        "pin": _pin(),
+        "use": _USE[kind].replace("NAME", snake),
+    }
+
+
+def _pin() -> str:
+    """The versions that a plugin written today may rely on: up to the next minor one."""
+    try:
+        major, minor = re.findall(r"\d+", version(OWN_DISTRIBUTION))[:2]
+    except (PackageNotFoundError, ValueError):
+        raise UserError(f"{OWN_DISTRIBUTION} is not installed: run `pip install -e .` in the checkout") from None
+    return f"{OWN_DISTRIBUTION}>={major}.{minor},<{major}.{int(minor) + 1}"
+
+
+def _template(name: str) -> str:
+    return files(__name__).joinpath("template", name).read_text(encoding="utf-8")
+
+
+def _filled(text: str, words: dict[str, str]) -> str:
+    return re.sub(r"<<(\w+)>>", lambda mark: words[mark[1]], text)

@@ -1,0 +1,168 @@
+"""Every default plugin keeps the published contract of its kind. A new one is a class of three lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
+
+import pytest
+
+from spark_framework.api import Judge, JudgeRequest, RewardTerm, Selector, Tool, WireJudge, WireReply
+from spark_framework.testing import (
+    JudgeContract,
+    RewardTermContract,
+    SelectorContract,
+    ToolContract,
+    WireJudgeContract,
+)
+from spark_plugin_judges.gpt4o import GPT4o
+from spark_plugin_judges.material import labels, shuffled
+from spark_plugin_judges.scripted import Scripted
+from spark_plugin_judges.verifier import Verifier
+from spark_plugin_rewards.diversity_gap import DiversityGap
+from spark_plugin_rewards.outcome import Outcome
+from spark_plugin_rewards.process_penalty import ProcessPenalty
+from spark_plugin_rewards.usage_rarity import UsageRarity
+from spark_plugin_selectors.least_used import LeastUsed
+from spark_plugin_selectors.rarity_first import RarityFirst
+from spark_plugin_selectors.softmax import Softmax
+from spark_plugin_selectors.top_score import TopScore
+from spark_plugin_selectors.uniform import Uniform
+from spark_plugin_tools.calculator import Calculator
+from spark_plugin_tools.dictionary import Dictionary
+from spark_plugin_tools.encyclopedia import Encyclopedia
+from spark_plugin_tools.python import Python
+from spark_plugin_tools.science import Science
+from spark_plugin_tools.search import Search
+from spark_plugin_tools.solver import Solver
+from spark_plugin_tools.stats_finance import StatsFinance
+
+
+class DefaultTool(ToolContract):
+    cls: type[Tool]
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def tool(cls) -> Iterator[Tool]:
+        """One instance for all checks: workers and indexes are opened once."""
+        tool = cls.cls()
+        yield tool
+        tool.close()
+
+
+class TestCalculator(DefaultTool):
+    cls, arguments = Calculator, {"expression": "sqrt(2) + 25/3 + sin(1)"}
+
+
+class TestPython(DefaultTool):
+    cls, arguments = Python, {"code": "import random\nprint(random.random(), hash('a'))"}
+
+
+class TestSolver(DefaultTool):
+    cls, arguments = Solver, {"op": "solve", "expressions": ["x^2 = 5"]}
+
+
+class TestScience(DefaultTool):
+    cls, arguments = Science, {"op": "convert", "value": 3, "frm": "mile", "to": "km"}
+
+
+class TestStatsFinance(DefaultTool):
+    cls, arguments = StatsFinance, {"op": "dist", "name": "normal", "fn": "cdf", "x": 1}
+
+
+class TestEncyclopedia(DefaultTool):
+    cls, arguments = Encyclopedia, {"query": "capital of Peru"}
+    variants: ClassVar = {"sources": ["packaged", "mediawiki"]}
+    ignored_settings = frozenset({"zim"})  # the file's digest counts, where there is one
+
+
+class TestDictionary(DefaultTool):
+    cls, arguments = Dictionary, {"term": "tort"}
+    variants: ClassVar = {"sources": ["glossary", "wiktionary"]}
+    ignored_settings = frozenset({"wordnet"})
+
+
+class TestSearch(DefaultTool):
+    cls, arguments = Search, {"query": "battle"}
+    variants: ClassVar = {"sources": ["articles", "tavily"]}
+    ignored_settings = frozenset({"corpus", "index"})
+
+
+class TestVerifier(JudgeContract):
+    @pytest.fixture
+    def judge(self) -> Judge:
+        return Verifier()
+
+
+class TestScripted(JudgeContract):
+    @pytest.fixture
+    def judge(self) -> Judge:
+        return Scripted(Scripted.Config(scores={"search": 8.5}, process_ok={"think": False}))
+
+
+class TestGPT4o(WireJudgeContract):
+    ignored_settings = frozenset({"api_key_env", "timeout", "price"})
+
+    @pytest.fixture
+    def judge(self) -> WireJudge:
+        return GPT4o()
+
+    def good_reply(self, judge: WireJudge, step: JudgeRequest, scores: Sequence[int]) -> WireReply:
+        order = shuffled(step)
+        names = labels(len(order))
+        given = {name: scores[k] for name, k in zip(names, order, strict=True)}
+        text = json.dumps({"scores": given, "process_ok": dict.fromkeys(names, True)})
+        return WireReply(body={"choices": [{"message": {"content": text}, "finish_reason": "stop"}]})
+
+
+class DefaultSelector(SelectorContract):
+    cls: type[Selector]
+
+    @pytest.fixture
+    def selector(self) -> Selector:
+        return self.cls()
+
+
+class TestRarityFirst(DefaultSelector):
+    cls = RarityFirst
+
+
+class TestLeastUsed(DefaultSelector):
+    cls = LeastUsed
+
+
+class TestTopScore(DefaultSelector):
+    cls = TopScore
+
+
+class TestSoftmax(DefaultSelector):
+    cls = Softmax
+
+
+class TestUniform(DefaultSelector):
+    cls = Uniform
+
+
+class DefaultTerm(RewardTermContract):
+    cls: type[RewardTerm]
+
+    @pytest.fixture
+    def term(self) -> RewardTerm:
+        return self.cls()
+
+
+class TestDiversityGap(DefaultTerm):
+    cls = DiversityGap
+
+
+class TestProcessPenalty(DefaultTerm):
+    cls = ProcessPenalty
+
+
+class TestOutcome(DefaultTerm):
+    cls = Outcome
+
+
+class TestUsageRarity(DefaultTerm):
+    cls = UsageRarity
