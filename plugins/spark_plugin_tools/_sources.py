@@ -35,6 +35,8 @@ class SourcedTool(Tool):
 
     ONLINE: ClassVar[frozenset[str]]
     """The sources that need the network."""
+    PLACES: ClassVar[frozenset[str]]
+    """Settings that only say where something is; what is there counts."""
 
     def __init__(self, config: ComponentConfig | None = None) -> None:
         super().__init__(config)
@@ -94,9 +96,13 @@ class SourcedTool(Tool):
         raise failure
 
     def fingerprint(self) -> str:
-        """Covers the data of the offline sources: machines with other data have another fingerprint."""
-        offline = [name for name in self.source_names() if name not in self.ONLINE]
-        parts = [super().fingerprint(), *(f"{name} {self.digest_source(name)}" for name in offline)]
+        """Covers the data of the offline sources, wherever they are: other data has another fingerprint. How patiently
+        and through which proxy online sources are asked is not covered; it changes no answer."""
+        settings = self.config.model_dump_json(exclude=set(self.PLACES | {"sources", "online"}))
+        kind = f"{type(self).__module__}.{type(self).__qualname__}"
+        names = self.source_names()
+        sources = [name if name in self.ONLINE else f"{name} {self.digest_source(name)}" for name in names]
+        parts = [kind, self.name, settings, *sources]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
     def close(self) -> None:

@@ -96,7 +96,7 @@ def tavily(client: Client, base_url: str, key: str, query: str, k: int, exclude:
     headers = {"Authorization": f"Bearer {_checked(key, 'Tavily')}"}
     body = {"query": _words(query), "max_results": k, "exclude_domains": list(exclude[:_MOST_EXCLUDED])}
     try:
-        reply = client.post_json(f"{base_url.rstrip('/')}/search", _TavilyReply, body, headers)
+        reply = client.post_json(f"{base_url}/search", _TavilyReply, body, headers)
     except Refusal as refusal:
         raise _explained(refusal, "Tavily") from None
     return _shown(((hit.title or "", hit.url, hit.content or "") for hit in reply.results), query, k, exclude)
@@ -113,7 +113,7 @@ def brave(client: Client, base_url: str, key: str, query: str, k: int, exclude: 
         "text_decorations": "false",
     }
     try:
-        reply = client.get_json(f"{base_url.rstrip('/')}/res/v1/web/search", _BraveReply, parameters, headers)
+        reply = client.get_json(f"{base_url}/res/v1/web/search", _BraveReply, parameters, headers)
     except Refusal as refusal:
         raise _explained(refusal, "Brave") from None
     hits = reply.web.results if reply.web else []

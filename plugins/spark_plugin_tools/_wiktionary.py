@@ -50,7 +50,7 @@ def definition(client: Client, base_url: str, term: str) -> str:
 def _page(client: Client, base_url: str, title: str) -> _Page | None:
     if not any(map(str.isalnum, title)):  # `.` and `..` would name another address
         return None
-    address = f"{base_url.rstrip('/')}/api/rest_v1/page/definition/{quote(title.replace(' ', '_'), safe='')}"
+    address = f"{base_url}/api/rest_v1/page/definition/{quote(title.replace(' ', '_'), safe='')}"
     try:
         return client.get_json(address, _Page)
     except Refusal as refusal:

@@ -12,7 +12,7 @@ from pydantic import Field
 from spark_framework.api import ComponentConfig, Tool, ToolArgs, ToolContext, UserError, hookimpl
 
 from . import _knowledge, _wiktionary, _wordnet
-from ._online import Client, OnlineSettings
+from ._online import Client, HttpAddress, OnlineSettings
 from ._sources import Source, SourcedTool, one_line
 
 
@@ -26,13 +26,14 @@ class Dictionary(SourcedTool):
     name = "dictionary"
     description = "Defines a term of science, law, economics, psychology, philosophy or history, with related terms."
     ONLINE = frozenset({"wiktionary"})
+    PLACES = frozenset({"wordnet"})
 
     class Config(ComponentConfig):
         sources: tuple[Literal["glossary", "wordnet", "wiktionary"], ...] = ()
         """Asked in this order. Empty: `glossary`, and `wordnet` where it is installed."""
         wordnet: Path | None = None
         """The folder with WordNet's `data.noun` and so on. Default: where its packages put it."""
-        wiktionary_url: str = "https://en.wiktionary.org"
+        wiktionary_url: HttpAddress = "https://en.wiktionary.org"
         """The wiki that `wiktionary` asks."""
         online: OnlineSettings = OnlineSettings()
         """How `wiktionary` is asked."""

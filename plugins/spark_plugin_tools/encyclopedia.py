@@ -11,7 +11,7 @@ from pydantic import Field
 from spark_framework.api import ComponentConfig, Tool, ToolArgs, ToolContext, UserError, hookimpl
 
 from . import _knowledge, _leads, _mediawiki
-from ._online import Client, OnlineSettings
+from ._online import Client, HttpAddress, OnlineSettings
 from ._sources import Source, SourcedTool, one_line
 from ._zim import Zim, zim_digest
 
@@ -28,13 +28,14 @@ class Encyclopedia(SourcedTool):
         "Looks up a topic and returns the opening of its article: people, places, events, works, laws, elements."
     )
     ONLINE = frozenset({"mediawiki"})
+    PLACES = frozenset({"zim"})
 
     class Config(ComponentConfig):
         sources: tuple[Literal["zim", "packaged", "leads", "mediawiki"], ...] = ()
         """Asked in this order. Empty: `zim` where a file is set, `packaged`, and `leads` where they are installed."""
         zim: Path | None = None
         """A ZIM file, for example one of Kiwix."""
-        api_url: str = "https://en.wikipedia.org/w/api.php"
+        api_url: HttpAddress = "https://en.wikipedia.org/w/api.php"
         """The address of the interface of the wiki that `mediawiki` asks."""
         online: OnlineSettings = OnlineSettings()
         """How `mediawiki` is asked."""

@@ -13,7 +13,7 @@ from spark_framework.api import ComponentConfig, Tool, ToolArgs, ToolContext, Us
 
 from . import _corpusindex, _knowledge, _leads, _websearch
 from ._articles import LEAST_COVERAGE
-from ._online import Client, OnlineSettings, plain
+from ._online import Client, HttpAddress, OnlineSettings, plain
 from ._sources import Source, SourcedTool, one_line
 from ._textindex import Hit, TextIndex
 
@@ -33,6 +33,7 @@ class Search(SourcedTool):
     name = "search"
     description = "Searches texts and returns the passages that fit a query best."
     ONLINE = frozenset({"tavily", "brave"})
+    PLACES = frozenset({"corpus", "index", "tavily_key_env", "brave_key_env"})
 
     class Config(ComponentConfig):
         sources: tuple[Literal["corpus", "articles", "leads", "tavily", "brave"], ...] = ()
@@ -41,11 +42,11 @@ class Search(SourcedTool):
         """A .txt, .md, .jsonl or .parquet file (fields `text` and maybe `title`), or a folder of such files."""
         index: Path | None = None
         """Where the index of the corpus is kept. Default: beside the corpus, as `NAME.index.sqlite`."""
-        tavily_url: str = "https://api.tavily.com"
+        tavily_url: HttpAddress = "https://api.tavily.com"
         """The address of Tavily's interface."""
         tavily_key_env: str = "TAVILY_API_KEY"
         """The environment variable that holds the key for Tavily."""
-        brave_url: str = "https://api.search.brave.com"
+        brave_url: HttpAddress = "https://api.search.brave.com"
         """The address of Brave's interface."""
         brave_key_env: str = "BRAVE_API_KEY"
         """The environment variable that holds the key for Brave."""
@@ -80,7 +81,7 @@ class Search(SourcedTool):
             "tavily": (_websearch.tavily, config.tavily_url, config.tavily_key_env),
             "brave": (_websearch.brave, config.brave_url, config.brave_key_env),
         }[name]
-        key = os.environ.get(variable, "")
+        key = os.environ.get(variable, "").strip()
         if not key:
             raise UserError(f"search: source {name} needs a key; put it into the environment variable {variable}")
         client = Client(config.online)

@@ -11,12 +11,9 @@ from ..scaffold import new_plugin
 
 def new(args: argparse.Namespace) -> int:
     """Write a plugin to start from, and say what to do with it."""
-    folder = new_plugin(args.kind, args.name, Path(args.to))
+    folder = new_plugin(args.kind, args.name, Path(args.to), scan(args.disable))
     print(folder)
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         print(f"  {file.relative_to(folder)}")
     print(f"next: cd {folder} && pip install -e '.[dev]' && pytest")
-    key = f"{args.kind}.{args.name.replace('-', '_')}"
-    if rivals := [offer.distribution for offer in scan(args.disable).offers if offer.key == key]:
-        print(f"note: {rivals[0]} offers {key} too; users of both will have to write `use: DISTRIBUTION/NAME`")
     return 0

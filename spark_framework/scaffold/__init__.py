@@ -9,8 +9,9 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
 
+from .. import api
 from ..errors import UserError
-from ..host.inventory import KINDS, OWN_DISTRIBUTION
+from ..host.inventory import KINDS, OWN_DISTRIBUTION, Inventory
 from ..records import ANSWER, THINK
 
 MOST = 32
@@ -35,17 +36,24 @@ _USE = {
 """How a config names the template's component, with its setting."""
 
 
-def new_plugin(kind: str, name: str, to: Path) -> Path:
+def new_plugin(kind: str, name: str, to: Path, inventory: Inventory) -> Path:
     """Write a distribution with one component into a new folder below `to`, and return that folder.
 
     Args:
         kind: tool, judge, selector or reward.
-        name: the component's name, in small letters, digits and underscores; hyphens count as underscores.
+        name: the component's name, in small letters, digits and underscores.
+        inventory: what is installed; two distributions with one name would be in conflict.
 
     Raises:
         UserError: the kind or the name cannot be used, or the folder is there already or cannot be written.
     """
     words = _words(kind, name)
+    for offer in inventory.offers:
+        if offer.key == f"{kind}.{name}" and offer.state != "disabled" and offer.distribution != words["distribution"]:
+            raise UserError(
+                f"{offer.distribution} {offer.version} offers {offer.key} already, and the two would be in conflict: "
+                f"choose another name, or say -p no:{offer.key} if yours is to take its place"
+            )
     folder = to / words["distribution"]
     try:
         to.mkdir(parents=True, exist_ok=True)
@@ -67,26 +75,36 @@ def _words(kind: str, name: str) -> dict[str, str]:
     """What the template's marks stand for."""
     if kind not in KINDS:
         raise UserError(f"there is no kind {kind!r}: choose one of {', '.join(KINDS)}")
-    snake = name.replace("-", "_")
-    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", snake, re.ASCII) or len(snake) > MOST:
+    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name, re.ASCII) or len(name) > MOST:
         near = re.sub(r"\W+|_+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name), flags=re.ASCII)
         near = near.lower().strip("_0123456789")[:MOST].strip("_")
         raise UserError(
             f"{name[:80]!r} cannot be a component's name: write 1 to {MOST} small letters, digits and single "
-            f"underscores, a letter first{f', like {near}' if near else ''}"
+            f"underscores, a letter first{f', like {near}' if near and not _is_taken(near) else ''}"
         )
-    if keyword.iskeyword(snake) or snake in (THINK, ANSWER):
-        raise UserError(f"the name {snake} is taken (by Python, or by the framework's own actions): choose another")
-    package = f"spark_{kind}_{snake}"
+    if _is_taken(name):
+        raise UserError(f"the name {name} is taken by Python or by the framework: choose another")
+    package = f"spark_{kind}_{name}"
     return {
         "kind": kind,
-        "name": snake,
-        "class": "".join(part.capitalize() for part in snake.split("_")),
+        "name": name,
+        "class": _class_name(name),
         "package": package,
         "distribution": package.replace("_", "-"),
         "pin": _pin(),
-        "use": _USE[kind].replace("NAME", snake),
+        "use": _USE[kind].replace("NAME", name),
     }
+
+
+def _is_taken(name: str) -> bool:
+    """Whether the name, or its class's, means something else in the files of the template."""
+    cls = _class_name(name)
+    reserved = keyword.iskeyword(name) or keyword.iskeyword(cls) or name in (THINK, ANSWER)
+    return reserved or cls in {"Field", "Mapping", "Sequence", *api.__all__}
+
+
+def _class_name(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))
 
 
 def _pin() -> str:

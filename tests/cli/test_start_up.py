@@ -8,7 +8,10 @@ import sys
 
 import pytest
 
-HEAVY = {"torch", "transformers", "peft", "openai", "anthropic", "datasets", "sympy", "scipy"}
+HEAVY = {
+    *("torch", "transformers", "peft", "openai", "anthropic", "datasets", "numpy", "pandas", "matplotlib"),
+    *("sympy", "scipy", "mpmath", "pint", "molmass", "pydantic_monty", "httpx", "httpx2", "mcp", "genai_prices"),
+}
 LIGHTER = {"pydantic", "yaml", "pluggy"}
 """What commands that load plugins cannot do without; the others can."""
 

@@ -50,7 +50,8 @@ class OnlineServer:
         """Wiktionary's pages by title."""
         self.results: list[dict[str, Any]] = []
         """What Tavily and Brave find, best first."""
-        self.at_once = 0
+        self.busy: set[Handler] = set()
+        """Those whose client waits for the reply. One is done before its last byte goes: its client may ask at once."""
         self.most_at_once = 0
         self.stopping = threading.Event()
         self.lock = threading.Lock()
@@ -97,8 +98,8 @@ class Handler(BaseHTTPRequestHandler):
         request = self.seen = self.note(body)
         with self.site.lock:
             act = self.site.plan.pop(0) if self.site.plan else None
-            self.site.at_once += 1
-            self.site.most_at_once = max(self.site.most_at_once, self.site.at_once)
+            self.site.busy.add(self)
+            self.site.most_at_once = max(self.site.most_at_once, len(self.site.busy))
         try:
             if act is None:
                 status, reply = answer(self.site, request)
@@ -108,8 +109,7 @@ class Handler(BaseHTTPRequestHandler):
         except OSError:
             self.close_connection = True  # the client has gone away
         finally:
-            with self.site.lock:
-                self.site.at_once -= 1
+            self.done()
 
     def note(self, body: Any) -> Request:
         parts = urlsplit(self.path)
@@ -128,7 +128,12 @@ class Handler(BaseHTTPRequestHandler):
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()
+        self.done()
         self.wfile.write(body)
+
+    def done(self) -> None:
+        with self.site.lock:
+            self.site.busy.discard(self)
 
     def log_message(self, *args: Any) -> None:
         pass

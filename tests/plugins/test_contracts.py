@@ -74,19 +74,19 @@ class TestStatsFinance(DefaultTool):
 class TestEncyclopedia(DefaultTool):
     cls, arguments = Encyclopedia, {"query": "capital of Peru"}
     variants: ClassVar = {"sources": ["packaged", "mediawiki"]}
-    ignored_settings = frozenset({"zim"})  # the file's digest counts, where there is one
+    ignored_settings = Encyclopedia.PLACES | {"online"}  # the file's digest counts, where there is one
 
 
 class TestDictionary(DefaultTool):
     cls, arguments = Dictionary, {"term": "tort"}
     variants: ClassVar = {"sources": ["glossary", "wiktionary"]}
-    ignored_settings = frozenset({"wordnet"})
+    ignored_settings = Dictionary.PLACES | {"online"}
 
 
 class TestSearch(DefaultTool):
     cls, arguments = Search, {"query": "battle"}
     variants: ClassVar = {"sources": ["articles", "tavily"]}
-    ignored_settings = frozenset({"corpus", "index"})
+    ignored_settings = Search.PLACES | {"online"}
 
 
 class TestVerifier(JudgeContract):
