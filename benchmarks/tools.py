@@ -75,10 +75,26 @@ CALLS: dict[str, list[dict[str, Any]]] = {
         {"op": "date_diff", "date": "1969-07-20", "to_date": "2000-01-01"},
     ],
     "encyclopedia": [
-        {"query": text} for text in ("capital of Peru", "helium", "Battle of Hastings", "Ohm's law", "tort")
+        {"query": text}
+        for text in (
+            *("capital of Peru", "helium", "Battle of Hastings", "Ohm's law", "tort", "Marie Curie", "photosynthesis"),
+            *("year of the French Revolution", "Treaty of Versailles", "who wrote Hamlet", "tungsten"),
+        )
     ],
     "dictionary": [{"term": text} for text in ("opportunity cost", "tort", "entropy", "osmosis", "inflation")],
-    "search": [{"query": text} for text in ("noble gas", "battle 1066", "law of demand", "unit of charge", "DNA")],
+    "search": [
+        {"query": text}
+        for text in (
+            *("noble gas", "battle 1066", "law of demand", "unit of charge", "DNA", "strict liability tort"),
+            *(
+                "enzyme inhibition",
+                "Kant categorical imperative",
+                "price elasticity",
+                "operant conditioning",
+                "kinetic energy",
+            ),
+        )
+    ],
 }
 
 

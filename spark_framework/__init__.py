@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .pipeline import evaluate, generate, train
     from .records import Question, Trajectory
     from .rollout.store import TrajectoryStore
+    from .studies.calibrate import calibrate
     from .studies.judges import study_judges
     from .studies.ladder import ladder
     from .studies.rejudge import rejudge
@@ -28,6 +29,7 @@ _PUBLIC = {
     "RunConfig": "config",
     "Trajectory": "records",
     "TrajectoryStore": "rollout.store",
+    "calibrate": "studies.calibrate",
     "evaluate": "pipeline",
     "generate": "pipeline",
     "ladder": "studies.ladder",
@@ -46,6 +48,7 @@ __all__ = [
     "RunConfig",
     "Trajectory",
     "TrajectoryStore",
+    "calibrate",
     "evaluate",
     "generate",
     "ladder",

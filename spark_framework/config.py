@@ -107,12 +107,26 @@ class LoraSection(Section):
 class CriticSection(Section):
     """The value function V(s), read at the last token of a state. Trained by mean squared error on the step rewards."""
 
-    kind: Literal["separate", "frozen_features"] = "separate"
-    """`separate`: its own LoRA adapter and MLP head (SPaRK). `frozen_features`: an MLP on the first policy's states."""
+    kind: Literal["separate", "shared", "detached", "frozen_features"] = "separate"
+    """`separate`: its own LoRA adapter and MLP head (SPaRK). The others are an MLP head on states that are there
+    already: `shared` on the actor's, which its gradient reaches; `detached` on the actor's, without that gradient;
+    `frozen_features` on the first policy's."""
+    coef: float = Field(default=1.0, gt=0)
+    """Weight of the value loss; with `shared` it stands beside the actor's own loss."""
     lr: float = Field(default=1e-4, gt=0)
     hidden: int = Field(default=128, ge=1)
     warmup_epochs: int = Field(default=1, ge=0)
     """Passes over the stored rewards before the first V_old is read; without any, V_old starts at 0."""
+
+
+class AlarmSection(Section):
+    """When training has gone wrong: bounds that raise an alarm. ppo, spark; the KL also replay, rft."""
+
+    max_kl: float | None = Field(default=None, gt=0)
+    """nats a step: the stage ends where the KL to the reference is above it, over the last ten updates or an epoch.
+    None: ten times `kl_target`."""
+    min_entropy: float = Field(default=0.1, ge=0)
+    """bits: a warning where the distribution over actions, over the last ten updates, has less entropy than this."""
 
 
 STEPTOOL_TERMS = (
@@ -177,6 +191,11 @@ class StageConfig(Section):
     schedule: Literal["constant", "cosine", "linear"] = "constant"
     max_grad_norm: float = Field(default=1.0, gt=0)
     lora: LoraSection = LoraSection()
+    gradient_checkpointing: bool = False
+    """Keep no activations between layers and compute them again for the gradient: far less memory, a third more work."""
+    pack_tokens: int | None = Field(default=None, ge=1)
+    """Tokens of one forward pass: rows of an optimiser step stand side by side in it, without padding. None: 4096 on a
+    GPU; one row at a time on a CPU, which is faster there (and for steptool)."""
     save_steps: int = Field(default=20, ge=1)
     """Optimiser steps between checkpoints."""
     report_to: tuple[str, ...] = ()
@@ -205,6 +224,7 @@ class StageConfig(Section):
     normalise: bool = True
     """Divide advantages by their standard deviation; steptool: also subtract their mean."""
     critic: CriticSection = CriticSection()
+    alarm: AlarmSection = AlarmSection()
     steptool: StepToolSection | None = None
     """steptool: its settings."""
 

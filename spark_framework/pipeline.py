@@ -190,7 +190,7 @@ def _workshop(folder: RunFolder, *, judged: bool) -> Iterator[Workshop]:
             assert fallback is None or isinstance(fallback, Judge)
             judges = [judge] if fallback is None else [judge, fallback]
             judging = stack.enter_context(
-                open_judging(calls, folder.judgements(), config.judging.terms(), str(folder.path), judges)
+                open_judging(calls, folder.judgements(), config.judging.terms(), folder.ledger_name, judges)
             )
             shop = replace(shop, judge=judge, judging=judging, selector=selector, fallback=fallback)
         yield shop

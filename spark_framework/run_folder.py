@@ -52,6 +52,11 @@ class RunFolder:
         """The SQLite file with judges' replies and the ledger."""
         return self.config.judging.file or self.path / "judge.sqlite"
 
+    @property
+    def ledger_name(self) -> str:
+        """By what name the ledger knows the run: where it is, however the path was typed."""
+        return str(self.path.resolve())
+
     def actions(self) -> ActionSpace:
         """The actions that the run's trajectories were made with."""
         file = self.path / "actions.json"

@@ -159,7 +159,7 @@ class PromptedJudge(WireJudge):
         return WireRequest(endpoint=self.config.base_url + self.path, body=body, repeat=self.config.repeat)
 
     def send(self, wire: WireRequest) -> WireReply:
-        answer = self._connected().post(wire.endpoint, json.dumps(wire.body).encode())
+        answer = self._connected().post(json.dumps(wire.body).encode())
         try:
             body = json.loads(answer.body)
         except (ValueError, RecursionError):
@@ -242,7 +242,7 @@ class PromptedJudge(WireJudge):
                 headers: Mapping[str, object] = {**client.default_headers, **client.auth_headers}
                 # Not what was left out, and not the eight that describe this machine.
                 sent = {k: v for k, v in headers.items() if isinstance(v, str) and not k.startswith("X-Stainless")}
-                self._lines = Lines(sent, self.config.timeout)
+                self._lines = Lines(self.config.base_url + self.path, sent, self.config.timeout)
             return self._lines
 
     def _heard(self, reply: WireReply) -> Said:

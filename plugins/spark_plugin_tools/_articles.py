@@ -24,9 +24,10 @@ class Articles:
 
     def about(self, query: str) -> str | None:
         """The article whose title this is, or which is named in the query and holds nearly all of it."""
+        if (titled := self.titled(query)) is not None:
+            return titled
         hits = self.index.find(query, 1)
-        is_sure = bool(hits) and hits[0].named == 1 and hits[0].coverage >= SURE_COVERAGE
-        return self.titled(query) or (hits[0].text if is_sure else None)
+        return hits[0].text if hits and hits[0].named == 1 and hits[0].coverage >= SURE_COVERAGE else None
 
     def best(self, query: str) -> str | None:
         """The article that holds most of the query, or None where none holds half of it."""

@@ -268,8 +268,10 @@ def _retry_after(value: str | None) -> float | None:
 
 def plain(text: str, longest: int = 2000) -> str:
     """One line of visible characters, cut between words: no control characters, no lone surrogates."""
-    seen = (character for character in text[: 8 * longest] if character.isprintable() or character.isspace())
-    line = " ".join("".join(seen).split())
+    text = text[: 8 * longest]
+    if not text.isprintable():
+        text = "".join(character for character in text if character.isprintable() or character.isspace())
+    line = " ".join(text.split())
     if len(line) <= longest:
         return line
     start = line[: longest - 1]

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 import re
 import sqlite3
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ._database import Database, InMemory
 
 MAX_WORDS = 32
-CANDIDATES = 50  # best by BM25; only these are looked at more closely
-RANKED = 100_000
-"""Passages that BM25 ranks for one query, about a tenth of a second: in a large corpus common words alone are not
-enough to become a candidate, and a query of nothing else sees the first passages only."""
+SAME_TITLE = 50  # shortest titles that hold a query; only these are compared with it
+SEEN = 50_000
+"""Passages that are looked at for one word: in a large corpus a word that is in more makes no candidate beside rarer
+ones, and a query of nothing else sees the first passages only."""
+RANKED = 1_000
+"""Candidates that are looked at more closely."""
 
 _FUNCTION_WORDS = (
     "a about an and are as at by define definition did do does find for from give had has have how in is it its me "
@@ -23,6 +27,7 @@ _FUNCTION_WORDS = (
 )
 _STOPWORDS = frozenset(_FUNCTION_WORDS.split())
 _ARTICLES = frozenset({"a", "an", "the"})
+_WORD = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +64,17 @@ class TextIndex:
         """Release the connections."""
         self._database.close()
 
-    def find(self, query: str, k: int) -> list[Hit]:
-        """The k best passages that hold any word of the query; empty where none does."""
+    def find(self, query: str, k: int, least: float = 0.0) -> list[Hit]:
+        """The k best passages that hold any word of the query; empty where none does.
+
+        Args:
+            least: share of the best one's score that the others have to reach.
+        """
         words = content_words(query)
         if not words:
             return []
         with self._database.reading() as reader:
-            return _Search(reader, self._size, words).hits(_plain(query))[:k]
+            return _Search(reader, self._size, words, k, least).hits(_plain(query))
 
     def titled(self, query: str) -> str | None:
         """The passage whose title is the query, but for endings and function words."""
@@ -76,9 +85,10 @@ class TextIndex:
         with self._database.reading() as reader:
             rows = reader.execute(
                 "SELECT title, text FROM passage WHERE passage MATCH ? ORDER BY length(title), rowid LIMIT ?",
-                (in_title, CANDIDATES),
+                (in_title, SAME_TITLE),
             ).fetchall()
-        same = [row for row in rows if _length(row[0], query) == len(words)]
+        asked = set(_words(query))
+        same = [row for row in rows if _length(row[0], asked) == len(words)]
         exact = [row for row in same if _plain(row[0]) == _plain(query)]
         return next((str(text) for _, text in exact + same), None)
 
@@ -93,82 +103,115 @@ def fill(connection: sqlite3.Connection, passages: Iterable[tuple[str, str]]) ->
 
 
 class _Search:
-    """One query. What it costs depends on RANKED and CANDIDATES, hardly on the number of passages."""
+    """One query. BM25 reads every passage that it ranks, so it is asked only where equals are left.
 
-    def __init__(self, reader: sqlite3.Connection, size: int, words: list[str]) -> None:
-        self._reader = reader
-        self._frequency = {word: self._frequency_of(word) for word in words}
-        self._rarity = {word: math.log(1 + size / (count or 0.5)) for word, count in self._frequency.items()}
+    Args:
+        size: number of passages.
+        words: of the query, without doublets.
+        k, least: of the hits; see `TextIndex.find`.
+    """
 
-    def _frequency_of(self, word: str) -> int:
-        """How many passages hold a word; RANKED where it is more."""
-        select = "SELECT count(*) FROM (SELECT 1 FROM passage WHERE passage MATCH ? LIMIT ?)"
-        return int(self._reader.execute(select, (f'"{word}"', RANKED)).fetchone()[0])
+    def __init__(self, reader: sqlite3.Connection, size: int, words: list[str], k: int, least: float) -> None:
+        self._reader, self._k, self._least = reader, k, least
+        places = {word: self._places(f'"{word}"') for word in words}
+        self._rarity = {word: math.log(1 + size / (len(found) or 0.5)) for word, found in places.items()}
+        rare = [word for word in words if len(places[word]) < SEEN]
+        if rare:  # beside them, a word that is nearly everywhere makes no candidate
+            for word in set(words).difference(rare):
+                places[word] = self._places(f'"{word}" AND ({_any(rare)})')
+        self._match = _any(rare or words)
+        self._weight = self._weights(places)
 
     def hits(self, asked: str) -> list[Hit]:
-        """The candidates, best first."""
-        rows = self._candidates()
-        places = ",".join(str(int(row[0])) for row in rows)
-        total = sum(self._rarity.values())
-        anywhere = dict.fromkeys((row[0] for row in rows), 0.0)
-        in_title = dict(anywhere)
-        named = dict.fromkeys(anywhere, 0)
-        for word, weight in self._rarity.items():
-            for found in self._holding(f'"{word}"', places):
-                anywhere[found] += weight
-            for found in self._holding(f'title : "{word}"', places):
-                in_title[found] += weight
-                named[found] += 1
-        hits = []
-        for row, title, text in rows:
-            share = min(1.0, named[row] / max(1, _length(title, asked)))
-            hits.append(Hit(title, text, anywhere[row] / total, in_title[row] / total, share))
-        hits.sort(key=lambda hit: (_plain(hit.title) != asked, -hit.score))  # stable: BM25 decides among equals
-        return hits
+        """The best passages, best first."""
+        if not self._weight:
+            return []
+        in_titles = {word: self._places(f'title : "{word}"') for word in self._rarity}
+        title_weight: dict[int, float] = {}
+        for word, found in in_titles.items():
+            for place in self._weight.keys() & found:
+                title_weight[place] = title_weight.get(place, 0.0) + self._rarity[word]
+        candidates = self._candidates(title_weight)
+        rows = self._rows([place for place in candidates if place in title_weight])
+        words_held = Counter(place for found in in_titles.values() for place in found if place in rows)
+        total, asked_words = sum(self._rarity.values()), set(_words(asked))
+        hits: dict[int, Hit] = {}
+        for place in candidates:
+            title, text = rows.get(place, ("", ""))
+            named = min(1.0, words_held[place] / max(1, _length(title, asked_words))) if title else 0.0
+            hits[place] = Hit(title, text, self._weight[place] / total, title_weight.get(place, 0.0) / total, named)
+        needed = self._least * max(hit.score for hit in hits.values())
+        ranks = {at: (_plain(hit.title) != asked, -hit.score) for at, hit in hits.items() if hit.score >= needed}
+        best = self._in_order(ranks)
+        rows |= self._rows([place for place in best if place not in rows])
+        return [replace(hits[place], title=rows[place][0], text=rows[place][1]) for place in best]
 
-    def _candidates(self) -> list[tuple[int, str, str]]:
-        """(place, title, text), best by BM25 first: passages with a rare word, those with a common one too before."""
-        rarest_first = sorted(self._frequency, key=lambda word: self._frequency[word])
-        rare, total = rarest_first[:1], self._frequency[rarest_first[0]]
-        for word in rarest_first[1:]:
-            total += self._frequency[word]
-            if total > RANKED:
-                break
-            rare.append(word)
-        common = rarest_first[len(rare) :]
-        rows = self._best(f"({_any(rare)}) AND ({_any(common)})") if common else []
-        if len(rows) < CANDIDATES:
-            seen = {row[0] for row in rows}
-            rows += [row for row in self._best(_any(rare)) if row[0] not in seen]
-        return rows[:CANDIDATES]
+    def _candidates(self, title_weight: dict[int, float]) -> list[int]:
+        """Places that can be among the hits: a title at most adds its weight once more."""
+        needed = self._needed(self._weight)
+        most = {place: weight + title_weight.get(place, 0.0) for place, weight in self._weight.items()}
+        places = [place for place, weight in most.items() if weight >= needed]
+        return places if len(places) <= RANKED else heapq.nlargest(RANKED, places, key=most.__getitem__)
 
-    def _best(self, match: str) -> list[tuple[int, str, str]]:
-        place_of_last = "SELECT rowid FROM passage WHERE passage MATCH ? LIMIT 1 OFFSET ?"
-        (last,) = self._reader.execute(place_of_last, (match, RANKED)).fetchone() or (1 << 62,)
-        return self._reader.execute(
-            "SELECT rowid, title, text FROM passage WHERE passage MATCH ? AND rowid < ? "
-            "ORDER BY bm25(passage, 5.0, 1.0), rowid LIMIT ?",
-            (match, last, CANDIDATES),
-        ).fetchall()
+    def _needed(self, weights: dict[int, float]) -> float:
+        """What a place has to weigh with its title, going by the places that are known."""
+        best = heapq.nlargest(self._k, weights.values())
+        return max(best[-1] if len(best) == self._k else 0.0, self._least * best[0]) if best else 0.0
 
-    def _holding(self, match: str, places: str) -> list[int]:
-        """Which of the candidates at `places` match."""
-        select = f"SELECT rowid FROM passage WHERE passage MATCH ? AND rowid IN ({places})"
-        return [row for (row,) in self._reader.execute(select, (match,))]
+    def _in_order(self, ranks: dict[int, tuple[bool, float]]) -> list[int]:
+        """The places of lowest rank; among equals BM25 decides, then the order of the passages."""
+        ordered = sorted(ranks, key=ranks.__getitem__)
+        last = ranks[ordered[: self._k][-1]]
+        head = [place for place in ordered if ranks[place] <= last]
+        if len({ranks[place] for place in head}) < len(head):
+            select = "SELECT rowid, bm25(passage, 5.0, 1.0) FROM passage WHERE passage MATCH ? AND rowid IN "
+            bm25 = dict(self._reader.execute(select + _list(head), (self._match,)))
+            head.sort(key=lambda place: (ranks[place], bm25.get(place, 0.0), place))
+        return head[: self._k]
+
+    def _places(self, match: str) -> list[int]:
+        """Of the first SEEN passages that match."""
+        select = "SELECT rowid FROM passage WHERE passage MATCH ? LIMIT ?"
+        return [place for (place,) in self._reader.execute(select, (match, SEEN))]
+
+    def _weights(self, places: dict[str, list[int]]) -> dict[int, float]:
+        """How much of the query's rarity each place holds; places that cannot be among the hits may be left out."""
+        weights: dict[int, float] = {}
+        left = sum(self._rarity.values())
+        for word in sorted(places, key=self._rarity.__getitem__, reverse=True):
+            rarity, found = self._rarity[word], set(places[word])
+            for place in found & weights.keys():
+                weights[place] += rarity
+            if 2 * left >= self._needed(weights):
+                weights |= dict.fromkeys(found.difference(weights), rarity)
+            left -= rarity
+        return weights
+
+    def _rows(self, places: list[int]) -> dict[int, tuple[str, str]]:
+        """Titles and texts."""
+        if not places:
+            return {}
+        select = "SELECT id, c0, c1 FROM passage_content WHERE id IN "
+        return {place: (title, text) for place, title, text in self._reader.execute(select + _list(places))}
 
 
 def _any(words: list[str]) -> str:
     return " OR ".join(f'"{word}"' for word in words)
 
 
+def _list(places: list[int]) -> str:
+    return f"({','.join(map(str, places))})"
+
+
 def _plain(text: str) -> str:
     return " ".join(text.lower().split()).strip(" ?.!")
 
 
-def _length(title: str, query: str) -> int:
-    """The number of words that a query has to hold to name a title: `war` does not name `On War`."""
-    missing = _STOPWORDS.intersection(_words(title)).difference(_words(query), _ARTICLES)
-    return len(missing.union(content_words(title)))
+def _length(title: str, asked: set[str]) -> int:
+    """The number of words that a query of these words has to hold to name a title: `war` does not name `On War`."""
+    words = _words(title)
+    ignored = (asked | _ARTICLES) & _STOPWORDS
+    return sum(word not in ignored for word in words) or len(words)
 
 
 def content_words(text: str) -> list[str]:
@@ -178,4 +221,4 @@ def content_words(text: str) -> list[str]:
 
 
 def _words(text: str) -> list[str]:
-    return list(dict.fromkeys(re.findall(r"[^\W_]+", unicodedata.normalize("NFC", text).lower())))
+    return list(dict.fromkeys(_WORD.findall(unicodedata.normalize("NFC", text).lower())))

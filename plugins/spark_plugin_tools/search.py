@@ -109,18 +109,18 @@ class Search(SourcedTool):
 
 def _good(index: TextIndex, query: str, k: int) -> str | None:
     """The best passages, if the first holds half of the query."""
-    hits = index.find(query, k)
+    hits = index.find(query, k, LEAST_SCORE)
     return _passages(hits) if hits and hits[0].coverage >= LEAST_COVERAGE else None
 
 
 def _any(index: TextIndex, query: str, k: int) -> str | None:
-    hits = index.find(query, k)
+    hits = index.find(query, k, LEAST_SCORE)
     return _passages(hits) if hits else None
 
 
 def _passages(hits: list[Hit]) -> str:
-    """The passages that score nearly as well as the best; each with its title, where it does not hold it."""
-    texts = [(hit.title, hit.text) for hit in hits if hit.score >= LEAST_SCORE * hits[0].score]
+    """Each with its title, where the text does not hold it."""
+    texts = [(hit.title, hit.text) for hit in hits]
     return _shown([text if title.lower() in text.lower() else f"{title}: {text}" for title, text in texts])
 
 

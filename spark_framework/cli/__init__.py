@@ -106,6 +106,16 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--judge", metavar="NAME", help="scores of RUN/rejudged/NAME.jsonl (default: the run's own)")
     command.add_argument("--name", metavar="NAME", help="of RUN/reselected/NAME.jsonl (default: from the settings)")
 
+    command = add(
+        "calibrate", "study:calibrate", "fit a local judge's raw values to another judge's scores",
+        to=commands, settings=True,
+    )  # fmt: skip
+    command.add_argument("folder", metavar="RUN", help="run folder")
+    command.add_argument("--judge", required=True, metavar="X", help="judge; its settings: --set judge.KEY=VALUE")
+    command.add_argument("--against", metavar="NAME", help="scores of RUN/rejudged/NAME.jsonl (default: the run's own)")
+    command.add_argument("--output", metavar="FILE", help="map to write (default: RUN/calibration/X.json)")
+    _add_questions(command)
+
     study = group("study", "what a choice does to the results")
     command = add("judges", "study:judges", "compare judges on a run: scores, decisions, selections, rewards", to=study)
     command.add_argument("folder", metavar="RUN", help="run folder")
@@ -115,9 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--repeats", type=_positive, default=2, metavar="R", help="how often each one is asked (default 2)"
     )
-    command.add_argument(
-        "--questions", type=_positive, metavar="N", help="only N questions, evenly from all categories"
-    )
+    _add_questions(command)
     command.add_argument("--estimate", action="store_true", help="print what it will cost, and stop")
 
     plugins = group("plugins", "what is installed")
@@ -162,6 +170,10 @@ def _parser() -> argparse.ArgumentParser:
 def _add_spending(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--estimate", action="store_true", help="print calls, tokens and price, and stop")
     parser.add_argument("--batch", action="store_true", help="the same as --set judging.batch=true")
+
+
+def _add_questions(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--questions", type=_positive, metavar="N", help="only N questions, evenly from all categories")
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""What is done with a run's stored candidates and scores: `rejudge`, `reselect`, `study judges`."""
+"""What is done with a run's stored candidates and scores: `rejudge`, `reselect`, `calibrate`, `study judges`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..host.loading import Host, using_host
+from ..studies.calibrate import calibrate as fit
 from ..studies.judges import estimate_study, study_judges
 from ..studies.rejudge import estimate_rejudging
 from ..studies.rejudge import rejudge as judge_again
@@ -31,16 +32,29 @@ def reselect(args: argparse.Namespace) -> int:
     return 0
 
 
+def calibrate(args: argparse.Namespace) -> int:
+    """Fit a judge's map; prints where it is and how good it is."""
+    with using_host(Host(args.disable)):
+        print(
+            fit(
+                args.folder,
+                args.judge,
+                against=args.against,
+                output=args.output,
+                questions=args.questions,
+                overrides=args.set,
+            )
+        )
+    return 0
+
+
 def judges(args: argparse.Namespace) -> int:
     """Compare judges; prints the summary, or what it will cost."""
     named = Path(args.judges)
     chosen = named if named.suffix in (".yaml", ".yml", ".json") else args.judges.split(",")
     with using_host(Host(args.disable)):
         if args.estimate:
-            for label, cost in estimate_study(
-                args.folder, chosen, repeats=args.repeats, questions=args.questions
-            ).items():
-                print(f"{label}: {cost}")
+            print(estimate_study(args.folder, chosen, repeats=args.repeats, questions=args.questions))
             return 0
         study = study_judges(
             args.folder,

@@ -180,7 +180,7 @@ class CalibratedJudge(WireJudge):
             if path is None:
                 raise UserError(
                     "thresholded selection needs a calibration map; fit one with `spark-framework calibrate RUN "
-                    f"--judge {self.name} --output map.json` and set judge.calibration"
+                    f"--judge {self.name} --output map.json` and set judge.calibration to it"
                 )
             found = Calibration.load(path)
             if found.scale != self.scale():

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..contracts import Judge, JudgeRequest
+from ..host.calls import Calls
 from ..wire import Usage
 from .money import cost
 from .session import wire_judges
@@ -48,7 +49,7 @@ def estimate(judge: Judge, sample: Sequence[JudgeRequest], calls: int) -> list[E
     """
     estimates = []
     for part in wire_judges(judge):
-        wires = [part.request(step) for step in sample]
+        wires = [part.request(Calls.seen_by(part, step)) for step in sample]
         characters = sum(len(json.dumps(wire.body, ensure_ascii=False)) for wire in wires) / len(wires)
         candidates = sum(len(step.candidates) for step in sample) / len(sample)
         mean = Usage(

@@ -32,9 +32,13 @@ class Forecast:
     estimates: tuple[Estimate, ...]
     assumed: str
 
+    @property
+    def lines(self) -> list[str]:
+        """One a judge."""
+        return list(map(str, self.estimates)) or ["nothing is asked over a wire: 0 calls, $0.00"]
+
     def __str__(self) -> str:
-        lines = list(map(str, self.estimates)) or ["nothing is asked over a wire: 0 calls, $0.00"]
-        return "\n".join([*lines, self.assumed])
+        return "\n".join([*self.lines, self.assumed])
 
 
 def forecast_rollouts(config: RunConfig, round: str | None = None) -> Forecast:

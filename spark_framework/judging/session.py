@@ -6,7 +6,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,20 +66,25 @@ class JudgingSession:
         Raises:
             ConfigError, RunError: only the user can mend it: a wrong key or model, a used up budget.
         """
-        requests = [self.calls.seen_by(judge, request) for request in requests]
-        outcomes: list[Outcome | None] = [self._remembered(judge, request) for request in requests]
-        missing = [i for i, outcome in enumerate(outcomes) if outcome is None]
-        if missing and self.terms.batch and self.terms.mode != "only":
-            from .batch import run_batches
+        known: Iterable[Verdict | None] = (self._remembered(judge, request) for request in requests)
+        if self.terms.batch and self.terms.mode != "only":
+            known = list(known)
+            if missing := [request for request, verdict in zip(requests, known, strict=True) if verdict is None]:
+                from .batch import run_batches
 
-            run_batches(self, judge, [requests[i] for i in missing])
-        if missing:
-            with ThreadPoolExecutor(min(self.terms.concurrency, len(missing))) as pool:
-                judged = pool.map(lambda i: self._judged(judge, requests[i]), missing)
-                for i, outcome in zip(missing, judged, strict=True):
-                    outcomes[i] = outcome
-        self.digests.forget()
-        return [outcome for outcome in outcomes if outcome is not None]
+                run_batches(self, judge, missing)
+        with ThreadPoolExecutor(self.terms.concurrency) as pool:
+            try:  # the first are asked while the last are still looked up
+                outcomes = [
+                    verdict or pool.submit(self._judged, judge, request)
+                    for request, verdict in zip(requests, known, strict=True)
+                ]
+                return [outcome if isinstance(outcome, Verdict) else outcome.result() for outcome in outcomes]
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+            finally:
+                self.digests.forget()
 
     # -- one step --------------------------------------------------------------------------------------------------
 
@@ -219,6 +224,8 @@ def open_judging(calls: Calls, path: Path, terms: Terms, run: str, judges: Seque
             session.adopt(judge)
         yield session
     finally:
+        for part in (part for judge in judges for part in wire_judges(judge)):
+            part.exchange = None  # in a notebook the judge lives on, and may be asked again
         store.close()
 
 

@@ -1,32 +1,32 @@
 """Replies, verdicts and the ledger in one SQLite file (WAL). Several processes may share it; not over a network drive.
 
+Beside it lies `NAME-leases`, an empty file: who asks for a reply holds the lock of one byte of it, and the kernel gives
+the lock back when the process ends in whatever way.
+
 memo      a step as a judge with this code and these settings sees it -> the request that it leads to
 response  SHA-256 of the exact request                               -> the reply as it came
 verdict   request and reader (the judge's fingerprint)               -> the verdict
 attempt   the ledger: every attempt, failed ones too, with what it cost
-lease     requests that a process is asking at this moment
 batch     batches that were submitted and not yet collected
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
-import os
-import socket
 import sqlite3
 import threading
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 from ..errors import RunError
 from ..records import Verdict
 from ..wire import Usage, WireReply, WireRequest
-
-LEASE_SECONDS = 1800.0
-"""After this long a lease of another machine counts as abandoned. On this machine a dead owner's lease ends at once."""
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS memo (step TEXT PRIMARY KEY, key TEXT NOT NULL) WITHOUT ROWID;
@@ -39,7 +39,6 @@ CREATE TABLE IF NOT EXISTS attempt (
   id INTEGER PRIMARY KEY, run TEXT NOT NULL, judge TEXT NOT NULL, key TEXT NOT NULL, transport TEXT NOT NULL,
   outcome TEXT NOT NULL, input_tokens INTEGER, cached_tokens INTEGER, output_tokens INTEGER, usd REAL, seconds REAL,
   at REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS lease (key TEXT PRIMARY KEY, owner TEXT NOT NULL, at REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS batch (
   name TEXT PRIMARY KEY, run TEXT NOT NULL, judge TEXT NOT NULL, id TEXT, at REAL NOT NULL) WITHOUT ROWID;
 """
@@ -55,7 +54,7 @@ class JudgeStore:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.Lock()
-        self._owner = f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
+        self._leases: IO[bytes] | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
@@ -67,8 +66,10 @@ class JudgeStore:
 
     def close(self) -> None:
         with self._access() as database:
-            database.execute("DELETE FROM lease WHERE owner = ?", (self._owner,))
             database.close()
+            if self._leases is not None:
+                self._leases.close()
+                self._leases = None
 
     # -- what is known ---------------------------------------------------------------------------------------------
 
@@ -129,34 +130,42 @@ class JudgeStore:
             (usd,) = database.execute("SELECT total(usd) FROM attempt WHERE run = ?", (run,)).fetchone()
         return float(usd)
 
-    def ledger(self, run: str) -> list[tuple[str, str, int, int, int, int, float]]:
-        """(judge, outcome, attempts, input, cached, output tokens, US dollars) of a run."""
+    def ledger(self, run: str, keys: Iterable[str] | None = None) -> list[tuple[str, str, int, int, int, int, float]]:
+        """(judge, outcome, attempts, input, cached, output tokens, US dollars) of a run, or of some of its requests."""
+        wanted = None if keys is None else json.dumps(list(keys))
         query = (
             "SELECT judge, outcome, count(*), total(input_tokens), total(cached_tokens), total(output_tokens), "
-            "total(usd) FROM attempt WHERE run = ? GROUP BY judge, outcome ORDER BY judge, outcome"
+            "total(usd) FROM attempt WHERE run = ? AND (? IS NULL OR key IN (SELECT value FROM json_each(?))) "
+            "GROUP BY judge, outcome ORDER BY judge, outcome"
         )
         with self._access() as database:
-            rows = database.execute(query, (run,)).fetchall()
+            rows = database.execute(query, (run, wanted, wanted)).fetchall()
         return [(row[0], row[1], row[2], int(row[3]), int(row[4]), int(row[5]), row[6]) for row in rows]
 
     # -- who asks at this moment -----------------------------------------------------------------------------------
 
     def lease(self, key: str) -> bool:
-        """Whether this process may ask now. Another process that asks already, and lives, keeps the right to."""
-        with self._access() as database:
-            claim = "INSERT INTO lease VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
-            if database.execute(claim, (key, self._owner, time.time())).rowcount:
-                return True
-            row = database.execute("SELECT owner, at FROM lease WHERE key = ?", (key,)).fetchone()
-            if row is None or row[0] == self._owner:
-                return row is not None
-            if not _alive(row[0], row[1]):
-                database.execute("DELETE FROM lease WHERE key = ? AND owner = ?", (key, row[0]))
-            return False
+        """Whether this process may ask now: no other one is asking. Threads have to agree among themselves."""
+        try:
+            file = self._lease_file()
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _place(key))
+            except (BlockingIOError, PermissionError):
+                return False
+        except OSError as exc:
+            raise RunError(f"{self.path}: no lock ({exc}); set judging.file to a place on a local disk") from exc
+        return True
 
     def release(self, key: str) -> None:
-        with self._access() as database:
-            database.execute("DELETE FROM lease WHERE key = ? AND owner = ?", (key, self._owner))
+        """Let others ask."""
+        fcntl.lockf(self._lease_file(), fcntl.LOCK_UN, 1, _place(key))
+
+    def _lease_file(self) -> IO[bytes]:
+        with self._lock:
+            if self._leases is None:  # not before it is needed: closing it in a reader would end this process's leases
+                shared = str(self.path) != ":memory:"
+                self._leases = open(f"{self.path}-leases", "ab") if shared else TemporaryFile()  # noqa: SIM115
+            return self._leases
 
     # -- batches ---------------------------------------------------------------------------------------------------
 
@@ -215,28 +224,6 @@ def _insert_verdict(database: sqlite3.Connection, step: str, key: str, reader: s
     database.execute("INSERT OR REPLACE INTO memo VALUES (?, ?)", (step, key))
 
 
-def _alive(owner: str, since: float) -> bool:
-    host, pid, started = owner.rsplit(":", 2)
-    if host != socket.gethostname():
-        return time.time() - since < LEASE_SECONDS
-    return started == _started(int(pid))
-
-
-def _started(pid: int) -> str:
-    """When a process began, in the kernel's ticks, so that a new process with an old number is told apart; "" for none.
-
-    Where the kernel does not say, a process that exists counts as the same.
-    """
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
-        return "" if fields[0] in "ZX" else fields[19]
-    except FileNotFoundError:
-        if Path("/proc/self/stat").exists():
-            return ""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return ""
-    except PermissionError:
-        pass
-    return "alive"
+def _place(key: str) -> int:
+    """The byte of a request. Two requests with the same one would only wait for each other."""
+    return int(key[:15], 16)

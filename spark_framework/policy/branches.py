@@ -1,83 +1,93 @@
 """Branches: many continuations of a few states at once, on one copy of each state's key-value cache.
 
-A row of the batch is a token tree, as in training: the state is its trunk, and the tokens of all its branches stand side by
-side behind it. A mask lets each token see the trunk and its own branch. So nine candidates of a state cost nine new tokens a
-step, not nine copies of the cache.
+A row of the batch is a token tree, as in training: the state is its trunk, and the tokens of all its branches stand
+side by side behind it. A mask lets each token see the trunk and its own branch. So nine candidates of a state cost nine
+new tokens a step, not nine copies of the cache.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
+COMPACT_BELOW = 0.75
+"""Rows are dropped as soon as fewer than this share still have a branch that grows."""
 NOBODY = -1
-"""Owner of padding. Padding sees padding, so that no row of the mask is empty."""
+"""Owner of padding."""
 
 
 class Branches:
-    """Branches that grow from the states of a batch. Uses nothing up: the states stay as they are.
+    """Branches that grow from the states of a batch; the states stay as they are.
 
     Args:
-        trunk: the model without its output matrix.
+        model: the model without its output matrix.
         cache: keys and values of the states, one row each.
         mask_RK: which of a row's cached tokens are real.
         hidden_RH: the last hidden state of each row.
-        rows: for each branch the row it grows from.
+        rows: for each branch the row that it grows from.
     """
 
-    def __init__(self, trunk: Any, cache: Any, mask_RK: Any, hidden_RH: Any, rows: Sequence[int]) -> None:
+    def __init__(self, model: Any, cache: Any, mask_RK: Any, hidden_RH: Any, rows: Sequence[int]) -> None:
         import torch
 
-        self.trunk, self.device = trunk, mask_RK.device
-        used = sorted(set(rows))
-        whole = len(used) == len(mask_RK)
-        index = torch.tensor(used, dtype=torch.long, device=self.device)
-        self._cache = copied(cache, None if whole else index)
-        self._state_RK = (mask_RK if whole else mask_RK[index]).bool()
-        self._owner_RK = torch.full_like(self._state_RK, NOBODY, dtype=torch.long)[:, :0]
-        self._row = [used.index(row) for row in rows]
-        self._next = self._state_RK.sum(1)[torch.tensor(self._row, device=self.device)].tolist()
-        self.hidden = hidden_RH[torch.tensor(list(rows), device=self.device)]
+        self.model, self.device = model, mask_RK.device
+        self._cache = copy.copy(cache)
+        self._cache.layers = [
+            copy.copy(layer) for layer in cache.layers
+        ]  # a layer grows by new tensors: none is copied
+        self._state_RK = mask_RK.bool()
+        self._owner_RK = torch.empty(len(mask_RK), 0, dtype=torch.long, device=self.device)
+        self._row_B = torch.tensor(rows, dtype=torch.long, device=self.device)
+        self._next = mask_RK.sum(1)[self._row_B].tolist()
+        self.hidden = hidden_RH[self._row_B]
         """[branches, width]: the state after each branch's last token."""
+        self._drop_rows(range(len(rows)), below=1.0)
 
     def feed(self, tokens: Sequence[Sequence[int]]) -> list[Any]:
-        """Append tokens to every branch (none: it rests). Returns for each branch its tokens' hidden states [T, width]."""
+        """Append tokens to every branch; one that gets none is finished, and gets none later.
+
+        Returns:
+            For each branch the hidden states [tokens, width] of what was appended.
+        """
         import torch
 
-        slots: list[list[tuple[int, int, int]]] = [[] for _ in self._state_RK]  # of a row: branch, token, position
-        place = []
-        for branch, (row, ids) in enumerate(zip(self._row, tokens, strict=True)):
-            place.append(len(slots[row]))
-            slots[row] += [(branch, token, self._next[branch] + k) for k, token in enumerate(ids)]
+        growing = [branch for branch, ids in enumerate(tokens) if ids]
+        self._drop_rows(growing, below=COMPACT_BELOW)
+        rows = self._row_B.tolist()
+        slots: list[list[tuple[int, int, int]]] = [[] for _ in self._state_RK]  # of a row: owner, token, position
+        starts = []
+        for branch, ids in enumerate(tokens):
+            starts.append(len(slots[rows[branch]]))
+            slots[rows[branch]] += [(branch, token, self._next[branch] + k) for k, token in enumerate(ids)]
             self._next[branch] += len(ids)
         width = max(map(len, slots))
         padded = [[*row, *[(NOBODY, 0, 0)] * (width - len(row))] for row in slots]
         owner_RQ, ids_RQ, position_RQ = torch.tensor(padded, device=self.device).unbind(-1)
-        seen_RQQ = (owner_RQ[:, :, None] == owner_RQ[:, None]).tril()
-        earlier_RQK = owner_RQ[:, :, None] == self._owner_RK[:, None]
-        state_RQK = self._state_RK[:, None].expand(-1, width, -1)
-        out = self.trunk(
-            input_ids=ids_RQ, position_ids=position_RQ, past_key_values=self._cache, use_cache=True,
-            attention_mask=torch.cat([state_RQK, earlier_RQK, seen_RQQ], -1)[:, None],
-        )  # fmt: skip
         self._owner_RK = torch.cat([self._owner_RK, owner_RQ], 1)
-        states = [
-            out.last_hidden_state[row, at : at + len(ids)]
-            for row, at, ids in zip(self._row, place, tokens, strict=True)
-        ]
-        fed = [branch for branch, ids in enumerate(tokens) if ids]
-        self.hidden[fed] = torch.stack([states[branch][-1] for branch in fed])
-        return states
+        own_RQK = owner_RQ[:, :, None] == self._owner_RK[:, None]
+        own_RQK = own_RQK.tril(self._owner_RK.shape[1] - width)  # among the new tokens: none looks ahead
+        seen_RQK = torch.cat([self._state_RK[:, None].expand(-1, width, -1), own_RQK], -1)
+        with torch.no_grad():
+            hidden_RQH = self.model(
+                input_ids=ids_RQ, position_ids=position_RQ, attention_mask=seen_RQK[:, None],
+                past_key_values=self._cache, use_cache=True,
+            ).last_hidden_state  # fmt: skip
+        new = [hidden_RQH[rows[b], starts[b] : starts[b] + len(ids)] for b, ids in enumerate(tokens)]
+        self.hidden = self.hidden.index_copy(
+            0, torch.tensor(growing, device=self.device), torch.stack([new[branch][-1] for branch in growing])
+        )
+        return new
 
+    def _drop_rows(self, growing: Sequence[int], below: float) -> None:
+        """Drop rows without a growing branch, if few enough are left for it to pay."""
+        import torch
 
-def copied(cache: Any, index: Any = None) -> Any:
-    """A cache that can grow apart from the first one: of all its rows (shared, not copied) or of those in the index."""
-    from transformers import DynamicCache
-
-    fresh = DynamicCache()
-    for number, layer in enumerate(cache.layers):
-        keys, values = layer.keys, layer.values
-        if index is not None:
-            keys, values = keys.index_select(0, index), values.index_select(0, index)
-        fresh.update(keys, values, number)
-    return fresh
+        left = self._row_B[list(growing)].unique()  # sorted
+        if len(left) >= below * len(self._state_RK):
+            return
+        for layer in self._cache.layers:
+            layer.keys, layer.values = layer.keys.index_select(0, left), layer.values.index_select(0, left)
+        self._state_RK, self._owner_RK = self._state_RK[left], self._owner_RK[left]
+        # Branches of dropped rows are finished: where they point does not matter.
+        self._row_B = torch.searchsorted(left, self._row_B).clamp(max=len(left) - 1)

@@ -10,10 +10,11 @@ from typing import Any
 
 from ..records import Candidate, Question
 from . import Move, Sampling
+from .branches import Branches
 from .encoding import Encoder
 
-COMPACT_BELOW = 0.75
-"""Decoding drops finished rows as soon as fewer than this share are still being written."""
+CHUNK = 256
+"""Tokens whose logits are in memory at a time while candidates are scored."""
 
 
 class LocalPolicy:
@@ -70,6 +71,18 @@ class LocalWave:
             wanted[b] += [(r, name, seed + k) for k, name in enumerate(names)]
         written = [iter(batch.write(rows, sampling)) for batch, rows in zip(self._batches, wanted, strict=True)]
         by_row = {(b, r): [next(written[b]) for _ in names] for (b, r), names in self._in_batch_order(actions)}
+        return [by_row[row] for row in self._rows]
+
+    def score(self, candidates: Sequence[Sequence[Candidate]]) -> list[list[tuple[float, ...]]]:
+        """For each row, how likely the policy is to write each candidate: what `token_logprobs` would say of it.
+
+        The candidates may be anybody's; each needs its token ids.
+        """
+        wanted: list[list[tuple[int, Candidate]]] = [[] for _ in self._batches]
+        for (b, r), row in zip(self._rows, candidates, strict=True):
+            wanted[b] += [(r, candidate) for candidate in row]
+        scored = [iter(batch.score(rows)) for batch, rows in zip(self._batches, wanted, strict=True)]
+        by_row = {(b, r): [next(scored[b]) for _ in row] for (b, r), row in self._in_batch_order(candidates)}
         return [by_row[row] for row in self._rows]
 
     def decide(self, allowed: Sequence[str], sampling: Sampling, seeds: Sequence[int]) -> list[Candidate]:
@@ -180,9 +193,9 @@ class _Batch:
         encoder = self.policy.encoder
         names = encoder.space.names
         heads = self.head_logprobs().tolist()
-        fork = self._fork([row for row, _, _ in wanted])
-        fork.feed([encoder.openings[action].ids for _, action, _ in wanted])
-        bodies = fork.generate([seed for _, _, seed in wanted], sampling)
+        branches = self.branches([row for row, _, _ in wanted])
+        branches.feed([encoder.openings[action].ids for _, action, _ in wanted])
+        bodies = self.generate(branches, [seed for _, _, seed in wanted], sampling)
         return [
             encoder.written(action, ids, [heads[row][names.index(action)], *logprobs])
             for (row, action, _), (ids, logprobs) in zip(wanted, bodies, strict=True)
@@ -190,49 +203,84 @@ class _Batch:
 
     def write_free(self, rows: Sequence[tuple[int, int]], sampling: Sampling) -> list[Candidate]:
         """One unconstrained turn for each (row, seed)."""
-        bodies = self._fork([row for row, _ in rows]).generate([seed for _, seed in rows], sampling)
+        bodies = self.generate(self.branches([row for row, _ in rows]), [seed for _, seed in rows], sampling)
         return [self.policy.encoder.free(ids, logprobs) for ids, logprobs in bodies]
 
-    def generate(self, seeds: Sequence[int], sampling: Sampling) -> list[tuple[list[int], list[float]]]:
-        """Continue every row until its stop token or the limit: token ids and their log-probabilities (temperature 1).
+    def score(self, wanted: Sequence[tuple[int, Candidate]]) -> list[tuple[float, ...]]:
+        """For each (row, candidate) the log-probabilities of the candidate's tokens, as `token_logprobs` has them."""
+        import torch
 
-        Each row draws from its own seed: neither batch size nor company changes what it draws. Uses up the batch.
+        if not wanted:
+            return []
+        openings, names = self.policy.encoder.openings, self.policy.encoder.space.names
+        heads = self.head_logprobs().tolist()
+        branches = self.branches([row for row, _ in wanted])
+        before = branches.hidden
+        states = branches.feed([candidate.token_ids for _, candidate in wanted])
+        free = [candidate.token_ids[candidate.opening :] for _, candidate in wanted]
+        # A token's distribution is read one token earlier: the first one's in the row's own state.
+        read_TH = torch.cat([
+            torch.cat([before[k : k + 1], states[k]])[candidate.opening : -1] for k, (_, candidate) in enumerate(wanted)
+        ])  # fmt: skip
+        token_T = torch.tensor([token for ids in free for token in ids], device=self.device)
+        values = iter(self._token_logprobs(read_TH, token_T))
+        scores = []
+        for (row, candidate), ids in zip(wanted, free, strict=True):
+            body = [next(values) for _ in ids]
+            fixed = [0.0] * candidate.opening
+            if candidate.opening:
+                labels = [openings[name].label for name in names]
+                fixed[0] = heads[row][labels.index(candidate.token_ids[0])]
+            scores.append((*fixed, *body))
+        return scores
+
+    def generate(
+        self, branches: Branches, seeds: Sequence[int], sampling: Sampling
+    ) -> list[tuple[list[int], list[float]]]:
+        """Continue every branch until its stop token or the limit: token ids and log-probabilities (temperature 1).
+
+        Each branch draws from its own seed: neither batch size nor company changes what it draws.
         """
         import torch
 
         stop = self.policy.encoder.stop_id
         written: list[tuple[list[int], list[float]]] = [([], []) for _ in seeds]
         draws = [random.Random(seed) for seed in seeds]
-        rows = list(range(len(seeds)))  # what each row of the batch is
-        for _ in range(sampling.max_new_tokens):
-            logits = torch.nn.functional.linear(self.hidden, self.head.weight).float()
+        growing = list(range(len(seeds)))
+        for last in range(sampling.max_new_tokens, 0, -1):
+            logits = torch.nn.functional.linear(branches.hidden[growing], self.head.weight).float()
             logprobs = logits.log_softmax(-1)
             if sampling.temperature == 0:
                 tokens = logits.argmax(-1)
             else:
                 mass = (logits / sampling.temperature).softmax(-1).cumsum(-1)
-                uniform = torch.tensor([draws[row].random() for row in rows], device=self.device)[:, None]
+                uniform = torch.tensor([draws[branch].random() for branch in growing], device=self.device)[:, None]
                 tokens = torch.searchsorted(mass, uniform * mass[:, -1:]).clamp(max=mass.shape[1] - 1)[:, 0]
-            chosen = tokens.tolist()
             values = logprobs.gather(1, tokens[:, None])[:, 0].tolist()
-            for row, token, value in zip(rows, chosen, values, strict=True):
-                if not written[row][0] or written[row][0][-1] != stop:
-                    written[row][0].append(token)
-                    written[row][1].append(value)
-            alive = [i for i, row in enumerate(rows) if written[row][0][-1] != stop]
-            if not alive:
+            fed: list[list[int]] = [[] for _ in seeds]
+            for branch, token, value in zip(growing, tokens.tolist(), values, strict=True):
+                written[branch][0].append(token)
+                written[branch][1].append(value)
+                fed[branch] = [] if token == stop else [token]
+            growing = [branch for branch in growing if fed[branch]]
+            if not growing or last == 1:
                 break
-            if len(alive) < COMPACT_BELOW * len(rows):
-                self.select(alive)
-                rows, chosen = [rows[i] for i in alive], [chosen[i] for i in alive]
-            self.feed([[token] for token in chosen])
+            branches.feed(fed)
         return written
 
-    def _fork(self, rows: Sequence[int]) -> _Batch:
-        fork = object.__new__(_Batch)
-        fork.__dict__.update(self.__dict__)
-        fork.select(rows)
-        return fork
+    def branches(self, rows: Sequence[int]) -> Branches:
+        """Branches that grow from the states of these rows."""
+        return Branches(self.trunk, self.cache, self.mask, self.hidden, rows)
+
+    def _token_logprobs(self, hidden_TH: Any, token_T: Any) -> list[float]:
+        """log pi of each token in the state before it."""
+        import torch
+
+        values: list[float] = []
+        for hidden, token in zip(hidden_TH.split(CHUNK), token_T.split(CHUNK), strict=True):
+            logits = torch.nn.functional.linear(hidden, self.head.weight).float()
+            values += (logits.gather(1, token[:, None])[:, 0] - logits.logsumexp(-1)).tolist()
+        return values
 
 
 def _common_prefix(rows: Sequence[Sequence[int]]) -> int:

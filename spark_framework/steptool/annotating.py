@@ -75,7 +75,7 @@ def annotated(
     with ExitStack() as stack:
         judge = stack.enter_context(opened(section.annotator))
         assert isinstance(judge, Judge)  # the config has checked the kinds
-        session = stack.enter_context(open_judging(calls, folder.judgements(), terms, str(folder.path), [judge]))
+        session = stack.enter_context(open_judging(calls, folder.judgements(), terms, folder.ledger_name, [judge]))
         marked_ones = annotate(judge, session, [one for question in data for one in question], section.repeats)
     if not marked_ones:
         raise DataError(f"annotator {judge.name} failed on every trajectory; the log says why")

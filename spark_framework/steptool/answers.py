@@ -1,18 +1,17 @@
-"""StepTool's JSON files, one object a query: converted predictions (ToolBench's answer trees) and their annotations."""
+"""StepTool's JSON files, one object a query, and the converted predictions in them: ToolBench's answer trees."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ValidationError, model_validator
 
 from ..errors import DataError
 from ..records import ANSWER, THINK, Candidate, Question, Record, Step, Trajectory
 from ..run_folder import write_whole
-from .shaping import SOLVED, Annotation, Status
 
 Model = TypeVar("Model", bound=BaseModel)
 FINISH = "Finish"
@@ -49,57 +48,6 @@ def write_queries(path: Path, queries: Mapping[str, BaseModel]) -> None:
     """Write what `read_queries` reads."""
     plain = {query_id: one.model_dump(mode="json") for query_id, one in queries.items()}
     write_whole(path, json.dumps(plain, indent=4, ensure_ascii=False) + "\n")
-
-
-# -- reward annotations ----------------------------------------------------------------------------------------------
-
-
-class ProcessReward(Record):
-    """One annotator's word on the steps of an answer, the final one left out."""
-
-    succeed_tool_calling: tuple[Literal[0, 1], ...]
-    contributions: tuple[Annotated[int, Field(ge=0, le=5)], ...]
-
-
-class AnnotatedAnswer(Record):
-    """One query's answer with its annotations."""
-
-    query: str
-    tool_names: tuple[str, ...]
-    answer_steps: tuple[str, ...]
-    """`Step k: {name, arguments, response}` as Python writes it."""
-    process_reward: dict[str, ProcessReward]
-    """By the number of the repeat: `0`, `1` …"""
-    final_step: str
-    is_solved: dict[str, Annotated[str, StringConstraints(pattern=r"^AnswerStatus\.(Solved|Unsure|Unsolved)$")]]
-    """By the number of the repeat."""
-
-    @model_validator(mode="after")
-    def _fits(self) -> AnnotatedAnswer:
-        if not self.process_reward or self.process_reward.keys() != self.is_solved.keys():
-            raise ValueError("process_reward and is_solved need the same repeats, at least one")
-        for repeat, one in self.process_reward.items():
-            if {len(one.succeed_tool_calling), len(one.contributions)} != {len(self.answer_steps)}:
-                raise ValueError(f"repeat {repeat} does not rate each of the {len(self.answer_steps)} steps once")
-        return self
-
-    def annotations(self) -> list[Annotation]:
-        """One for each repeat."""
-        return [
-            Annotation(
-                succeeded=tuple(map(bool, one.succeed_tool_calling)),
-                contributions=one.contributions,
-                status=_status(self.is_solved[repeat]),
-            )
-            for repeat, one in self.process_reward.items()
-        ]
-
-
-def _status(written: str) -> Status:
-    return next(status for status in SOLVED if written.endswith(f".{status}"))
-
-
-# -- converted predictions -------------------------------------------------------------------------------------------
 
 
 class ToolMessage(Record):
@@ -142,7 +90,9 @@ class Prediction(Record):
     answer: Answer
 
 
-def trajectories_of(query_id: str, prediction: Prediction) -> list[Trajectory]:
+def trajectories_of(
+    query_id: str, prediction: Prediction, *, round_name: str = SOURCE, index: int = 0
+) -> list[Trajectory]:
     """One trajectory for each path through the tree, as branches of one question; `tree_of` gives the tree back.
 
     `Finish` becomes the closing answer, an assistant's words a thought. The question is open: it has no options.
@@ -151,11 +101,11 @@ def trajectories_of(query_id: str, prediction: Prediction) -> list[Trajectory]:
         DataError: the tree holds what a trajectory does not: words of the system or the user, a tool named like an
             action of the framework.
     """
-    question = Question(id=query_id, text=prediction.query, options=(), answer=None, category=SOURCE, source=SOURCE)
+    question = open_question(query_id, prediction.query)
     paths = [path for root in prediction.answer.answer_details for path in _paths(root)]
     trajectories = [
         Trajectory(
-            id=f"{SOURCE}/{query_id}/{branch}", round=SOURCE, index=0, branch=branch, question=question,
+            id=f"{round_name}/{index}/{branch}", round=round_name, index=index, branch=branch, question=question,
             steps=_steps(query_id, path), answer=None, correct=False,
         )
         for branch, path in enumerate(paths)
@@ -163,6 +113,11 @@ def trajectories_of(query_id: str, prediction: Prediction) -> list[Trajectory]:
     if tree_of(trajectories) != prediction.answer.answer_details:
         raise DataError(f"query {query_id}: two branches of its tree begin with the same turn; merge them first")
     return trajectories
+
+
+def open_question(query_id: str, query: str) -> Question:
+    """A query as a question: it has no options and no stored answer."""
+    return Question(id=query_id, text=query, options=(), answer=None, category=SOURCE, source=SOURCE)
 
 
 def tree_of(trajectories: Sequence[Trajectory]) -> tuple[Node, ...]:
@@ -198,13 +153,22 @@ def _steps(query_id: str, path: Sequence[Node]) -> tuple[Step, ...]:
 
 def _candidate(query_id: str, node: Node) -> Candidate:
     message = node.message
-    if isinstance(message, str):
-        if node.role != "assistant":
-            raise DataError(f"query {query_id}: {node.role} speaks in the middle of the tree")
-        return Candidate(action=THINK, arguments={"thought": message}, text=message, ok=True)
+    if isinstance(message, ToolMessage):
+        return called(query_id, message)
+    if node.role != "assistant":
+        raise DataError(f"query {query_id}: {node.role} speaks in the middle of the tree")
+    return Candidate(action=THINK, arguments={"thought": message}, text=message, ok=True)
+
+
+def called(query_id: str, message: ToolMessage) -> Candidate:
+    """A call with its response; `Finish` is the closing answer. `message_of` gives the message back.
+
+    Raises:
+        DataError: the function is named like an action of the framework.
+    """
     if message.name in (THINK, ANSWER):
         raise DataError(f"query {query_id}: the name {message.name} belongs to the framework; rename the tool")
-    arguments, error = _arguments(message.arguments)
+    arguments, error = read_arguments(message.arguments)
     finish = message.name == FINISH
     return Candidate(
         action=ANSWER if finish else message.name, arguments=arguments, error=error, text=message.arguments,
@@ -212,7 +176,8 @@ def _candidate(query_id: str, node: Node) -> Candidate:
     )  # fmt: skip
 
 
-def _arguments(text: str) -> tuple[dict[str, Any] | None, str | None]:
+def read_arguments(text: str) -> tuple[dict[str, Any] | None, str | None]:
+    """A call's arguments, or None and why there are none."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -220,12 +185,15 @@ def _arguments(text: str) -> tuple[dict[str, Any] | None, str | None]:
     return (value, None) if isinstance(value, dict) else (None, "error: the arguments are not a JSON object")
 
 
-def _turn(step: Step) -> _Turn:
+def message_of(step: Step) -> ToolMessage:
+    """The call of a step, in ToolBench's words."""
     candidate = step.candidate
-    if candidate.action == THINK:
-        return "assistant", candidate.text
     name = FINISH if step.is_answer else candidate.action
-    return "tool", ToolMessage(name=name, arguments=candidate.text, response=candidate.observation or "")
+    return ToolMessage(name=name, arguments=candidate.text, response=candidate.observation or "")
+
+
+def _turn(step: Step) -> _Turn:
+    return ("assistant", step.candidate.text) if step.candidate.action == THINK else ("tool", message_of(step))
 
 
 def _said(role: str) -> _Turn:

@@ -9,7 +9,7 @@ import ast
 import csv
 import io
 import math
-import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from ..run_folder import write_whole
 COLUMNS = ("prompt", "response", "reward")
 MAX_CHARACTERS = 50_000
 """Of one prompt or response. StepTool cuts observations at 1,024 characters and responses at 1,200 tokens."""
+LONGEST_CELL = 20
+"""Times the longest text: a cell of more characters is refused before it is read as Python."""
 
 
 class PpoExample(Record):
@@ -35,14 +37,14 @@ def read_ppo_csv(path: Path, *, max_characters: int = MAX_CHARACTERS) -> list[Pp
     """All rows of a tab-separated file `prompt response reward` whose cells are Python lists.
 
     Args:
-        max_characters: a longer prompt or response is a fault.
+        max_characters: a longer prompt or response is a fault; so is a cell of more than 20 times as many.
 
     Raises:
         DataError: the file cannot be read, or a row is not what it has to be. Rows are counted from 1, without the
             header.
     """
     examples = []
-    for number, cells in enumerate(_rows(path), 1):
+    for number, cells in enumerate(_rows(path, LONGEST_CELL * max_characters), 1):
         try:
             examples.append(_example(cells, max_characters))
         except DataError as exc:
@@ -62,24 +64,25 @@ def write_ppo_csv(path: Path, examples: Sequence[PpoExample]) -> None:
     write_whole(path, out.getvalue())
 
 
-def _rows(path: Path) -> Iterator[list[str]]:
+def _rows(path: Path, longest_cell: int) -> Iterator[list[str]]:
     """The cells of each row behind the header."""
-    limit = csv.field_size_limit(sys.maxsize)  # the module's own limit of 131,072 would hide which row it was
+    before, number = csv.field_size_limit(longest_cell), 0  # the limit is one for the whole process
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.reader(file, delimiter="\t", strict=True)
             header = next(rows, [])
             if tuple(header) != COLUMNS:
                 raise DataError(f"{path} has no header `prompt response reward`, separated by tabs")
-            yield from rows
+            for number, cells in enumerate(rows, 1):  # noqa: B007 (the last row that could be read)
+                yield cells
     except OSError as exc:
         raise DataError(f"{path} cannot be read: {exc.strerror}") from exc
     except UnicodeDecodeError as exc:
         raise DataError(f"{path} is not UTF-8 text: {exc.reason} at byte {exc.start}") from exc
     except csv.Error as exc:
-        raise DataError(f"{path}, line {rows.line_num}: {exc}") from exc
+        raise DataError(f"{path}, row {number + 1}: {exc} (line {rows.line_num})") from exc
     finally:
-        csv.field_size_limit(limit)
+        csv.field_size_limit(before)
 
 
 def _example(cells: list[str], max_characters: int) -> PpoExample:
@@ -104,7 +107,8 @@ def _example(cells: list[str], max_characters: int) -> PpoExample:
 
 def _list(name: str, cell: str) -> list[Any]:
     try:
-        value = ast.literal_eval(cell)
+        with warnings.catch_warnings(action="ignore"):  # about escapes like \d, which Python reads all the same
+            value = ast.literal_eval(cell)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         if name == "reward":
             raise DataError(f"the reward cell {_short(cell)} is not a list of numbers") from None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
+from types import MappingProxyType
 from typing import Literal
 
 from ..errors import DataError
-from ..records import Record, Trajectory
+from ..records import THINK, Record, Step, Trajectory
 
 Status = Literal["Solved", "Unsure", "Unsolved"]
 SOLVED: Mapping[Status, float] = {"Solved": 1.0, "Unsure": 0.5, "Unsolved": 0.0}
@@ -70,20 +71,67 @@ def composed(components: StepMarks, alpha: float = 1.0) -> list[float]:
     return [*((alpha * succeeded + gave) / (alpha + 1) for succeeded, gave in steps), components.is_solved]
 
 
-def marked(trajectory: Trajectory, components: StepMarks) -> Trajectory:
+def marked(
+    trajectory: Trajectory, components: StepMarks, repeats: Mapping[str, StepMarks] = MappingProxyType({})
+) -> Trajectory:
     """The trajectory with the components as its steps' `marks`, which the reward terms read.
 
+    Args:
+        repeats: what was said each time, by the repeat's name; kept as `succ_calling/NAME` and so on.
+
     Raises:
-        DataError: they are of another number of steps.
+        DataError: they are of another number of steps. Thoughts are steps that may go without marks.
     """
     earlier = [step for step in trajectory.steps if not step.is_answer]
+    if len(earlier) != len(components.succ_calling):
+        earlier = [step for step in earlier if step.candidate.action != THINK]
     if len(earlier) != len(components.succ_calling):
         raise DataError(
             f"trajectory {trajectory.id} has {len(earlier)} steps before its answer; its annotations have "
             f"{len(components.succ_calling)}"
         )
-    pairs = zip(components.succ_calling, components.contribution, strict=True)
-    said = [{"succ_calling": succeeded, "contribution": gave} for succeeded, gave in pairs]
-    said.append({"is_solved": components.is_solved})
-    steps = tuple(s.model_copy(update={"marks": m}) for s, m in zip(trajectory.steps, said, strict=False))
+    named = {"": components, **{f"/{name}": one for name, one in repeats.items()}}
+    numbers = {id(step): number for number, step in enumerate(earlier)}
+
+    def said(step: Step) -> dict[str, float]:
+        if step.is_answer:
+            return {f"is_solved{name}": one.is_solved for name, one in named.items()}
+        if (number := numbers.get(id(step))) is None:
+            return {}
+        succeeded = {f"succ_calling{name}": one.succ_calling[number] for name, one in named.items()}
+        return succeeded | {f"contribution{name}": one.contribution[number] for name, one in named.items()}
+
+    steps = tuple(step.model_copy(update={"marks": said(step)}) for step in trajectory.steps)
     return trajectory.model_copy(update={"steps": steps})
+
+
+def marks_of_steps(trajectory: Trajectory) -> StepMarks:
+    """The components that `marked` put there.
+
+    Raises:
+        DataError: there are none, or the trajectory ends without an answer.
+    """
+    *earlier, closing = trajectory.steps
+    calls = [step.marks for step in earlier if step.candidate.action != THINK]
+    if "is_solved" not in closing.marks or not all("contribution" in marks for marks in calls):
+        raise DataError(f"trajectory {trajectory.id} has no annotations: import them with it, or name a judge")
+    return StepMarks(
+        succ_calling=tuple(marks["succ_calling"] for marks in calls),
+        contribution=tuple(marks["contribution"] for marks in calls),
+        is_solved=closing.marks["is_solved"],
+    )
+
+
+def repeats_of(trajectory: Trajectory) -> dict[str, StepMarks]:
+    """What `marked` was told of each repeat."""
+    *_, closing = trajectory.steps
+    before = [step.marks for step in trajectory.steps[:-1] if step.marks]
+    names = [key.partition("/")[2] for key in closing.marks if key.startswith("is_solved/")]
+    return {
+        name: StepMarks(
+            succ_calling=tuple(marks[f"succ_calling/{name}"] for marks in before),
+            contribution=tuple(marks[f"contribution/{name}"] for marks in before),
+            is_solved=closing.marks[f"is_solved/{name}"],
+        )
+        for name in names
+    }

@@ -66,6 +66,8 @@ class Voice:
     tracks: tuple[Track, ...]
     order_S: Floats
     """How often the replayed choice in a state changes when the questions come in another order."""
+    requests: frozenset[str]
+    """Keys of what was asked over a wire to hear it."""
 
     @cached_property
     def noise(self) -> float:

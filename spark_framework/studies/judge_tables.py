@@ -334,13 +334,19 @@ class Sheet:
     @cached_property
     def cost(self) -> Table:
         folder = self.material.folder
-        rows: tuple[tuple[Cell, ...], ...] = ()
+        rows: list[tuple[Cell, ...]] = []
+        spent = 0.0
         if folder.judgements().is_file():
             with closing(JudgeStore(folder.judgements())) as store:
-                rows = tuple(store.ledger(str(folder.path)))
-        heads = ("judge", "outcome", "attempts", "tokens in", "from the cache", "tokens out", "US dollars")
-        note = "From the ledger: everything that the run has asked, its generation included, by the judges' own names."
-        return Table("cost", "Cost", heads, rows, note)
+                for voice in self.voices:
+                    rows += [(voice.label, *row) for row in store.ledger(folder.ledger_name, voice.requests)]
+                spent = store.spent(folder.ledger_name)
+        heads = ("label", "judge", "outcome", "attempts", "tokens in", "from the cache", "tokens out", "US dollars")
+        note = (
+            "From the ledger: all attempts that these verdicts took, repeats included; what two labels share counts "
+            f"for both. The run has cost ${spent:,.4f} in all, its generation and other studies included."
+        )
+        return Table("cost", "Cost", heads, tuple(rows), note)
 
 
 def _overlap(part: str, threshold: float) -> Measure:

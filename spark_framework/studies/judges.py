@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -17,6 +17,7 @@ from ..contracts import Judge, Selector
 from ..errors import ConfigError
 from ..host.choices import Choice, JudgeChoice
 from ..host.toolbox import opened
+from ..judging.forecast import Forecast
 from ..judging.verdict_file import VerdictFile
 from ..pipeline import observed, reward_terms
 from ..records import Trajectory, Verdict
@@ -28,11 +29,13 @@ from .comparison import Track, Voice
 from .judge_summary import summary
 from .judge_tables import Material, Sheet, rho_of
 from .plots import draw
-from .rejudge import forecast_states, rejudge_states, verdict_path
+from .rejudge import JudgeLike, as_judge, forecast_states, rejudge_states, request_keys, verdict_path
 from .selection import Rule, flipped, with_frozen_counters, with_own_counters
 from .states import State, states_of, stratified
 from .tables import Table
 
+Judges: TypeAlias = Iterable[str | Judge | type[Judge]] | Mapping[str, JudgeLike] | Path
+"""Judges by their own names, by labels, or in a YAML file with labels."""
 STORED = "stored"
 """Label of the run's own verdicts, where none of the judges is the run's own."""
 
@@ -53,15 +56,16 @@ class JudgeStudy:
 
 
 def study_judges(
-    run: str | Path, judges: Iterable[str] | Mapping[str, Any] | Path, *, repeats: int = 2,
-    questions: int | None = None, resamples: int = 2000, report: Callable[[str], None] = print,
+    run: str | Path, judges: Judges, *, repeats: int = 2, questions: int | None = None, resamples: int = 2000,
+    report: Callable[[str], None] = print,
 ) -> JudgeStudy:  # fmt: skip
     """Let several judges score the states of a run, and compare them with each other and with the run's verdicts.
 
     What they say is kept in `RUN/rejudged`: repeating the study asks nothing, and a killed one goes on.
 
     Args:
-        judges: names; or a mapping of labels to judges (a name, or `use` with settings); or a YAML file that holds one.
+        judges: names, classes or instances; or a mapping of labels to judges (one of these, or `use` with settings); or
+            a YAML file that holds such a mapping.
         repeats: how often each judge is asked, each time in another order. Once leaves its noise unknown.
         questions: so many, drawn evenly from all categories; None takes all.
         resamples: of the bootstrap over questions.
@@ -88,40 +92,61 @@ def study_judges(
     return JudgeStudy(target, tables, text, plots)
 
 
-def estimate_study(
-    run: str | Path, judges: Iterable[str] | Mapping[str, Any] | Path, *, repeats: int = 2, questions: int | None = None
-) -> dict[str, str]:
-    """What the same call of `study_judges` would cost, by label; nothing is asked and nothing is written."""
+@dataclass(frozen=True)
+class StudyForecast:
+    """What each judge would cost, and all of them."""
+
+    parts: dict[str, Forecast]
+    """By label, a repeat by itself."""
+
+    @property
+    def usd(self) -> float | None:
+        """US dollars, at most: replies that two judges share count for both. None where a price is not known."""
+        costs = [estimate.usd for forecast in self.parts.values() for estimate in forecast.estimates]
+        return None if None in costs else sum(cost for cost in costs if cost is not None)
+
+    def __str__(self) -> str:
+        lines = [f"{label}: {line}" for label, forecast in self.parts.items() for line in forecast.lines]
+        calls = sum(estimate.calls for forecast in self.parts.values() for estimate in forecast.estimates)
+        price = "price not known" if self.usd is None else f"${self.usd:,.2f}"
+        notes = dict.fromkeys(forecast.assumed for forecast in self.parts.values())
+        return "\n".join([*lines, f"at most: {calls:,} calls, {price}", *notes])
+
+
+def estimate_study(run: str | Path, judges: Judges, *, repeats: int = 2, questions: int | None = None) -> StudyForecast:
+    """What the same call of `study_judges` would cost; nothing is asked and nothing is written."""
     folder = existing_run(Path(run))
     _check(repeats, questions)
     states = stratified(states_of(folder), questions, folder.config.seed)
-    return {
-        label if repeat == 0 else f"{label}, repeat {repeat}": str(
-            forecast_states(folder, states, choice, folder.config.judging, name=label, repeat=repeat)
-        )
-        for label, choice in _chosen(judges).items()
-        for repeat in range(_is_own(choice, folder.config), repeats)
-    }
+    return StudyForecast(
+        {
+            label if repeat == 0 else f"{label}, repeat {repeat}": forecast_states(
+                folder, states, choice, folder.config.judging, name=label, repeat=repeat
+            )
+            for label, choice in _chosen(judges).items()
+            for repeat in range(_is_own(choice, folder.config), repeats)
+        }
+    )
 
 
-class _Judges(BaseModel):
+class _Labelled(BaseModel):
     """Labels and judges."""
 
     model_config = ConfigDict(extra="allow", arbitrary_types_allowed=True)
     __pydantic_extra__: dict[str, JudgeChoice]
 
 
-def _chosen(judges: Iterable[str] | Mapping[str, Any] | Path) -> dict[str, Choice]:
+def _chosen(judges: Judges) -> dict[str, Choice]:
     if isinstance(judges, Path):
-        found = load_config(judges, _Judges)
+        found = load_config(judges, _Labelled)
     elif isinstance(judges, Mapping):
-        found = check_config(judges, _Judges, "judges")
+        found = check_config(judges, _Labelled, "judges")
     else:
-        names = list(judges)
-        labelled = {re.split("[/:]", name)[-1]: name for name in names}
-        if len(labelled) < len(names):
-            raise ConfigError("judges: two have one name; tell them apart by labels, in a YAML file")
-        found = check_config(labelled, _Judges, "judges")
+        given = list(judges)
+        labelled = {re.split("[/:]", one)[-1] if isinstance(one, str) else one.name: one for one in given}
+        if len(labelled) < len(given):
+            raise ConfigError("judges: two have one name; tell them apart by labels, in a mapping or a YAML file")
+        found = check_config(labelled, _Labelled, "judges")
     chosen = found.__pydantic_extra__
     if not chosen:
         raise ConfigError("judges: name at least one")
@@ -180,10 +205,13 @@ class _Listener:
 
     def voice(self, label: str, choice: Choice, said: Sequence[Sequence[Verdict | None]]) -> Voice:
         tracks = tuple(self._track(label, repeat, verdicts) for repeat, verdicts in enumerate(said))
-        judge = choice.build()
-        assert isinstance(judge, Judge)  # the choice has checked the kind
+        judge = as_judge(choice.build())
+        keys = {verdict.request for verdicts in said for verdict in verdicts if verdict is not None and verdict.request}
+        if label != STORED:
+            for repeat in range(len(said)):
+                keys |= request_keys(judge, self.states, self.rule.config.seed, repeat)
         name = ", ".join(dict.fromkeys(v.judge for v in said[0] if v)) if label == STORED else choice.name
-        return Voice(label, name, judge.uses_gold, tracks, self._order_null(tracks[0]))
+        return Voice(label, name, judge.uses_gold, tracks, self._order_null(tracks[0]), frozenset(keys))
 
     def _track(self, label: str, repeat: int, verdicts: Sequence[Verdict | None]) -> Track:
         scores = [None if verdict is None else verdict.scores for verdict in verdicts]

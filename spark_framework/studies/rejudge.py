@@ -6,11 +6,11 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
@@ -18,6 +18,7 @@ from ..config import JudgingSection
 from ..config_files import build_config
 from ..contracts import Component, Judge
 from ..errors import ConfigError, JudgeError, RunError
+from ..host.calls import Calls
 from ..host.choices import Choice, JudgeChoice
 from ..host.loading import current_host
 from ..host.toolbox import opened
@@ -31,6 +32,8 @@ from ..run_folder import RunFolder, existing_run, write_whole
 from ..wire import Usage
 from .states import State, states_of
 
+JudgeLike: TypeAlias = str | Mapping[str, Any] | Judge | type[Judge]
+"""A judge's name, a mapping with `use` and its settings, an instance, or a class."""
 WAVE = 256
 """States between two appends to the file. Through a batch service, all states go in one wave."""
 
@@ -80,7 +83,7 @@ class Rejudged:
 
 
 def rejudge(
-    run: str | Path, judge: Any, *, name: str | None = None, repeat: int = 0, overrides: Iterable[str] = ()
+    run: str | Path, judge: JudgeLike, *, name: str | None = None, repeat: int = 0, overrides: Iterable[str] = ()
 ) -> Rejudged:
     """Let another judge score all stored states of a run, in the stored order, and keep its verdicts with the run.
 
@@ -88,7 +91,7 @@ def rejudge(
     stopped, after `kill -9` too, and asks nothing where nothing changed.
 
     Args:
-        judge: a judge's name, a mapping with `use` and its settings, a class or an instance.
+        judge: its name, a mapping with `use` and its settings, a class or an instance.
         name: of the file; None is the judge's name.
         repeat: 0 asks as the run did; 1, 2, … ask again with other seeds, and so in another order.
         overrides: `judge.KEY=VALUE` and `judging.KEY=VALUE` each.
@@ -101,17 +104,17 @@ def rejudge(
             has no states; the file belongs to a judge with other settings.
     """
     folder = existing_run(Path(run))
-    choice, judging = _asked(folder, judge, overrides)
+    choice, judging = asked(folder, judge, overrides, "rejudge")
     with folder.locked(), observed(folder):
         return rejudge_states(folder, states_of(folder), choice, judging, name=name or choice.name, repeat=repeat)
 
 
 def estimate_rejudging(
-    run: str | Path, judge: Any, *, name: str | None = None, repeat: int = 0, overrides: Iterable[str] = ()
+    run: str | Path, judge: JudgeLike, *, name: str | None = None, repeat: int = 0, overrides: Iterable[str] = ()
 ) -> Forecast:
     """What the same call of `rejudge` would cost; nothing is asked and nothing is written."""
     folder = existing_run(Path(run))
-    choice, judging = _asked(folder, judge, overrides)
+    choice, judging = asked(folder, judge, overrides, "rejudge")
     return forecast_states(folder, states_of(folder), choice, judging, name=name or choice.name, repeat=repeat)
 
 
@@ -121,7 +124,7 @@ def rejudge_states(
     """`rejudge` for some states of a run that is locked already."""
     path = verdict_path(folder, name, repeat)
     file = VerdictFile(path)
-    with opened(choice) as component, _session(folder, judge := _judge(component), judging) as session:
+    with opened(choice) as component, session_for(folder, judge := as_judge(component), judging) as session:
         _settle(path, choice, judge, repeat)
         known = {} if judging.mode == "refresh" else file.read()
         missing = [state for state in states if state.digest not in known]
@@ -144,9 +147,18 @@ def forecast_states(
     """What `rejudge_states` would cost."""
     known = VerdictFile(verdict_path(folder, name, repeat)).read()
     missing = [state for state in states if state.digest not in known or judging.mode == "refresh"]
-    judge = _judge(choice.build())  # not prepared: an estimate needs no key
-    with closing(judge), _session(folder, judge, judging) as session:
+    judge = as_judge(choice.build())  # not prepared: an estimate needs no key
+    with closing(judge), session_for(folder, judge, judging) as session:
         return forecast_steps(session, judge, [state.request(folder.config.seed, repeat) for state in missing])
+
+
+def request_keys(judge: Judge, states: Iterable[State], seed: int, repeat: int = 0) -> set[str]:
+    """Keys of the requests that a judge, and those inside of it, make on some states; none are sent."""
+    return {
+        part.request(Calls.seen_by(part, state.request(seed, repeat))).key
+        for part in wire_judges(judge)
+        for state in states
+    }
 
 
 def verdict_path(folder: RunFolder, name: str, repeat: int = 0) -> Path:
@@ -158,9 +170,10 @@ def verdict_path(folder: RunFolder, name: str, repeat: int = 0) -> Path:
     return folder.path / "rejudged" / (f"{name}.{repeat}.jsonl" if repeat else f"{name}.jsonl")
 
 
-def _asked(folder: RunFolder, judge: Any, overrides: Iterable[str]) -> tuple[Choice, JudgingSection]:
+def asked(folder: RunFolder, judge: JudgeLike, overrides: Iterable[str], by: str) -> tuple[Choice, JudgingSection]:
+    """A judge and how it is asked: as the run's config says, with some overrides. `by` names who wants it."""
     data = {"judge": judge, "judging": folder.config.judging.model_dump(mode="json")}
-    section = build_config(data, _Settings, overrides, "rejudge")
+    section = build_config(data, _Settings, overrides, by)
     return section.judge, section.judging
 
 
@@ -171,15 +184,17 @@ class _Settings(BaseModel):
     judging: JudgingSection
 
 
-def _judge(component: Component) -> Judge:
+def as_judge(component: Component) -> Judge:
+    """The component itself."""
     assert isinstance(component, Judge)  # the choice has checked the kind
     return component
 
 
 @contextmanager
-def _session(folder: RunFolder, judge: Judge, judging: JudgingSection) -> Iterator[JudgingSession]:
+def session_for(folder: RunFolder, judge: Judge, judging: JudgingSection) -> Iterator[JudgingSession]:
+    """A judge's session with the run's store and ledger."""
     file = judging.file or folder.path / "judge.sqlite"
-    with open_judging(current_host().calls, file, judging.terms(), str(folder.path), [judge]) as session:
+    with open_judging(current_host().calls, file, judging.terms(), folder.ledger_name, [judge]) as session:
         yield session
 
 
@@ -195,8 +210,8 @@ def _settle(path: Path, choice: Choice, judge: Judge, repeat: int) -> None:
             before = None
         if before != whose:
             raise RunError(
-                f"{path} holds the verdicts of a judge with other settings or other code; choose another --name, or "
-                "delete the file (replies that are stored with the run are not asked for again)"
+                f"{path} holds the verdicts of a judge with other settings or other code; choose another name (in a "
+                "study another label), or delete the file: replies that are stored with the run are not asked for again"
             )
     else:
         write_whole(manifest, json.dumps(whose, indent=2) + "\n")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -23,6 +23,8 @@ from .selection import Choices, Rule, Scores, flipped, with_frozen_counters, wit
 from .states import State, states_of
 from .tables import Cell, Figure, Table
 
+SelectorLike: TypeAlias = str | Mapping[str, Any] | Selector | type[Selector]
+"""A selector's name, a mapping with `use` and its settings, an instance, or a class."""
 NOTE = (
     "frozen: each state by itself, with the usage counters that the run had there. replayed: with counters of its own, "
     "in the order of the rollouts. The states are those of the run; what would follow another choice is not known. In "
@@ -45,13 +47,13 @@ class Reselected:
 
 
 def reselect(
-    run: str | Path, selector: Any = None, threshold: float | None = None, *, judge: str | None = None,
+    run: str | Path, selector: SelectorLike | None = None, threshold: float | None = None, *, judge: str | None = None,
     name: str | None = None, overrides: Iterable[str] = (),
 ) -> Reselected:  # fmt: skip
     """Let another selector choose from a run's stored scores. With the run's own, its choices come out.
 
     Args:
-        selector: a selector's name, a mapping with `use` and its settings, a class or an instance; None is the run's.
+        selector: its name, a mapping with `use` and its settings, a class or an instance; None is the run's.
         threshold: in [0, 10]; None is the run's.
         judge: whose scores, by the file's name in `RUN/rejudged`; None takes the run's own.
         name: of the file `RUN/reselected/NAME.jsonl`, which is written anew; None is made of the settings.
@@ -63,7 +65,7 @@ def reselect(
     folder = existing_run(Path(run))
     rule_config = _rule_config(folder, selector, threshold, overrides)
     states = states_of(folder)
-    scores = _scores(folder, states, judge)
+    scores = stored_scores(folder, states, judge)
     with opened(rule_config.selector) as component:
         assert isinstance(component, Selector)  # the config has checked the kind
         rule = Rule(component, rule_config.threshold, folder.config)
@@ -77,14 +79,17 @@ def reselect(
     return Reselected(path, flips, (_table(states, scores, before, choices, rule), _mix(states, before, choices)))
 
 
-def _rule_config(folder: RunFolder, selector: Any, threshold: float | None, overrides: Iterable[str]) -> RunConfig:
+def _rule_config(
+    folder: RunFolder, selector: SelectorLike | None, threshold: float | None, overrides: Iterable[str]
+) -> RunConfig:
     data = folder.config.model_dump(mode="json")
     changes = {"selector": selector, "threshold": threshold}
     data |= {key: value for key, value in changes.items() if value is not None}
     return build_config(data, RunConfig, overrides, "reselect")
 
 
-def _scores(folder: RunFolder, states: Sequence[State], judge: str | None) -> Scores:
+def stored_scores(folder: RunFolder, states: Sequence[State], judge: str | None) -> Scores:
+    """The run's own scores, or those of `RUN/rejudged/JUDGE.jsonl`. Raises `RunError` where there are none."""
     if judge is None:
         return [state.verdict.scores for state in states]
     path = folder.path / "rejudged" / f"{judge}.jsonl"

@@ -29,6 +29,8 @@ class ComponentContract:
     """Name of the fixture that the author gives."""
     may_import: ClassVar[frozenset[str]] = frozenset()
     """Heavy packages that the plugin's module may import."""
+    import_limit: ClassVar[float] = 5.0
+    """Seconds for importing that module. A sound one takes a hundredth of that; a slow machine may take longer."""
     variants: ClassVar[dict[str, Any]] = {}
     """Another valid value for a setting, where none is found by trying."""
     ignored_settings: ClassVar[frozenset[str]] = frozenset()
@@ -183,6 +185,12 @@ class ComponentContract:
             not heavy,
             f"importing {type(spark_component).__module__} imports {', '.join(heavy)}: import inside the method that "
             "needs it, so that nobody else waits",
+        )
+        seconds = self._seen(spark_component).seconds
+        require(
+            seconds <= self.import_limit,
+            f"importing {type(spark_component).__module__} takes {seconds:.1f} s: load and compute in `prepare`, or at "
+            "the first call",
         )
 
     @static

@@ -147,7 +147,7 @@ class JudgeContract(ComponentContract):
             f"{what}: {len(verdict.scores)} scores for {n} candidates; give one each, in their order",
         )
         try:
-            written = verdict.model_dump_json()
+            written = Verdict.model_validate(verdict.model_dump()).model_dump_json()
         except ValueError as exc:
-            raise AssertionError(f"{what}: the verdict cannot be stored as JSON ({exc}); mend its reason") from exc
+            raise AssertionError(f"{what}: the verdict cannot be stored ({exc}); mend its scores or reason") from exc
         require(GOLD not in written or judge.uses_gold, f"{what}: the verdict repeats what only an oracle may read")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from functools import cache, reduce
 from importlib import import_module
@@ -27,10 +28,12 @@ TIME_LIMIT = 120.0
 class Report(NamedTuple):
     """What was seen."""
 
+    seconds: float = 0.0
+    """How long importing the module took."""
     imported: Sequence[str] = ()
     """Top-level packages that importing the module added to those of `spark_framework.api`."""
     disturbed: Sequence[str] = ()
-    """Connections, processes and threads of the import."""
+    """Connections, processes, threads and written files of the import."""
     touched: Sequence[str] = ()
     """Files, connections, processes and threads of the construction."""
     fingerprint: str = ""
@@ -63,7 +66,9 @@ def look(order: list[str]) -> dict[str, Any]:
     import_module("spark_framework.api")
     before, watch = set(sys.modules), _Watch()
     watch.begin("import")
+    start = time.perf_counter()
     plugin = import_module(module)
+    seconds = time.perf_counter() - start
     watch.end()
     imported = sorted({added.partition(".")[0] for added in set(sys.modules) - before})
     cls: Any = reduce(getattr, name.split("."), plugin)
@@ -73,7 +78,8 @@ def look(order: list[str]) -> dict[str, Any]:
     watch.end()
     disturbed, touched = watch.seen["import"], watch.seen["construction"]
     return {
-        "imported": imported, "disturbed": disturbed, "touched": touched, "fingerprint": component.fingerprint(),
+        "seconds": seconds, "imported": imported, "disturbed": disturbed, "touched": touched,
+        "fingerprint": component.fingerprint(),
     }  # fmt: skip
 
 
@@ -101,15 +107,20 @@ class _Watch:
             self.seen[phase].append("starts a thread")
 
     def _note(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if not self._phase or not (event in _OUTSIDE or (event in _FILES and self._phase == "construction")):
-            return
-        if event in _OUTSIDE or not _is_import():
+        if self._phase and self._counts(event, arguments):
             what = next((str(a) for a in arguments if isinstance(a, str | bytes | os.PathLike | list | tuple)), "")
             self.seen[self._phase].append(f"{event} {what}".strip()[:200])
 
+    def _counts(self, event: str, arguments: tuple[Any, ...]) -> bool:
+        if event in _OUTSIDE:
+            return True
+        if self._phase == "import":
+            return event == "open" and isinstance(arguments[0], str) and bool(set("wax+") & set(arguments[1] or ""))
+        return event in _FILES and not _is_import()
+
 
 def _is_import() -> bool:
-    frame = sys._getframe(2)
+    frame = sys._getframe(3)
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             return True

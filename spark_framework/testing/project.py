@@ -1,8 +1,9 @@
-"""A run in small, which needs no weights: scripted candidates, two tools, a tokenizer of single bytes."""
+"""A run in small, which needs no weights: scripted candidates, two tools, a tokenizer of bytes."""
 
 from __future__ import annotations
 
 import io
+import string
 from collections.abc import Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ TEMPLATE = (
     "{% for message in messages %}<|start|>{{ message['role'] }}\n{{ message['content'] }}<|end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|start|>assistant\n{% endif %}"
 )
+BLANK = "Ġ"
+"""How a byte-level tokenizer writes a blank."""
 
 
 class Result(NamedTuple):
@@ -81,12 +84,13 @@ def new_project(folder: Path, changes: Mapping[str, Any]) -> Project:
 
 
 def _write_tokenizer(folder: Path) -> None:
-    """Every byte is a token: nothing has to be trained or downloaded."""
+    """Every byte is a token, and a letter goes with the blank before it: the first token tells actions apart."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(models.BPE(vocab={letter: k for k, letter in enumerate(alphabet)}, merges=[]))
+    merges = [(BLANK, letter) for letter in string.ascii_letters]
+    tokens = [*sorted(pre_tokenizers.ByteLevel.alphabet()), *(blank + letter for blank, letter in merges)]
+    tokenizer = Tokenizer(models.BPE(vocab={token: k for k, token in enumerate(tokens)}, merges=merges))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     start, end = "<|start|>", "<|end|>"

@@ -62,14 +62,12 @@ class RewardTermContract(ComponentContract):
         for what, trajectory in self.trajectories():
             stored = Trajectory.model_validate_json(trajectory.model_dump_json())
             for step, again in zip(trajectory.steps, stored.steps, strict=True):
-                values = (
-                    self._value(spark_component, step, trajectory, what),
-                    self._value(spark_component, again, stored, what),
-                )
+                here = repr(self._value(spark_component, step, trajectory, what))
+                there = repr(self._value(spark_component, again, stored, what))
                 require(
-                    values[0] == values[1],
-                    f"{what}: the value is {values[0]} here and {values[1]} for what was read from the file: compare "
-                    "with ==, not with `is`",
+                    here == there,
+                    f"{what}: the value is {here} here and {there} for what was read from the file: compare with ==, "
+                    "not with `is`",
                 )
 
     @static
@@ -87,14 +85,15 @@ class RewardTermContract(ComponentContract):
             together = list(threads.map(lambda _: self._values(spark_component), range(16)))
         require(all(one == alone for one in together), "eight threads get other values: keep no state in the term")
 
-    def _values(self, term: RewardTerm, reverse: bool = False) -> dict[tuple[str, int], float]:
+    def _values(self, term: RewardTerm, reverse: bool = False) -> dict[tuple[str, int], str]:
+        """All values as text, in which NaN equals itself: that it is not finite is another check's business."""
         asked = [
             (what, number, step, trajectory)
             for what, trajectory in self.trajectories()
             for number, step in enumerate(trajectory.steps)
         ]
         return {
-            (what, number): self._value(term, step, trajectory, what)
+            (what, number): repr(self._value(term, step, trajectory, what))
             for what, number, step, trajectory in (reversed(asked) if reverse else asked)
         }
 

@@ -43,6 +43,10 @@ class SelectorContract(ComponentContract):
 
     kind = "selector"
     subject = "selector"
+    takes_unviable = False
+    """True where a candidate may be chosen that is not viable, though another is."""
+    order_matters = False
+    """True where a choice that is not drawn may depend on a candidate's place among the others."""
 
     @static
     def test_one_of_the_candidates_is_chosen(self, spark_component: Selector) -> None:
@@ -55,6 +59,38 @@ class SelectorContract(ComponentContract):
                         f"{what}, {used}: select() returned {short(index)}; return the index of one of the "
                         f"{len(scores)} candidates as an int",
                     )
+
+    def test_a_viable_candidate_is_chosen_where_there_is_one(self, spark_component: Selector) -> None:
+        if self.takes_unviable:
+            return
+        for what, scores in SITUATIONS.items():
+            if max(scores) <= THRESHOLD:
+                continue
+            for used, usage in USAGES.items():
+                for seed in range(8):
+                    score = scores[self._chosen(spark_component, scores, usage, seed)]
+                    require(
+                        score > THRESHOLD,
+                        f"{what}, {used}: a candidate with the score {score} was chosen, and others are above the "
+                        f"threshold {THRESHOLD}: choose among those, or set takes_unviable = True",
+                    )
+
+    def test_a_choice_belongs_to_a_candidate_and_not_to_its_place(self, spark_component: Selector) -> None:
+        if self.order_matters:
+            return
+        for what in ("all viable", "some viable"):
+            scores = SITUATIONS[what]
+            candidates = [sample_candidate(action, k) for k, action in enumerate(ACTIONS)]
+            for used, usage in USAGES.items():
+                chosen = {self._chosen(spark_component, scores, usage, seed) for seed in range(16)}
+                if len(chosen) > 1:  # it was drawn, and a draw may fall otherwise
+                    continue
+                turned = self._select(spark_component, candidates[::-1], scores[::-1], usage=usage)
+                require(
+                    chosen == {len(scores) - 1 - turned},
+                    f"{what}, {used}: in reverse order another candidate is chosen: decide by score and usage, end "
+                    "ties with a draw from `rng`, or set order_matters = True",
+                )
 
     @static
     def test_a_candidate_may_be_there_twice(self, spark_component: Selector) -> None:

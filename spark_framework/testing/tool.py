@@ -72,7 +72,8 @@ class ToolContract(ComponentContract):
                 bounds = {"maxLength", "maxItems", "enum", "const", "format"}
                 require(
                     unbounded is None or bounds & kind.keys(),
-                    f"Args.{name}: bound it with Field({unbounded}=…); a model may write 100,000 characters",
+                    f"Args.{name}: bound it, and what is in it, with Field({unbounded}=…); a model may write 100,000 "
+                    "characters",
                 )
 
     @static

@@ -6,10 +6,13 @@ action and the writing of its input weigh alike; a decision counts with `weight_
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from .rows import Row
 
 
 @dataclass
@@ -39,6 +42,16 @@ class LogProbs:
     action_D: Tensor
     token_T: Tensor
     head_DA: Tensor
+    entropy_T: Tensor | None = None
+    """Entropy of the distribution behind each free token, in nats; a figure, without gradient."""
+
+    def split(self, rows: Sequence[Row]) -> list[LogProbs]:
+        """The parts of rows that were read together."""
+        decisions = [len(row.decisions) for row in rows]
+        tokens = [sum(len(d.tokens_at) for d in row.decisions) for row in rows]
+        entropies = [None] * len(rows) if self.entropy_T is None else self.entropy_T.split(tokens)
+        parts = (self.action_D.split(decisions), self.token_T.split(tokens), self.head_DA.split(decisions), entropies)
+        return [LogProbs(*part) for part in zip(*parts, strict=True)]
 
 
 def imitation_loss(row: RowTensors, logp: LogProbs, *, actions: bool = True, only_ok: bool = False) -> Tensor:
@@ -87,6 +100,6 @@ def value_loss(value_D: Tensor, reward_D: Tensor, weight_D: Tensor) -> Tensor:
     return (weight_D * (value_D - reward_D) ** 2).sum() / weight_D.sum()
 
 
-def clip_fraction(logp: Tensor, old: Tensor, clip: float) -> Tensor:
-    """Share of ratios outside [1 - clip, 1 + clip]."""
-    return ((logp - old).exp() - 1).abs().gt(clip).float().mean()
+def clipped(logp: Tensor, old: Tensor, clip: float) -> Tensor:
+    """1 for each ratio outside [1 - clip, 1 + clip], else 0."""
+    return ((logp - old).exp() - 1).abs().gt(clip).float()

@@ -1,4 +1,4 @@
-"""The actor (a LoRA adapter on the frozen base) and the critic, and what they compute on a row."""
+"""The actor (a LoRA adapter on the frozen base) and the critic's adapter, and what they compute on a row."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from ..config import CriticSection, LoraSection
-from ..errors import RunError
+from ..errors import ConfigError, RunError
 from ..policy.models import quiet_peft
+from .critic import ValueHead
+from .logprobs import token_log_probs
 from .losses import LogProbs
 from .rows import Decision, Row
 
@@ -20,17 +22,21 @@ CRITIC = "critic"
 
 
 def with_actor(base: Any, lora: LoraSection, init: Path | None, seed: int) -> Any:
-    """A PEFT model with one trainable adapter: a fresh one, or a copy of a finished stage's."""
+    """A PEFT model with one trainable adapter in single precision: a fresh one, or a copy of a finished stage's."""
     from peft import PeftModel, get_peft_model
 
-    if init is not None:
-        if not (init / "adapter_config.json").is_file():
-            raise RunError(f"there is no adapter in {init}; train that stage first")
+    if init is None:
+        torch.manual_seed(seed)
+        with quiet_peft():
+            return get_peft_model(base, lora_config(base, lora))
+    if not (init / "adapter_config.json").is_file():
+        raise RunError(f"there is no adapter in {init}; train that stage first")
+    try:
         with quiet_peft():
             return PeftModel.from_pretrained(base, str(init), is_trainable=True)
-    torch.manual_seed(seed)
-    with quiet_peft():
-        return get_peft_model(base, lora_config(base, lora))
+    except Exception as exc:  # another shape, other names, a damaged file: the libraries raise in many ways
+        reason = (str(exc).strip() or type(exc).__name__).splitlines()[0]
+        raise RunError(f"the adapter in {init} does not fit policy.model ({reason}); train that stage again") from exc
 
 
 def lora_config(base: Any, lora: LoraSection) -> Any:
@@ -39,28 +45,16 @@ def lora_config(base: Any, lora: LoraSection) -> Any:
 
     depth = base.config.num_hidden_layers
     head = base.get_output_embeddings()
-    linear = {n.rsplit(".", 1)[-1] for n, m in base.named_modules() if isinstance(m, nn.Linear) and m is not head}
+    linear = {n.rsplit(".", 1)[-1]: m is head for n, m in base.named_modules() if isinstance(m, nn.Linear)}
+    trained = {name for name, is_head in linear.items() if not is_head}
+    for name in lora.targets:
+        if linear.get(name):
+            raise ConfigError(f"lora.targets: {name} is the output layer, which stays frozen; take it out")
     return LoraConfig(
         r=lora.r, lora_alpha=lora.alpha, lora_dropout=0.0, task_type="CAUSAL_LM",
-        target_modules=sorted(lora.targets or linear),
+        target_modules=sorted(lora.targets or trained),
         layers_to_transform=None if lora.layers is None else list(range(max(0, depth - lora.layers), depth)),
     )  # fmt: skip
-
-
-class ValueHead(nn.Module):
-    """V(s): an MLP on a hidden state. Its last layer starts at zero, so V starts at 0. [D, width] -> [D]."""
-
-    def __init__(self, width: int, hidden: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(width)
-        self.inner = nn.Linear(width, hidden)
-        self.outer = nn.Linear(hidden, 1)
-        nn.init.zeros_(self.outer.weight)
-        nn.init.zeros_(self.outer.bias)
-
-    def forward(self, state_DH: Tensor) -> Tensor:
-        value: Tensor = self.outer(torch.tanh(self.inner(self.norm(state_DH.float()))))[:, 0]
-        return value
 
 
 class ActorCritic:
@@ -70,9 +64,12 @@ class ActorCritic:
         model: PEFT model whose adapter `default` is the actor.
         labels: token id of each action's name; the order is that of the action head.
         critic: None for stages without a value function.
+        checkpointing: layers keep no activations for the backward pass; they are computed again.
     """
 
-    def __init__(self, model: Any, labels: Sequence[int], critic: CriticSection | None, seed: int) -> None:
+    def __init__(
+        self, model: Any, labels: Sequence[int], critic: CriticSection | None, seed: int, checkpointing: bool = False
+    ) -> None:
         self.model, self.critic = model, critic
         self.actions = torch.tensor(list(labels), device=model.device)
         base = model.get_base_model()
@@ -84,6 +81,7 @@ class ActorCritic:
                 model.add_adapter(CRITIC, model.peft_config["default"])
                 model.set_adapter("default")
             self.value_head = ValueHead(base.config.hidden_size, critic.hidden).to(model.device)
+        self._checkpointed = _checkpointed_layers(base) if checkpointing else []
 
     def actor_parameters(self) -> list[nn.Parameter]:
         return [p for n, p in self.model.named_parameters() if ".default." in n and "lora_" in n]
@@ -94,7 +92,8 @@ class ActorCritic:
 
     @contextmanager
     def as_critic(self) -> Iterator[None]:
-        """The critic's adapter is active inside. Finish its backward pass before leaving: PEFT flips requires_grad."""
+        """The critic's adapter is active inside. Finish every backward pass before entering and before leaving: PEFT
+        flips requires_grad, and checkpointed layers compute again with the adapter that is active then."""
         self.model.set_adapter(CRITIC)
         try:
             yield
@@ -102,7 +101,8 @@ class ActorCritic:
             self.model.set_adapter("default")
 
     def hidden(self, row: Row) -> Tensor:
-        """[N, width]: last hidden states of a row. Rows are never padded; branches see only their ancestors."""
+        """[N, width]: last hidden states of a row. Nothing is padded; branches see only their ancestors, and rows that
+        were joined do not see each other."""
         device, dtype = self.model.device, self.model.dtype
         mask = None
         if row.branched:
@@ -110,6 +110,9 @@ class ActorCritic:
             mask = torch.zeros(seen.shape, dtype=dtype, device=device).masked_fill(~seen, torch.finfo(dtype).min)[
                 None, None
             ]
+        for layer in self._checkpointed:  # only the layer itself: what is in it stays without dropout
+            layer.training = torch.is_grad_enabled()
+        # Joined rows are told apart by their position ids alone; a mask of ones or a cache would hide that.
         out = self.trunk(
             input_ids=torch.tensor([row.ids], device=device),
             position_ids=torch.tensor([row.positions], device=device),
@@ -121,16 +124,16 @@ class ActorCritic:
     def log_probs(self, hidden_NH: Tensor, row: Row) -> LogProbs:
         """log pi of the row's decisions, of its free tokens and of the whole action head."""
         device = hidden_NH.device
-        state_D = torch.tensor([d.state_at for d in row.decisions], device=device)
-        head_DA = (hidden_NH[state_D].float() @ self.output.weight[self.actions].float().T).log_softmax(-1)
+        dtype = torch.promote_types(hidden_NH.dtype, torch.float32)
+        label_AH = self.output.weight[self.actions].to(dtype)
+        head_DA = (self.states(hidden_NH, row).to(dtype) @ label_AH.T).log_softmax(-1)
         label_D = torch.tensor([self._label(row, d) for d in row.decisions], device=device)
         action_D = head_DA.gather(1, label_D[:, None])[:, 0]
         token_at = [t for d in row.decisions for t in d.tokens_at]
-        before_T = torch.tensor([row.parents[t] for t in token_at], device=device)
-        target_T = torch.tensor([row.ids[t] for t in token_at], device=device)
-        logits_TV = nn.functional.linear(hidden_NH[before_T], self.output.weight).float()
-        token_T = logits_TV.gather(1, target_T[:, None])[:, 0] - logits_TV.logsumexp(-1)
-        return LogProbs(action_D, token_T, head_DA)
+        before_T = torch.tensor([row.parents[t] for t in token_at], device=device, dtype=torch.long)
+        target_T = torch.tensor([row.ids[t] for t in token_at], device=device, dtype=torch.long)
+        token_T, entropy_T = token_log_probs(hidden_NH[before_T], self.output, target_T)
+        return LogProbs(action_D, token_T, head_DA, entropy_T)
 
     def states(self, hidden_NH: Tensor, row: Row) -> Tensor:
         """[D, width]: the state of each decision."""
@@ -142,3 +145,14 @@ class ActorCritic:
             return 0
         first = row.ids[decision.first_at]
         return int((self.actions == first).nonzero()[0, 0])
+
+
+def _checkpointed_layers(base: Any) -> list[nn.Module]:
+    """Switch on gradient checkpointing in a model's layers, and give those layers."""
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    layers = [module for module in base.modules() if isinstance(module, GradientCheckpointingLayer)]
+    if not layers:
+        raise ConfigError(f"gradient_checkpointing: {type(base).__name__} has no layers that can do it; switch it off")
+    base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    return layers

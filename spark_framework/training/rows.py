@@ -45,7 +45,7 @@ class Row:
     Attributes:
         ids, positions, parents: N each; `parents` is the index of the token before (-1 for the first).
         decisions: trajectory by trajectory, step by step.
-        branched: False where the row is a plain causal sequence (no mask is needed).
+        branched: False where the row is one plain causal sequence, or several one behind the other (no mask is needed).
     """
 
     name: str
@@ -58,7 +58,7 @@ class Row:
 
     @property
     def branched(self) -> bool:
-        return any(parent != i - 1 for i, parent in enumerate(self.parents))
+        return any(parent not in (i - 1, -1) for i, parent in enumerate(self.parents))
 
     def add(self, parent: int, ids: Sequence[int]) -> int:
         """Append a segment after token `parent` (or find it there); returns the index of its last token."""

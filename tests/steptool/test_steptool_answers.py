@@ -10,8 +10,8 @@ import pytest
 from pydantic import BaseModel
 
 from spark_framework.errors import DataError
+from spark_framework.steptool.annotations import AnnotatedAnswer
 from spark_framework.steptool.answers import (
-    AnnotatedAnswer,
     Prediction,
     read_queries,
     trajectories_of,

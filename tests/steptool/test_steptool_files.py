@@ -40,6 +40,12 @@ def test_steptools_own_file_comes_back_byte_by_byte(tmp_path: Path, path: Path) 
     assert (tmp_path / "copy.csv").read_bytes() == path.read_bytes()
 
 
+def test_a_byte_order_mark_and_windows_line_ends_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"\xef\xbb\xbfprompt\tresponse\treward\r\n['a\\d']\t['x']\t[1]\r\n")
+    assert read_ppo_csv(path) == [PpoExample(prompts=("a\\d",), responses=("x",), rewards=(1.0,))]
+
+
 def test_whole_numbers_are_rewards_too(tmp_path: Path) -> None:
     (example,) = read_ppo_csv(written(tmp_path / "a.csv", GOOD))
     assert example == PpoExample(prompts=("a", "b"), responses=("x", "y"), rewards=(0.5, 1.0))
@@ -57,7 +63,10 @@ FAULTS = {
     "blank_prompt": (("['a', ' \\n']", "['x', 'y']", "[1, 1]"), "prompt of step 2 is empty"),
     "no_step": (("[]", "[]", "[]"), "no step"),
     "long_response": (("['a']", f"['{'x' * 100_000}']", "[1]"), "has 100,000 characters; at most 50,000"),
-    "very_long_response": (("['a']", f"['{'x' * 1_000_000}']", "[1]"), "has 1,000,000 characters"),
+    "very_long_response": (("['a']", f"['{'x' * 1_000_000}']", "[1]"), "field larger than field limit (1000000)"),
+    "a_bomb_of_numbers": (("['a']", "['x']", f"[{'1,' * 600_000}]"), "field larger than field limit"),
+    "a_bomb_of_signs": (("['a']", "['x']", f"[{'-' * 100_000}1]"), "is not a list of numbers"),
+    "a_bomb_of_digits": (("['a']", "['x']", f"[{'9' * 100_000}]"), "is not a list of numbers"),
     "no_list": (("'a'", "['x']", "[1]"), "prompt cell holds str, not a list"),
     "no_python": (("['a'", "['x']", "[1]"), "prompt cell is not a Python list"),
     "code": (("__import__('os').getcwd()", "['x']", "[1]"), "prompt cell is not a Python list"),
@@ -95,8 +104,10 @@ def test_a_longer_response_can_be_allowed(tmp_path: Path) -> None:
         (b"prompt,response,reward\n", "separated by tabs"),
         (b"prompt\tresponse\treward\n", "holds no rows"),
         (b"prompt\tresponse\treward\n\xff\xfe\n", "not UTF-8"),
-        (b"prompt\tresponse\treward\n\"['a']\" x\t1\t2\n", "line 2"),
-        (b"prompt\tresponse\treward\n\"['a']\t1\t2\n", "unexpected end of data"),
+        (b"prompt\treward\n['a']\t[1]\n", "no header"),
+        (b"prompt\tresponse\treward\n\"['a']\" x\t1\t2\n", "row 1: .*line 2"),
+        (b"prompt\tresponse\treward\n\"['a']\t1\t2\n", "row 1: unexpected end of data"),
+        (b"prompt\tresponse\treward\n['a']\t['b']\t[1]\n\"['a']\t1\t2\n", "row 2: unexpected end of data"),
     ],
 )
 def test_a_file_that_is_none_is_one_line(tmp_path: Path, content: bytes, text: str) -> None:

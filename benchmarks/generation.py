@@ -1,0 +1,201 @@
+"""Candidate scoring and nine-way sampling: one cache over candidates and steps, beside one by one.
+
+    OMP_NUM_THREADS=1 python benchmarks/generation.py                 # SmolLM2-135M in float32
+    python benchmarks/generation.py --model models/mine --dtype bfloat16
+
+One episode of five steps with the eight default tools described in full. At every step nine candidates stand: one an
+action, written by the model; one of them is followed, and an observation of some forty tokens comes back.
+
+scoring    log-probabilities of the tokens of all nine candidates at all five steps. One by one: every candidate with its
+           whole prefix in a forward of its own, logits at its own tokens only. Ours: `LocalWave.score`, then `advance`.
+sampling   nine candidates of one state (the last one). One by one: `LocalPolicy` writes one candidate at a time, each
+           from a fresh prefill; the same tokens come out. Beside it transformers' own `generate`, one by one and with as
+           many new tokens. The ratio is against the faster of the two.
+
+Both ways take turns within each repeat, so that other load on the machine meets both. CPU seconds of the process, medians
+over the repeats. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Sequence
+from statistics import median
+from typing import Any, NamedTuple
+
+import torch
+
+from spark_framework import RunConfig
+from spark_framework.host.toolbox import open_tools
+from spark_framework.policy import Move, Sampling
+from spark_framework.policy.actions import ActionSpace
+from spark_framework.policy.local import LocalPolicy
+from spark_framework.policy.opening import open_policy
+from spark_framework.questions import open_questions
+from spark_framework.records import Candidate, Question
+
+STEPS = 5
+OBSERVATION = (
+    "Water has the molar mass 18.015 g/mol; two hydrogen atoms of 1.008 g/mol and one oxygen atom of 15.999 g/mol."
+)
+
+
+class Stop(NamedTuple):
+    """One state of the episode: its tokens, and the nine candidates that stand there."""
+
+    state: list[int]
+    candidates: list[Candidate]
+
+
+def episode(policy: LocalPolicy, question: Question, sampling: Sampling) -> list[Stop]:
+    """Five steps; at step t the t-th candidate is followed."""
+    names = policy.encoder.space.candidates
+    wave = policy.begin([question])
+    state, stops = list(policy.prompt_ids(question)), []
+    for step in range(STEPS):
+        ((*candidates,),) = wave.write([names], sampling, [100 * step])
+        stops.append(Stop(list(state), candidates))
+        (context,) = wave.advance([Move(0, candidates[step], OBSERVATION)])
+        state += [*candidates[step].token_ids, *context]
+    return stops
+
+
+def score_together(policy: LocalPolicy, question: Question, stops: Sequence[Stop]) -> list[tuple[float, ...]]:
+    wave, scores = policy.begin([question]), []
+    for step, stop in enumerate(stops):
+        (row,) = wave.score([stop.candidates])
+        scores += row
+        if step + 1 < len(stops):
+            wave.advance([Move(0, stop.candidates[step], OBSERVATION)])
+    return scores
+
+
+@torch.no_grad()
+def score_one_by_one(policy: LocalPolicy, question: Question, stops: Sequence[Stop]) -> list[tuple[float, ...]]:
+    labels = [policy.encoder.openings[name].label for name in policy.encoder.space.names]
+    scores = []
+    for stop in stops:
+        for candidate in stop.candidates:
+            ids = candidate.token_ids
+            out = policy.model(
+                input_ids=torch.tensor([[*stop.state, *ids]]), logits_to_keep=len(ids) + 1, use_cache=False
+            )
+            logp = out.logits[0, :-1].float().log_softmax(-1)
+            head = out.logits[0, 0, labels].float().log_softmax(-1)
+            body = [float(logp[k, ids[k]]) for k in range(candidate.opening, len(ids))]
+            scores.append((float(head[labels.index(ids[0])]), *[0.0] * (candidate.opening - 1), *body))
+    return scores
+
+
+def at_the_last_state(policy: LocalPolicy, question: Question, stops: Sequence[Stop]) -> LocalPolicy:
+    """The policy, with a question whose prompt is the last state: every sampling starts with its prefill."""
+    fixed = LocalPolicy(policy.model, policy.encoder, batch_size=1)
+    wave = stops[-1].state
+    fixed.encoder = _Fixed(policy.encoder, wave)  # type: ignore[assignment]
+    return fixed
+
+
+class _Fixed:
+    """An encoder whose prompt is a given state."""
+
+    def __init__(self, encoder: Any, state: list[int]) -> None:
+        self._encoder, self._state = encoder, state
+
+    def prompt_ids(self, question: Question) -> list[int]:
+        return list(self._state)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._encoder, name)
+
+
+def sample_together(policy: LocalPolicy, question: Question, sampling: Sampling) -> list[Candidate]:
+    (candidates,) = policy.begin([question]).write([policy.encoder.space.candidates], sampling, [7])
+    return candidates
+
+
+def sample_one_by_one(policy: LocalPolicy, question: Question, sampling: Sampling) -> list[Candidate]:
+    written = []
+    for k, name in enumerate(policy.encoder.space.candidates):
+        ((candidate,),) = policy.begin([question]).write([[name]], sampling, [7 + k])
+        written.append(candidate)
+    return written
+
+
+def generate_one_by_one(policy: LocalPolicy, question: Question, like: Sequence[Candidate]) -> None:
+    """transformers' own generation: from the same states, as many new tokens."""
+    for candidate in like:
+        opening, count = candidate.token_ids[: candidate.opening], len(candidate.token_ids) - candidate.opening
+        ids = torch.tensor([[*policy.encoder.prompt_ids(question), *opening]])
+        policy.model.generate(
+            input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=True, temperature=0.7, top_k=0, top_p=1.0,
+            min_new_tokens=count, max_new_tokens=count, pad_token_id=policy.encoder.stop_id,
+        )  # fmt: skip
+
+
+def cpu_seconds(work: Callable[[], Any]) -> tuple[float, Any]:
+    start = time.process_time()
+    result = work()
+    return time.process_time() - start, result
+
+
+def largest_difference(ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]]) -> float:
+    return max(abs(a - b) for x, y in zip(ours, theirs, strict=True) for a, b in zip(x, y, strict=True))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", help="model folder, .gguf file or hub id (default: the embedded SmolLM2-135M)")
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--max-new-tokens", type=int, default=48)
+    args = parser.parse_args()
+
+    chosen = {"model": args.model} if args.model else {}
+    config = RunConfig.model_validate({
+        "policy": {**chosen, "dtype": args.dtype, "device": "cpu", "threads": 1}, "questions": "practice",
+    })  # fmt: skip
+    with open_tools(config.tools) as tools:
+        policy = open_policy(config, ActionSpace.of(tools))
+    assert isinstance(policy, LocalPolicy)
+    (question,) = open_questions(config.questions, 0).train(0, 1)
+    sampling = Sampling(0.7, args.max_new_tokens)
+    stops = episode(policy, question, sampling)
+    last = at_the_last_state(policy, question, stops)
+    lengths = [len(stop.state) for stop in stops]
+    written = sum(len(candidate.token_ids) for stop in stops for candidate in stop.candidates)
+    print(f"states of {lengths} tokens; 45 candidates with {written} tokens; {args.dtype}, one thread")
+
+    times: dict[str, list[float]] = {}
+    for _ in range(args.repeats):
+        for name, work in {
+            "scoring, one by one": lambda: score_one_by_one(policy, question, stops),
+            "scoring, ours": lambda: score_together(policy, question, stops),
+            "sampling, one by one": lambda: sample_one_by_one(last, question, sampling),
+            "sampling, ours": lambda: sample_together(last, question, sampling),
+        }.items():
+            seconds, result = cpu_seconds(work)
+            times.setdefault(name, []).append(seconds)
+            if name == "scoring, one by one":
+                expected = result
+            elif name == "scoring, ours":
+                print(f"largest difference of a log-probability: {largest_difference(result, expected):.1e} nats")
+            elif name == "sampling, one by one":
+                one_by_one = result
+            else:
+                same = sum(a.token_ids == b.token_ids for a, b in zip(result, one_by_one, strict=True))
+                print(f"sampled candidates that are the same one by one: {same} of {len(result)}")
+        seconds, _ = cpu_seconds(lambda: generate_one_by_one(last, question, one_by_one))
+        times.setdefault("sampling, transformers' generate", []).append(seconds)
+    for name, values in times.items():
+        print(f"{name:34} {median(values):7.2f} s   ({', '.join(f'{value:.2f}' for value in values)})")
+    plain = min(median(times["sampling, one by one"]), median(times["sampling, transformers' generate"]))
+    print(json.dumps({
+        "candidate_scoring_x": round(median(times["scoring, one by one"]) / median(times["scoring, ours"]), 2),
+        "sampling_x": round(plain / median(times["sampling, ours"]), 2),
+    }))  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""The map from a local judge's raw values to scores, fitted on a run's states and another judge's stored verdicts.
+
+Shapes stand in the names: S states, C candidates, N scored candidates.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..contracts import Judge
+from ..errors import ConfigError, DataError, JudgeError, RunError, UserError
+from ..host.calls import Calls
+from ..judging.calibration import CalibratedJudge, Calibration, fit_calibration
+from ..judging.money import cost
+from ..judging.session import JudgingSession
+from ..pipeline import observed
+from ..run_folder import RunFolder, existing_run
+from ..wire import WireReply, WireRequest
+from ._arrays import Floats
+from .agreement import over_states, spearman
+from .rejudge import JudgeLike, as_judge, asked, session_for
+from .reselect import stored_scores
+from .states import State, states_of, stratified
+
+FOLDS = 5
+"""Parts of the questions: each is mapped by a map that was fitted on the others."""
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """A fitted map, and how well such a map does on questions that it was not fitted on."""
+
+    file: Path
+    calibration: Calibration
+    states: int
+    spearman: float
+    """Between raw values and target scores, mean over states; no map can change it. nan where all states are tied."""
+    error: float
+    """Mean absolute error in points, cross-validated over questions; nan where there is only one."""
+    error_of_mean: float
+    """That of the mean target score in place of the map."""
+    viable: float
+    """Share of candidates above the run's threshold by the cross-validated maps."""
+    viable_target: float
+    """Share of candidates above it by the target scores."""
+    threshold: float
+
+    def __str__(self) -> str:
+        fit = self.calibration
+        lines = [
+            f"{self.file}: {len(fit.raw)} knots from {fit.n} candidates of {self.states} states ({fit.fitted_on})",
+            f"rank agreement within a state (Spearman): {self.spearman:.2f}",
+            f"mean error on questions left out: {self.error:.2f} points (the mean score alone: {self.error_of_mean:.2f})",
+            f"viable above {self.threshold:g}: {self.viable:.0%} of candidates by the map, {self.viable_target:.0%} by "
+            "the scores that it was fitted on",
+        ]
+        if fit.scores[-1] <= self.threshold:
+            lines.append(f"no candidate can be viable: the map's highest score is {fit.scores[-1]:.2f}")
+        return "\n".join(lines)
+
+
+def calibrate(
+    run: str | Path, judge: JudgeLike, *, against: str | None = None, output: str | Path | None = None,
+    questions: int | None = None, overrides: Iterable[str] = (),
+) -> Calibrated:  # fmt: skip
+    """Fit the map that a judge with raw values (`contrast`, `reward_model`) needs before it can score.
+
+    The raw values are kept with the run: with the map, `rejudge` computes none of them again.
+
+    Args:
+        judge: its name, a mapping with `use` and its settings, a class or an instance.
+        against: whose scores the map is fitted on, by the file's name in `RUN/rejudged`; None takes the run's own.
+        output: the file to write; None is `RUN/calibration/JUDGE.json`. Set `judge.calibration` to it.
+        questions: so many, drawn evenly from all categories; None takes all.
+        overrides: `judge.KEY=VALUE` and `judging.KEY=VALUE` each.
+
+    Raises:
+        UserError: the judge needs no map, or cannot be loaded; there are no scores to fit on; the map would be flat.
+    """
+    folder = existing_run(Path(run))
+    choice, judging = asked(folder, judge, overrides, "calibrate")
+    path = Path(output) if output is not None else folder.path / "calibration" / f"{choice.name}.json"
+    with folder.locked(), observed(folder):
+        states = stratified(states_of(folder), questions, folder.config.seed)
+        scored = zip(states, stored_scores(folder, states, against), strict=True)
+        known = [(state, scores) for state, scores in scored if scores is not None]
+        fitted_on = f"{folder.path.name}, {against or ', '.join(sorted({s.verdict.judge for s in states}))}"
+        with closing(_calibrated(as_judge(choice.build()))) as judge_:  # not prepared: it has no map yet
+            with session_for(folder, judge_, judging) as session:
+                raw = list(_raw_values(session, judge_, [state for state, _ in known], folder.config.seed))
+            target = [scores for _, scores in known]
+            fit = _fitted(raw, target, judge=judge_.name, scale=judge_.scale(), fitted_on=fitted_on)
+    fit.save(path)
+    return _tested(path, fit, [state for state, _ in known], raw, target, folder)
+
+
+def _calibrated(judge: Judge) -> CalibratedJudge:
+    if not isinstance(judge, CalibratedJudge):
+        raise ConfigError(f"judge: {judge.name} gives scores from 0 to 10 by itself, and takes no calibration map")
+    return judge
+
+
+# -- raw values -----------------------------------------------------------------------------------------------------
+
+
+def _raw_values(
+    session: JudgingSession, judge: CalibratedJudge, states: Sequence[State], seed: int
+) -> Iterator[tuple[float, ...]]:
+    from tqdm import tqdm
+
+    for state in tqdm(states, desc=f"calibrate {judge.name}", disable=not sys.stderr.isatty(), leave=False):
+        step = Calls.seen_by(judge, state.request(seed))
+        try:
+            values = judge.raw(_reply(session, judge, judge.request(step)))
+        except JudgeError as exc:
+            where = f"trajectory {state.trajectories[0]}, step {state.number}"
+            raise RunError(f"judge {judge.name} failed on {where}: {exc}; mend it and give the same command") from exc
+        if len(values) != len(step.candidates):
+            raise RunError(f"judge {judge.name} gave {len(values)} raw values for {len(step.candidates)} candidates")
+        yield values
+
+
+def _reply(session: JudgingSession, judge: CalibratedJudge, wire: WireRequest) -> WireReply:
+    """The stored reply, or one attempt. The session itself keeps verdicts, and without a map there are none."""
+    stored = None if session.terms.mode == "refresh" else session.store.reply(wire.key)
+    if stored is not None:
+        return stored
+    if session.terms.mode == "only":
+        raise UserError(f"{session.store.path} lacks raw values, and judging.mode is `only`; use `use` to compute them")
+    with session.budget.reserved(cost(judge, judge.most_tokens(wire)) or 0.0) as costs:
+        start = time.monotonic()
+        reply = judge.send(wire)
+        usd = cost(judge, reply.usage or judge.most_tokens(wire))
+        costs.append(usd or 0.0)
+    row = session.row(judge, wire, "ok", reply.usage, usd, time.monotonic() - start)
+    session.store.keep(judge.name, wire, reply, row)
+    return reply
+
+
+# -- the map, and how good it is ------------------------------------------------------------------------------------
+
+Rows = Sequence[Sequence[float]]
+"""For each state one number a candidate."""
+
+
+def _fitted(raw: Rows, target: Rows, *, judge: str = "", scale: str = "", fitted_on: str = "") -> Calibration:
+    return fit_calibration(_flat(raw), _flat(target), judge=judge, scale=scale, fitted_on=fitted_on)
+
+
+def _tested(
+    path: Path, fit: Calibration, states: Sequence[State], raw: Rows, target: Rows, folder: RunFolder
+) -> Calibrated:
+    threshold = folder.config.threshold
+    wanted_N = np.array(_flat(target))
+    found_N, mean_N = (_left_out(states, raw, target, fitted=fitted) for fitted in (True, False))
+    width = max(map(len, raw))
+    ranks_S = spearman(*(np.array([[*row, *[np.nan] * (width - len(row))] for row in rows]) for rows in (raw, target)))
+    return Calibrated(
+        file=path, calibration=fit, states=len(states), spearman=over_states(ranks_S).mean,
+        error=float(np.abs(found_N - wanted_N).mean()), error_of_mean=float(np.abs(mean_N - wanted_N).mean()),
+        viable=float((found_N > threshold).mean()), viable_target=float((wanted_N > threshold).mean()),
+        threshold=threshold,
+    )  # fmt: skip
+
+
+def _left_out(states: Sequence[State], raw: Rows, target: Rows, *, fitted: bool) -> Floats:
+    """For each candidate the score by a map, or the mean score, of other questions. nan where there are none."""
+    place = {cluster: k % FOLDS for k, cluster in enumerate(dict.fromkeys(state.cluster for state in states))}
+    scores: list[list[float]] = [[np.nan] * len(row) for row in raw]
+    for fold in range(FOLDS):
+        rest = [i for i, state in enumerate(states) if place[state.cluster] != fold]
+        here = [i for i, state in enumerate(states) if place[state.cluster] == fold]
+        if not rest:
+            continue
+        mean = float(np.mean(_flat([target[i] for i in rest])))
+        try:
+            fit = _fitted([raw[i] for i in rest], [target[i] for i in rest]) if fitted else None
+        except DataError:  # on these questions alone the map would be flat
+            fit = None
+        for i in here:
+            scores[i] = [mean if fit is None else fit.score(value) for value in raw[i]]
+    return np.array(_flat(scores))
+
+
+def _flat(rows: Rows) -> list[float]:
+    return [value for row in rows for value in row]

@@ -1,0 +1,21 @@
+"""The framework as its users have it: a wheel in an environment of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from environments import ROOT, Environment, build
+
+
+@pytest.fixture(scope="session")
+def core_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build([ROOT], tmp_path_factory.mktemp("core"))[0]
+
+
+@pytest.fixture
+def environment(core_wheel: Path, tmp_path: Path) -> Environment:
+    """A fresh environment with the core's wheel."""
+    environment = Environment(tmp_path / "venv")
+    environment.install(core_wheel)
+    return environment
