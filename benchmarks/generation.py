@@ -3,8 +3,9 @@
     OMP_NUM_THREADS=1 python benchmarks/generation.py                 # SmolLM2-135M in float32
     python benchmarks/generation.py --model models/mine --dtype bfloat16
 
-One episode of five steps with the eight default tools described in full. At every step nine candidates stand: one an
-action, written by the model; one of them is followed, and an observation of some forty tokens comes back.
+One episode of five steps with the eight default tools (`--prompt full` describes them; states are then three times as long,
+and the ratios larger). At every step nine candidates stand: one an action, written by the model; one of them is followed,
+and an observation of some forty tokens comes back.
 
 scoring    log-probabilities of the tokens of all nine candidates at all five steps. One by one: every candidate with its
            whole prefix in a forward of its own, logits at its own tokens only. Ours: `LocalWave.score`, then `advance`.
@@ -148,13 +149,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", help="model folder, .gguf file or hub id (default: the embedded SmolLM2-135M)")
     parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--prompt", choices=("short", "full"), default="short")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--max-new-tokens", type=int, default=48)
     args = parser.parse_args()
 
     chosen = {"model": args.model} if args.model else {}
     config = RunConfig.model_validate({
-        "policy": {**chosen, "dtype": args.dtype, "device": "cpu", "threads": 1}, "questions": "practice",
+        "policy": {**chosen, "dtype": args.dtype, "prompt": args.prompt, "device": "cpu", "threads": 1}, "questions": "practice",
     })  # fmt: skip
     with open_tools(config.tools) as tools:
         policy = open_policy(config, ActionSpace.of(tools))

@@ -172,6 +172,10 @@ class StepToolSection(Section):
     """Trajectories over whose tokens one mean is taken."""
 
 
+SPARK_ONLY = ("sft_branches", "rho", "beta", "kl_target", "old_policy", "replay", "critic")
+"""Keys of a stage that steptool does not use."""
+
+
 class StageConfig(Section):
     """One training stage."""
 
@@ -237,8 +241,17 @@ class StageConfig(Section):
 
     @model_validator(mode="after")
     def _section_fits(self) -> StageConfig:
-        if self.steptool is not None and self.kind != "steptool":
+        if self.steptool is None:
+            return self
+        if self.kind != "steptool":
             raise ValueError(f"a stage of kind {self.kind} takes no section steptool")
+        of_csv = ("require_process_ok", "require_correct", "require_a_success") if self.steptool.csv else ()
+        for key in (*SPARK_ONLY, *of_csv):
+            if getattr(self, key) != StageConfig.model_fields[key].default:
+                why = "it reads a csv" if key in of_csv else "what it uses is in its section steptool"
+                raise ValueError(f"a stage of kind steptool does not use {key}: {why}")
+        if self.steptool.csv and self.steptool.annotator:
+            raise ValueError("steptool.annotator: the rewards of a csv come with it; leave one of them out")
         return self
 
 

@@ -78,7 +78,7 @@ def train(run: str | Path | RunConfig, stage: str) -> Path:
         if not (target / "adapter_config.json").is_file():
             from .training.stages import train_stage
 
-            train_stage(folder, stage, section, _data_of(folder, section, calls), reward_terms(folder.config), calls)
+            train_stage(folder, stage, section, stage_data(folder, section, calls), reward_terms(folder.config), calls)
     return target
 
 
@@ -221,7 +221,7 @@ def reward_terms(config: RunConfig) -> tuple[list[tuple[float, RewardTerm]], lis
     return diversity, process
 
 
-def _data_of(folder: RunFolder, stage: StageConfig, calls: Calls) -> list[list[Trajectory]]:
+def stage_data(folder: RunFolder, stage: StageConfig, calls: Calls) -> list[list[Trajectory]]:
     """What a stage is trained on: its round, by question, perhaps annotated; nothing where it reads a CSV."""
     if stage.steptool is None or (stage.steptool.csv is None and stage.steptool.annotator is None):
         return _round_of(folder, stage)

@@ -18,6 +18,8 @@ from .contracts import Judge, JudgeRequest
 from .errors import JudgeError
 from .records import Record, Verdict
 
+_to_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+
 
 class WireRequest(Record):
     """One request, complete but for the key: equal requests share one stored reply."""
@@ -30,12 +32,14 @@ class WireRequest(Record):
     """Repeats of one request are other draws, with replies of their own."""
 
     @cached_property
+    def payload(self) -> str:
+        """The body's JSON, to be sent as it is. Its keys keep their order: models write in the order of a schema."""
+        return _to_json(self.body)
+
+    @cached_property
     def text(self) -> str:
-        """The canonical JSON of all three."""
-        return json.dumps(
-            [self.endpoint, self.body, self.repeat],
-            sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False,
-        )  # fmt: skip
+        """All three as JSON."""
+        return f"[{_to_json(self.endpoint)},{self.repeat},{self.payload}]"
 
     @cached_property
     def key(self) -> str:

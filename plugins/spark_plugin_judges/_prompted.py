@@ -159,7 +159,7 @@ class PromptedJudge(WireJudge):
         return WireRequest(endpoint=self.config.base_url + self.path, body=body, repeat=self.config.repeat)
 
     def send(self, wire: WireRequest) -> WireReply:
-        answer = self._connected().post(json.dumps(wire.body).encode())
+        answer = self._connected().post(wire.payload.encode("utf-8", "replace"))
         try:
             body = json.loads(answer.body)
         except (ValueError, RecursionError):

@@ -122,16 +122,14 @@ class _Response(HTTPResponse):
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        self.fp.close()
-        self.fp = io.BufferedReader(_Limited(sock))
+        self.fp = io.BufferedReader(_Limited(self.fp.detach(), sock.gettimeout() or 0.0))
 
 
 class _Limited(io.RawIOBase):
     """What a socket receives, headers and body, as long as neither time nor size is used up."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        self._raw = sock.makefile("rb", buffering=0)
-        self._deadline = time.monotonic() + (sock.gettimeout() or 0)
+    def __init__(self, raw: io.RawIOBase, seconds: float) -> None:
+        self._raw, self._deadline = raw, time.monotonic() + seconds
         self._left = MAX_ANSWER
 
     def readable(self) -> bool:
@@ -169,7 +167,7 @@ def _proxy_for(address: SplitResult) -> SplitResult | None:
         return None
     parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
     if parts.scheme != "http" or not parts.hostname:
-        raise JudgeError(f"the proxy {parts.hostname} in the environment has no address like http://host:port", "config")
+        raise JudgeError(f"the environment's proxy {parts.hostname} has no address like http://host:port", "config")
     return parts
 
 

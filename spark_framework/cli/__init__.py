@@ -128,6 +128,34 @@ def _parser() -> argparse.ArgumentParser:
     _add_questions(command)
     command.add_argument("--estimate", action="store_true", help="print what it will cost, and stop")
 
+    steptool = group("steptool", "StepTool's files, figures and recorded numbers")
+    command = add("import", "steptool:import_", "read its CSV, predictions and annotations into a folder", to=steptool)
+    command.add_argument("files", nargs="+", metavar="FILE", help="CSV, or JSON with predictions or annotations")
+    command.add_argument("--to", required=True, metavar="DIR", help="folder of imported trajectories")
+    command = add("export", "steptool:export", "write trajectories in its formats", to=steptool, settings=True)
+    _add_trajectories(command, "stage of a run: its data, filters and rewards")
+    command.add_argument("--to", required=True, metavar="FILE", help="file to write")
+    command.add_argument(
+        "--as", dest="sort", choices=("csv", "predictions", "annotations"), default="csv", help="format (default csv)"
+    )
+    command.add_argument(
+        "--style",
+        choices=("qwen2", "llama3-1", "toolllama"),
+        default="qwen2",
+        help="csv: chat template (default qwen2)",
+    )
+    command.add_argument(
+        "--alpha", type=float, default=1.0, metavar="A", help="csv: weight of SuccCalling (default 1, the released one)"
+    )
+    command = add("evaluate", "steptool:evaluate", "pass rate, successful calls, recall", to=steptool, settings=True)
+    _add_trajectories(command, "stage of a run: its evaluation")
+    command.add_argument("--needed", metavar="FILE", help="JSON: the names of the needed tools for each query's id")
+    command = add("check", "steptool:check", "compare recorded numbers with `compat: released`", to=steptool)
+    command.add_argument("file", metavar="FIXTURES", help="JSON file of recordings")
+    command.add_argument(
+        "--data", metavar="DIR", help="clone of StepTool, or folder with its CSVs (default: beside it)"
+    )
+
     plugins = group("plugins", "what is installed")
     command = add("list", "plugins:list_offers", "all installed components, without importing any", to=plugins)
     command.add_argument("--json", action="store_true", help="print JSON")
@@ -165,6 +193,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("name", metavar="NAME")
     _add_settings(command)
     return parser
+
+
+def _add_trajectories(parser: argparse.ArgumentParser, stage: str) -> None:
+    parser.add_argument("folder", metavar="DIR", help="run folder, or folder of imported trajectories")
+    parser.add_argument("--stage", metavar="S", help=stage)
+    parser.add_argument("--round", metavar="NAME", help="round of trajectories")
+    parser.add_argument("--judge", metavar="X", help="annotate with this judge; settings: --set judge.KEY=VALUE")
+    parser.add_argument("--repeats", type=_positive, default=3, metavar="R", help="how often it is asked (default 3)")
 
 
 def _add_spending(parser: argparse.ArgumentParser) -> None:

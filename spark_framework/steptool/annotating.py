@@ -10,14 +10,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from statistics import fmean
 
 from ..config import StepToolSection
 from ..contracts import Judge, JudgeRequest
 from ..errors import DataError
 from ..host.calls import Calls
+from ..host.choices import Choice
 from ..host.toolbox import opened
 from ..judging.session import JudgingSession, open_judging
+from ..judging.terms import Terms
 from ..records import ANSWER, Candidate, Trajectory, Verdict
 from ..run_folder import RunFolder
 from .shaping import StepMarks, marked
@@ -58,7 +61,31 @@ def annotate(
             failure = next(outcome for outcome in own if not isinstance(outcome, Verdict))
             log.warning("trajectory %s is not annotated and left out: %s", trajectory.id, failure)
         else:
-            kept.append(marked(trajectory, marks_of(verdicts)))
+            each = {str(repeat): marks_of([verdict]) for repeat, verdict in enumerate(verdicts)}
+            kept.append(marked(trajectory, marks_of(verdicts), each))
+    return kept
+
+
+def annotated_by(
+    choice: Choice, trajectories: Sequence[Trajectory], repeats: int,
+    *, calls: Calls, store: Path, terms: Terms, run: str,
+) -> list[Trajectory]:  # fmt: skip
+    """The trajectories with the marks of a judge that is opened and closed here.
+
+    Args:
+        store: the SQLite file with replies and the ledger.
+        run: name in the ledger.
+
+    Raises:
+        DataError: the judge failed on all of them.
+    """
+    with ExitStack() as stack:
+        judge = stack.enter_context(opened(choice))
+        assert isinstance(judge, Judge)  # the choice has checked the kind
+        session = stack.enter_context(open_judging(calls, store, terms, run, [judge]))
+        kept = annotate(judge, session, trajectories, repeats)
+    if trajectories and not kept:
+        raise DataError(f"annotator {judge.name} failed on every trajectory; the log says why")
     return kept
 
 
@@ -71,12 +98,8 @@ def annotated(
         DataError: the annotator failed on all of them.
     """
     assert section.annotator is not None
-    terms = folder.config.judging.terms()
-    with ExitStack() as stack:
-        judge = stack.enter_context(opened(section.annotator))
-        assert isinstance(judge, Judge)  # the config has checked the kinds
-        session = stack.enter_context(open_judging(calls, folder.judgements(), terms, folder.ledger_name, [judge]))
-        marked_ones = annotate(judge, session, [one for question in data for one in question], section.repeats)
-    if not marked_ones:
-        raise DataError(f"annotator {judge.name} failed on every trajectory; the log says why")
-    return [[one] for one in marked_ones]
+    kept = annotated_by(
+        section.annotator, [one for question in data for one in question], section.repeats, calls=calls,
+        store=folder.judgements(), terms=folder.config.judging.terms(), run=folder.ledger_name,
+    )  # fmt: skip
+    return [[one] for one in kept]

@@ -77,7 +77,7 @@ def _compared(recorded: dict[str, Any], data: Path) -> Iterator[Comparison]:
             yield Comparison(name, figure, _difference(ours, row[figure]))
 
 
-def _batch(example: dict[str, Any], settings: dict[str, float]) -> Iterator[tuple[str, float]]:
+def _batch(example: dict[str, Any], settings: dict[str, Any]) -> Iterator[tuple[str, float]]:
     mask = torch.tensor(example["mask"]).bool()
     inputs = (example[name] for name in ("mask", "scores", "logprobs", "ref", "values"))
     found = padded_advantages(*inputs, compat="released", **settings)
@@ -102,7 +102,7 @@ def _batch(example: dict[str, Any], settings: dict[str, float]) -> Iterator[tupl
                 yield name, _difference(float(share), example["stats"][name])
 
 
-def _csv_row(file: Path, row: dict[str, Any], settings: dict[str, float]) -> Iterator[tuple[str, Any]]:
+def _csv_row(file: Path, row: dict[str, Any], settings: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """What this framework makes of a row of the CSV, by the names of the recording."""
     example = read_ppo_csv(file)[row["row"]]
     built = csv_row(f"{file}, row {row['row']}", example, lambda text, _: list(text.encode()), LIMITS, 1 << 30)

@@ -172,7 +172,7 @@ def export_csv(
 ) -> int:
     """Write trajectories as StepTool's CSV; returns the number of rows.
 
-    Those that came from a CSV are written as they were. Of a query with several branches the annotated ones are written.
+    Those that came from a CSV are written as they were; of a query's branches only the annotated ones are written.
 
     Raises:
         DataError: trajectories have no annotations, or their tools are not known.

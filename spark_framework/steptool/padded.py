@@ -15,8 +15,8 @@ from torch import Tensor
 
 from .losses import Compat, Places, StepLoss, advantages, step_loss, token_rewards, whiten
 
-Rows = Sequence[Sequence[float]]
-"""Lists or a tensor of shape [B, T]."""
+Rows = Sequence[Sequence[float]] | Tensor
+"""Lists, or a tensor."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..errors import DataError
 from ..records import ANSWER, THINK, Candidate, Step, Trajectory
 from .answers import call_succeeded, message_of, open_question, read_arguments
 from .files import PpoExample

@@ -64,7 +64,7 @@ class StepTrainer(StageTrainer):
         self._epoch = 0
         batches = math.ceil(len(rows) / stage.batch_size)
         super().__init__(
-            agent, stage, calls, name, batches * self.section.passes, lambda slot: {"slot": slot}, **kwargs
+            agent, stage, calls, name, batches * self.section.passes, lambda slots: {"slot": slots[0]}, **kwargs
         )
 
     def _get_train_sampler(self, *args: Any, **kwargs: Any) -> SequentialSampler:

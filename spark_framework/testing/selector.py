@@ -53,9 +53,9 @@ class SelectorContract(ComponentContract):
         for what, scores in SITUATIONS.items():
             for used, usage in USAGES.items():
                 for seed in range(8):
-                    index: Any = self._chosen(spark_component, scores, usage, seed)
+                    index = self._chosen(spark_component, scores, usage, seed)
                     require(
-                        isinstance(index, int) and not isinstance(index, bool) and 0 <= index < len(scores),
+                        _is_index(index, scores),
                         f"{what}, {used}: select() returned {short(index)}; return the index of one of the "
                         f"{len(scores)} candidates as an int",
                     )
@@ -68,7 +68,8 @@ class SelectorContract(ComponentContract):
                 continue
             for used, usage in USAGES.items():
                 for seed in range(8):
-                    score = scores[self._chosen(spark_component, scores, usage, seed)]
+                    index = self._chosen(spark_component, scores, usage, seed)
+                    score = scores[index] if _is_index(index, scores) else max(scores)
                     require(
                         score > THRESHOLD,
                         f"{what}, {used}: a candidate with the score {score} was chosen, and others are above the "
@@ -83,11 +84,12 @@ class SelectorContract(ComponentContract):
             candidates = [sample_candidate(action, k) for k, action in enumerate(ACTIONS)]
             for used, usage in USAGES.items():
                 chosen = {self._chosen(spark_component, scores, usage, seed) for seed in range(16)}
-                if len(chosen) > 1:  # it was drawn, and a draw may fall otherwise
+                index = chosen.pop()
+                if chosen or not _is_index(index, scores):  # it was drawn, and a draw may fall otherwise
                     continue
                 turned = self._select(spark_component, candidates[::-1], scores[::-1], usage=usage)
                 require(
-                    chosen == {len(scores) - 1 - turned},
+                    turned == len(scores) - 1 - index,
                     f"{what}, {used}: in reverse order another candidate is chosen: decide by score and usage, end "
                     "ties with a draw from `rng`, or set order_matters = True",
                 )
@@ -169,3 +171,7 @@ class SelectorContract(ComponentContract):
                 f"select() raised {type(exc).__name__}: {short(exc)} for the scores {short(scores)}, threshold "
                 f"{threshold}, usage {short(usage)}: choose one, there is always a candidate"
             ) from exc
+
+
+def _is_index(index: Any, scores: Sequence[float]) -> bool:
+    return isinstance(index, int) and not isinstance(index, bool) and 0 <= index < len(scores)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,43 +16,45 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from ..config import StageConfig
+from ..errors import RunError
 from ..host.calls import Calls
+from .control import Alarm
 from .model import ActorCritic
 from .saving import writing
 
+log = logging.getLogger(__name__)
 STATE = "spark_state.pt"
 
 
 class StageTrainer(Trainer):
-    """Trains one stage.
-
-    A checkpoint holds everything that was computed once from the stage's first policy, so that an interrupted run
-    equals an uninterrupted one.
+    """Trains one stage. A checkpoint holds all that moves, so that an interrupted run equals an uninterrupted one.
 
     Args:
-        items, collate: what one training step gets; `collate` makes the inputs of one item.
+        items, collate: what there is to train on; `collate` makes the inputs of a training step from its items.
+        identity: digest of what the stage starts from; a checkpoint of another run is refused.
     """
 
     def __init__(
         self, agent: ActorCritic, stage: StageConfig, calls: Calls, name: str, items: int,
-        collate: Callable[[int], dict[str, Any]], **kwargs: Any,
+        collate: Callable[[list[int]], dict[str, Any]], identity: str = "", **kwargs: Any,
     ) -> None:  # fmt: skip
-        self.agent, self.stage, self.stage_name = agent, stage, name
+        self.agent, self.stage, self.stage_name, self.identity = agent, stage, name, identity
+        self._stopped = False
         self._sums: dict[str, float] = {}
         self._counts: dict[str, int] = {}
         super().__init__(
             model=agent.model,
             train_dataset=list(range(items)),
-            data_collator=lambda batch: collate(batch[0]),
+            data_collator=collate,
             **kwargs,
         )
-        # Our losses are means over an item: Trainer divides them by the accumulation steps.
+        # Our losses are means over a step's items, whatever the number of tokens.
         self.model_accepts_loss_kwargs = False
         self.remove_callback(PrinterCallback)
         if self.args.disable_tqdm:
             self.remove_callback(ProgressCallback)
         self.add_callback(_Epochs(self))
-        self.add_callback(_Log(self.folder.parent / "log.jsonl", calls, name))
+        self.add_callback(_Log(self.folder.parent, calls, name))
 
     @property
     def folder(self) -> Path:
@@ -66,14 +69,14 @@ class StageTrainer(Trainer):
 
     @abstractmethod
     def prepare(self) -> None:
-        """Compute once what the stage's first policy gives. Not called where a checkpoint has it."""
+        """Compute what the stage's first policy gives, or find it. Called before training begins or goes on."""
 
     def begin_epoch(self, epoch: int) -> None:
         """Called before an epoch's first step."""
 
-    def end_epoch(self) -> bool:
-        """Called after an epoch's last step; True where training has to stop."""
-        return False
+    def after_update(self, *, epoch_ends: bool) -> Alarm | None:
+        """Called after every step; an alarm is told to the user and may end the stage."""
+        return None
 
     def figures(self) -> dict[str, float]:
         """What stands beside the means of what was noted in every log line."""
@@ -87,9 +90,38 @@ class StageTrainer(Trainer):
     def restore(self, kept: dict[str, Any]) -> None:
         """Take back what `kept` gave."""
 
+    # -- the run -----------------------------------------------------------------------------------------------------
+
+    def run(self, checkpoint: str | None) -> None:
+        """Train to the end, from a checkpoint if there is one.
+
+        Raises:
+            RunError: the checkpoint is of another run; nothing is overwritten.
+        """
+        if checkpoint is not None and self._checked(checkpoint)["stopped"]:
+            self._load_from_checkpoint(checkpoint)  # an alarm ended the stage; only the adapter was not saved yet
+        else:
+            self.train(resume_from_checkpoint=checkpoint)
+
+    def raise_alarm(self, alarm: Alarm) -> None:
+        """Tell it on stderr and in the stage's log."""
+        text = f"stage {self.stage_name}, update {self.state.global_step}: {alarm.text}"
+        log.warning("%s", text)
+        write_log(self.folder.parent, {"step": self.state.global_step, "alarm": text})
+        self._stopped = self._stopped or alarm.stop
+
+    def _checked(self, checkpoint: str) -> dict[str, Any]:
+        kept: dict[str, Any] = torch.load(Path(checkpoint) / STATE, map_location=self.device)
+        if kept["identity"] != self.identity:
+            raise RunError(
+                f"{checkpoint} was made from other weights, settings or data than those of this stage; "
+                f"delete {self.folder} to train it anew"
+            )
+        return kept
+
     # -- logging ---------------------------------------------------------------------------------------------------
 
-    def note(self, values: dict[str, Tensor | float]) -> None:
+    def note(self, values: Mapping[str, Tensor | float]) -> None:
         """Add to the means of the next log line."""
         for name, value in values.items():
             plain = float(value.detach() if isinstance(value, Tensor) else value)
@@ -133,16 +165,17 @@ class StageTrainer(Trainer):
             "adapters": {n: p.detach() for n, p in self.agent.model.named_parameters() if "lora_" in n},
             "value_head": None if head is None else head.state_dict(),
         }
+        state = {"identity": self.identity, "stopped": self._stopped, **weights, **self.kept()}
         with writing(folder):
             super()._save_checkpoint(model, trial)
-            torch.save({**weights, **self.kept()}, folder / f"{STATE}.part")
+            torch.save(state, folder / f"{STATE}.part")
         (folder / f"{STATE}.part").rename(folder / STATE)  # a checkpoint is whole when this file is there
         for other in checkpoints(folder.parent):
             if other != folder:
                 shutil.rmtree(other)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        kept = torch.load(Path(resume_from_checkpoint) / STATE, map_location=self.device)
+        kept = self._checked(resume_from_checkpoint)
         parameters = dict(self.agent.model.named_parameters())
         with torch.no_grad():
             for name, value in kept["adapters"].items():
@@ -169,19 +202,25 @@ def whole_checkpoint(folder: Path) -> str | None:
 
 
 def training_arguments(stage: StageConfig, folder: Path, *, seed: int, cpu: bool, quiet: bool) -> TrainingArguments:
-    """Trainer's arguments. An item is a row; for steptool, which makes its own batches, a pass over a batch."""
+    """Trainer's arguments. A step takes `batch_size` rows; steptool makes its own batches, a step is a pass."""
     return TrainingArguments(
-        output_dir=str(folder / "checkpoints"), per_device_train_batch_size=1,
-        gradient_accumulation_steps=1 if stage.kind == "steptool" else stage.batch_size, num_train_epochs=stage.epochs,
+        output_dir=str(folder / "checkpoints"),
+        per_device_train_batch_size=1 if stage.kind == "steptool" else stage.batch_size, num_train_epochs=stage.epochs,
         learning_rate=stage.lr, lr_scheduler_type=stage.schedule, warmup_steps=stage.warmup_ratio,
-        max_grad_norm=stage.max_grad_norm, save_strategy="steps", save_steps=stage.save_steps, logging_steps=5,
-        logging_first_step=True, seed=seed, remove_unused_columns=False, report_to=list(stage.report_to) or "none",
+        max_grad_norm=stage.max_grad_norm, save_strategy="steps", save_steps=stage.save_steps, logging_steps=1,
+        seed=seed, remove_unused_columns=False, report_to=list(stage.report_to) or "none",
         use_cpu=cpu, disable_tqdm=quiet, dataloader_pin_memory=False,
     )  # fmt: skip
 
 
+def write_log(folder: Path, line: dict[str, Any]) -> None:
+    """Append a line to a stage's log."""
+    with (folder / "log.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
 class _Epochs(TrainerCallback):
-    """Calls the trainer at the edges of an epoch."""
+    """Calls the trainer at the edges of an epoch and after every update."""
 
     def __init__(self, trainer: StageTrainer) -> None:
         self.trainer = trainer
@@ -192,18 +231,19 @@ class _Epochs(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, optimizer: Any = None, **_: Any) -> None:
         optimizer.zero_grad()  # Trainer clears the model's gradients; the value head is no part of it
         # Before the checkpoint of an epoch's last step, not at `on_epoch_end`: a resumed run must not adapt beta again.
-        if state.epoch == int(state.epoch) and self.trainer.end_epoch():
-            control.should_training_stop = True
+        alarm = self.trainer.after_update(epoch_ends=state.epoch == int(state.epoch))
+        if alarm is not None:
+            self.trainer.raise_alarm(alarm)
+            control.should_training_stop = control.should_training_stop or alarm.stop
 
 
 class _Log(TrainerCallback):
     """Writes every log line to a file and tells the observers."""
 
-    def __init__(self, path: Path, calls: Calls, stage: str) -> None:
-        self.path, self.calls, self.stage = path, calls, stage
+    def __init__(self, folder: Path, calls: Calls, stage: str) -> None:
+        self.folder, self.calls, self.stage = folder, calls, stage
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
         metrics = {"step": state.global_step, **(logs or {})}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(metrics) + "\n")
+        write_log(self.folder, metrics)
         self.calls.update_finished(self.stage, metrics)

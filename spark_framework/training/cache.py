@@ -1,8 +1,8 @@
 """What a stage's first policy gives, computed once and kept beside the run.
 
-Files are named after a digest of everything that their content depends on: weights, dtype, device, token ids (which is what
-a tokenizer does to a run), and for values also the critic's settings and the rewards. A stage that is trained again
-finds them; a changed one does not. They may be deleted at any time.
+Files are named after a digest of everything that their content depends on: weights, dtype, kind of device, action head,
+and for values also the critic's settings and the rewards; rows are found by their token ids, which is all that a
+tokenizer does to a run. A stage that is trained again finds them; a changed one does not. They may be deleted.
 """
 
 from __future__ import annotations
@@ -61,19 +61,19 @@ def entries(
     Args:
         compute: gives the tensors for the keys with these indices.
     """
-    stored = read(file, device)
+    stored = read(file)
     missing = [i for i, key in enumerate(keys) if any(f"{key}.{name}" not in stored for name in names)]
     if missing:
         for i, entry in zip(missing, compute(missing), strict=True):
             stored.update({f"{keys[i]}.{name}": tensor for name, tensor in entry.items()})
         write(file, stored)
-    return [{name: stored[f"{key}.{name}"] for name in names} for key in keys]
+    return [{name: stored[f"{key}.{name}"].to(device) for name in names} for key in keys]
 
 
-def read(file: Path, device: Any) -> Entry:
+def read(file: Path) -> Entry:
     """A file's tensors; none where it is not there. One that cannot be read is computed again, and says so."""
     try:
-        with safe_open(file, framework="pt", device=str(device)) as tensors:
+        with safe_open(file, framework="pt") as tensors:
             return {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118  # no mapping
     except FileNotFoundError:
         return {}

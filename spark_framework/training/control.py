@@ -34,7 +34,7 @@ class _State:
     warned: bool = False
 
 
-class Control:
+class KlControl:
     """Adaptive beta (SPaRK: penalty beta * KL^2, target 0.2), back-off and alarms of one stage.
 
     Args:

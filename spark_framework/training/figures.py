@@ -8,6 +8,7 @@ from collections import defaultdict
 import torch
 from torch import Tensor
 
+from ..records import ANSWER
 from . import losses
 from .losses import LogProbs, RowTensors
 from .rows import Row
@@ -37,14 +38,12 @@ class Figures:
         self.means["entropy"].append(-(pi_DA * logp.head_DA).sum(-1) / NATS_PER_BIT)
         if logp.entropy_T is not None:
             self.means["token_entropy"].append(logp.entropy_T / NATS_PER_BIT)
-        last = {max(d.depth for d in row.decisions)}
-        going_on = [i for i, d in enumerate(row.decisions) if d.depth not in last or len(row.decisions) == 1]
-        self.choices.append(pi_DA[going_on])
+        self.choices.append(pi_DA[[i for i, d in enumerate(row.decisions) if d.action != ANSWER]])
 
     @torch.no_grad()
     def distance(self, tensors: RowTensors, logp: LogProbs, reference: LogProbs, kl: Tensor) -> None:
         """How far it is from the reference."""
-        self.means["kl"].append(kl[None])
+        self.means["kl"].append(kl.detach()[None])
         taken = tensors.constrained_D.bool()
         self.means["approx_kl"].append((logp.action_D - reference.action_D)[taken] ** 2 / 2)
         self.means["approx_kl"].append((logp.token_T - reference.token_T) ** 2 / 2)
@@ -55,13 +54,13 @@ class Figures:
         self.means["clip_fraction_action"].append(losses.clipped(logp.action_D, old.action_D, clip))
         self.means["clip_fraction_token"].append(losses.clipped(logp.token_T, old.token_T, clip))
         for decision, advantage in zip(row.decisions, advantage_D, strict=True):
-            self.means[f"advantage/{decision.action}"].append(advantage[None])
+            self.means[f"advantage/{decision.action}"].append(advantage.detach()[None])
 
     @torch.no_grad()
     def value(self, row: Row, value_D: Tensor, loss: Tensor) -> None:
         """What the critic said."""
-        self.means["value_loss"].append(loss[None])
-        self.values.append(value_D)
+        self.means["value_loss"].append(loss.detach()[None])
+        self.values.append(value_D.detach())
         self.rewards.append(value_D.new_tensor([d.reward for d in row.decisions]))
 
     def of_update(self) -> dict[str, float]:

@@ -23,7 +23,7 @@ def token_log_probs(hidden_TH: Tensor, head: Any, target_T: Tensor) -> tuple[Ten
         hidden_TH: the hidden state that predicts each token.
         head: the output layer, a linear layer over the vocabulary.
     """
-    logp_T, entropy_T = _TokenLogProbs.apply(hidden_TH, head.weight, getattr(head, "bias", None), target_T)
+    logp_T, entropy_T = _TokenLogProbs.apply(hidden_TH, head.weight, getattr(head, "bias", None), target_T)  # type: ignore[no-untyped-call]
     return logp_T, entropy_T
 
 
@@ -59,7 +59,7 @@ class _TokenLogProbs(torch.autograd.Function):
         return logp_T, entropy_T
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, upstream_T: Tensor, _: Any) -> tuple[Tensor, None, None, None]:
         (slope_TH,) = ctx.saved_tensors
         return (upstream_T[:, None] * slope_TH).to(slope_TH.dtype), None, None, None

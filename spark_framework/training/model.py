@@ -151,7 +151,7 @@ def _checkpointed_layers(base: Any) -> list[nn.Module]:
     """Switch on gradient checkpointing in a model's layers, and give those layers."""
     from transformers.modeling_layers import GradientCheckpointingLayer
 
-    layers = [module for module in base.modules() if isinstance(module, GradientCheckpointingLayer)]
+    layers: list[nn.Module] = [module for module in base.modules() if isinstance(module, GradientCheckpointingLayer)]
     if not layers:
         raise ConfigError(f"gradient_checkpointing: {type(base).__name__} has no layers that can do it; switch it off")
     base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,10 +18,12 @@ from ..seeding import child_seed
 from ..steptool.stage import csv_rows, trajectory_rows
 from ..steptool.trainer import StepTrainer
 from .base import StageTrainer, training_arguments, whole_checkpoint
+from .cache import base_digest, digest, row_digest
+from .firsts import Firsts
 from .model import ActorCritic, with_actor
 from .rewards import refreshed_rewards, step_rewards
 from .rows import Row, add_alternatives, build_row
-from .saving import writing
+from .saving import check_base, save_adapter
 from .trainer import WITH_CRITIC, Reward, SparkTrainer
 
 Terms = Sequence[tuple[float, RewardTerm]]
@@ -63,21 +63,32 @@ def train_stage(
         else:
             rows = build_rows(stage, data, terms, config.threshold, max_tokens)
     peft_model = with_actor(model, stage.lora, init, seed)
-    agent = ActorCritic(peft_model, labels, stage.critic if stage.kind in WITH_CRITIC else None, seed)
+    base = base_digest(peft_model)
+    if init is not None:
+        check_base(init, base)
+    # One seed for all stages: those that start alike share their critic's warm-up.
+    critic_seed = child_seed(config.seed, "critic") % 2**31
+    critic = stage.critic if stage.kind in WITH_CRITIC else None
+    agent = ActorCritic(peft_model, labels, critic, critic_seed, stage.gradient_checkpointing)
+    firsts = Firsts(agent, folder.path / "cache", base)
+    data_digest = [(row_digest(row), [d.reward for d in row.decisions]) for row in rows]
+    identity = digest(firsts.policy, data_digest, stage.model_dump_json(), seed)
     target.mkdir(parents=True, exist_ok=True)
     arguments = training_arguments(
         stage, target, seed=seed, cpu=model.device.type == "cpu", quiet=not sys.stderr.isatty()
     )
     trainer: StageTrainer
     if stage.kind == "steptool":
-        trainer = StepTrainer(agent, rows, stage, calls, name, args=arguments)
+        trainer = StepTrainer(agent, rows, stage, calls, name, args=arguments, identity=identity)
     else:
-        trainer = SparkTrainer(agent, rows, stage, calls, name, _reward_of(stage, names, terms), args=arguments)
+        trainer = SparkTrainer(
+            agent, rows, stage, calls, name, firsts, _reward_of(stage, names, terms), critic_seed, args=arguments,
+            identity=identity,
+        )  # fmt: skip
     checkpoint = whole_checkpoint(target / "checkpoints") if (target / "checkpoints").exists() else None
-    if checkpoint is None:
-        trainer.prepare()
-    trainer.train(resume_from_checkpoint=checkpoint)
-    return _save(peft_model, target)
+    trainer.prepare()
+    trainer.run(checkpoint)
+    return save_adapter(peft_model, target, base)
 
 
 def _reward_of(stage: StageConfig, names: Sequence[str], terms: tuple[Terms, Terms]) -> Reward | None:
@@ -118,14 +129,3 @@ def build_rows(
             f"stage {stage.kind}: no trajectory of round {stage.data} passes its filters; loosen require_* keys"
         )
     return rows
-
-
-def _save(peft_model: object, target: Path) -> Path:
-    """Save the actor as a plain PEFT adapter, whole or not at all; then the checkpoints are no longer needed."""
-    part, final = target / "adapter.part", target / "adapter"
-    shutil.rmtree(part, ignore_errors=True)
-    with writing(final):
-        peft_model.save_pretrained(str(part), selected_adapters=["default"])  # type: ignore[attr-defined]
-        os.replace(part, final)
-    shutil.rmtree(target / "checkpoints", ignore_errors=True)
-    return final

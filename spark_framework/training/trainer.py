@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -12,215 +12,229 @@ from ..config import StageConfig
 from ..host.calls import Calls
 from . import losses
 from .base import StageTrainer
+from .control import Alarm, KlControl
+from .critic import Critic
+from .figures import Figures
+from .firsts import Firsts
 from .losses import LogProbs, RowTensors
 from .model import ActorCritic
+from .packing import GPU_TOKENS, joined, packs
 from .rows import Row
 
 WITH_CRITIC = ("ppo", "spark")
 MIN_SCALE = 0.1
 """Advantages are never blown up by more than its inverse."""
-STOP_AT = 10.0
-"""A stage stops early when an epoch's mean KL passes this multiple of its target."""
-
 
 Reward = Callable[[Row, list[list[float]]], list[float]]
 """The rewards of a row's decisions, given the action head [decisions, actions] of the old policy in each state."""
 
 
 class SparkTrainer(StageTrainer):
-    """Trains one stage on rows.
+    """Trains one stage on rows. What offline data allows is computed once (`firsts`): reference and behaviour
+    log-probabilities, states for the critic, V_old.
 
-    Everything that offline data allows is computed once and kept beside the checkpoint: reference and behaviour
-    log-probabilities, states for the critic, V_old. A checkpoint restores all of it, so that an interrupted run equals
-    an uninterrupted one.
+    Args:
+        critic_seed: order of the critic's warm-up; one for all stages of a run, so that they share V_old.
     """
 
     def __init__(
-        self,
-        agent: ActorCritic,
-        rows: list[Row],
-        stage: StageConfig,
-        calls: Calls,
-        name: str,
-        reward: Reward | None = None,
-        **kwargs: Any,
-    ) -> None:
-        self.rows, self.reward = rows, reward
-        self.beta = stage.beta
+        self, agent: ActorCritic, rows: list[Row], stage: StageConfig, calls: Calls, name: str, firsts: Firsts,
+        reward: Reward | None = None, critic_seed: int = 0, **kwargs: Any,
+    ) -> None:  # fmt: skip
+        self.rows, self.firsts, self.reward, self.critic_seed = rows, firsts, reward, critic_seed
+        self.critic = Critic(agent, rows, stage.critic) if stage.kind in WITH_CRITIC else None
+        self.kl_control = KlControl(name, stage)
+        self.update = Figures()
+        self.figures_of_update: dict[str, float] = {}
         self.old: list[LogProbs] = []
         self.reference: list[LogProbs] = []
-        self.features: list[Tensor] = []
         self.v_old: list[Tensor] = []
         self.advantages: list[Tensor] = []
         self.prepared_epoch = -1
-        self._epoch_kl: list[float] = []
-        super().__init__(agent, stage, calls, name, len(rows), lambda row: {"row": row}, **kwargs)
-
-    @property
-    def has_critic(self) -> bool:
-        return self.stage.kind in WITH_CRITIC
+        on_gpu = agent.model.device.type == "cuda"
+        self.pack_tokens = stage.pack_tokens or (GPU_TOKENS if on_gpu else None)
+        super().__init__(agent, stage, calls, name, len(rows), lambda rows: {"rows": rows}, **kwargs)
 
     # -- what is computed once -----------------------------------------------------------------------------------
 
     @torch.no_grad()
     def prepare(self) -> None:
-        """Reference log-probabilities and the critic's features, from the policy that the stage starts from."""
-        if self.stage.kind == "sft" or self.reference:
+        """Reference log-probabilities and V_old, from the policy that the stage starts from."""
+        if self.stage.kind == "sft":
             return
         self.agent.model.eval()
-        for row in self.rows:
-            hidden = self.agent.hidden(row)
-            self.reference.append(self.agent.log_probs(hidden, row))
-            if self.has_critic and self.stage.critic.kind == "frozen_features":
-                self.features.append(self.agent.states(hidden, row).float())
-        if self.has_critic:
-            with torch.enable_grad():
-                self._warm_up_critic()
+        with_states = self.critic is not None and not self.critic.reads_rows
+        self.reference, features = self.firsts.readings(self.rows, self._read, with_states=with_states)
+        if self.stage.old_policy == "behaviour":
+            self.old = [_behaviour(row, reference) for row, reference in zip(self.rows, self.reference, strict=True)]
+        if self.critic is not None:
+            self.critic.features = features
+            self.v_old = self.firsts.values(self.critic, self.critic_seed)
+            if self.stage.critic.kind != "frozen_features":
+                self.critic.features = []
 
     def begin_epoch(self, epoch: int) -> None:
         """The ratio's denominator and the advantages of an epoch."""
-        if not self.has_critic or self.prepared_epoch == epoch:
+        if self.critic is None or self.prepared_epoch == epoch:
             return
         self.prepared_epoch = epoch
-        if self.stage.old_policy == "behaviour":
-            self.old = [_behaviour(row, reference) for row, reference in zip(self.rows, self.reference, strict=True)]
-        elif epoch == 0:
-            self.old = self.reference
-        else:
-            self.agent.model.eval()
-            with torch.no_grad():
-                self.old = [self.agent.log_probs(self.agent.hidden(row), row) for row in self.rows]
-        if self.reward is not None and self.stage.old_policy == "refresh":
-            for row, old in zip(self.rows, self.old, strict=True):
-                for decision, value in zip(row.decisions, self.reward(row, old.head_DA.exp().tolist()), strict=True):
-                    decision.reward = value
-        if epoch == 0 or self.stage.old_policy == "refresh":
-            self.v_old = [self._values(i) for i in range(len(self.rows))]
+        refresh = self.stage.old_policy == "refresh"
+        if refresh:
+            self._refresh(epoch)
+        if epoch == 0 or refresh:
             gaps = [self._rewards(i) - v for i, v in enumerate(self.v_old)]  # A_t = R_t - V_old(s_t)
             scale = (
                 torch.cat(gaps).std().clamp(min=MIN_SCALE) if self.stage.normalise and len(torch.cat(gaps)) > 1 else 1.0
             )
             self.advantages = [gap / scale for gap in gaps]
 
-    def end_epoch(self) -> bool:
-        """Adapt beta to the epoch's KL; True where training has to stop."""
-        if not self._epoch_kl:
-            return False
-        mean = sum(self._epoch_kl) / len(self._epoch_kl)
-        self._epoch_kl = []
-        if mean > 1.5 * self.stage.kl_target:
-            self.beta *= 2
-        elif mean < self.stage.kl_target / 1.5:
-            self.beta /= 2
-        return mean > STOP_AT * self.stage.kl_target
+    @torch.no_grad()
+    def _refresh(self, epoch: int) -> None:
+        """The policy as it is becomes the old one: log-probabilities, rewards, values."""
+        assert self.critic is not None
+        if epoch == 0:
+            self.old = self.reference
+        else:
+            self.agent.model.eval()
+            everything = list(range(len(self.rows)))
+            self.old, states = self._read(everything)
+            if self.critic.reads_rows:
+                self.v_old = self._read_values(everything)
+            else:
+                self.v_old = [self.critic.of_states(i, state_DH) for i, state_DH in enumerate(states)]
+        if self.reward is not None:
+            for row, old in zip(self.rows, self.old, strict=True):
+                for decision, value in zip(row.decisions, self.reward(row, old.head_DA.exp().tolist()), strict=True):
+                    decision.reward = value
 
-    def figures(self) -> dict[str, float]:
-        return {} if self.stage.kind == "sft" else {"beta": self.beta}
+    # -- reading rows --------------------------------------------------------------------------------------------
 
-    # -- one row -------------------------------------------------------------------------------------------------
+    def packs_of(self, indices: Sequence[int]) -> list[list[int]]:
+        """The rows that share a forward pass."""
+        lengths = [len(self.rows[i].ids) for i in indices]
+        return [[indices[k] for k in pack] for pack in packs(lengths, self.pack_tokens)]
+
+    def read_pack(self, indices: Sequence[int]) -> tuple[list[LogProbs], list[Tensor]]:
+        """Log-probabilities and states of some rows, in one forward pass of the actor."""
+        rows = [self.rows[i] for i in indices]
+        whole = joined(rows)
+        hidden_NH = self.agent.hidden(whole)
+        states = self.agent.states(hidden_NH, whole).split([len(row.decisions) for row in rows])
+        return self.agent.log_probs(hidden_NH, whole).split(rows), list(states)
+
+    def _read(self, indices: Sequence[int]) -> tuple[list[LogProbs], list[Tensor]]:
+        """The same for any number of rows, in their order."""
+        found: dict[int, tuple[LogProbs, Tensor]] = {}
+        for pack in self.packs_of(indices):
+            found.update(zip(pack, zip(*self.read_pack(pack), strict=True), strict=True))
+        return [found[i][0] for i in indices], [found[i][1] for i in indices]
+
+    def _read_values(self, indices: Sequence[int]) -> list[Tensor]:
+        """separate: V of any number of rows."""
+        assert self.critic is not None
+        found: dict[int, Tensor] = {}
+        with self.agent.as_critic():
+            for pack in self.packs_of(indices):
+                found.update(zip(pack, self.critic.read(pack), strict=True))
+        return [found[i] for i in indices]
+
+    # -- one update ----------------------------------------------------------------------------------------------
+
+    def training_step(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Tensor:
+        """Gradients of the mean loss over a step's rows, a pack at a time: first the actor's, then the critic's."""
+        model.eval()  # no dropout: the ratio compares the same function before and after
+        indices, self.update = inputs["rows"], Figures()
+        total = torch.zeros((), device=self.device)
+        parts = self.packs_of(indices)
+        for part in parts:
+            loss = self.compute_loss(model, {"rows": part}) * (len(part) / len(indices))
+            self.accelerator.backward(loss)
+            total += loss.detach()
+        if self.critic is not None and self.critic.reads_rows:
+            with self.agent.as_critic():  # the actor's backward passes are done: only now may adapters be switched
+                for part in parts:
+                    self.accelerator.backward(self.critic_loss(part) * (len(part) / len(indices)))
+        self.figures_of_update = self.update.of_update()
+        self.note(self.figures_of_update)
+        return total
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Tensor:
-        index = inputs["row"]
-        row, stage = self.rows[index], self.stage
-        tensors = self._tensors(row)
-        logp = self.agent.log_probs(self.agent.hidden(row), row)
-        notes: dict[str, Tensor | float] = {
-            "entropy": -(logp.head_DA.exp() * logp.head_DA).sum(-1).mean() / torch.log(torch.tensor(2.0))
-        }
+        """Mean loss of the actor over some rows, in one forward pass; with every critic that reads no rows itself."""
+        indices = inputs["rows"]
+        read = zip(indices, *self.read_pack(indices), strict=True)
+        return torch.stack([self._row_loss(*one) for one in read]).mean()
+
+    def critic_loss(self, indices: Sequence[int]) -> Tensor:
+        """separate: mean loss of the critic over some rows, in one forward pass, inside `ActorCritic.as_critic`."""
+        assert self.critic is not None
+        return torch.stack(
+            [self._value_loss(i, v) for i, v in zip(indices, self.critic.read(indices), strict=True)]
+        ).mean()
+
+    def _row_loss(self, index: int, logp: LogProbs, state_DH: Tensor) -> Tensor:
+        row, stage, tensors = self.rows[index], self.stage, self._tensors(self.rows[index])
+        self.update.policy(row, logp)
         if stage.kind == "sft":
-            loss = losses.imitation_loss(tensors, logp)
-        else:
-            kl = losses.kl_to_reference(tensors, logp, self.reference[index])
-            notes["kl"] = kl
-            self._epoch_kl.append(float(kl.detach()))
-            loss = self.beta * kl**2
-            if stage.kind in ("replay", "rft"):
-                loss = loss + losses.imitation_loss(tensors, logp, actions=stage.kind == "rft", only_ok=True)
-            else:
-                old = self.old[index]
-                loss = loss + losses.ppo_loss(tensors, logp, old, self.advantages[index], stage.clip)
-                notes["clip_fraction_action"] = losses.clip_fraction(logp.action_D, old.action_D, stage.clip)
-                notes["clip_fraction_token"] = losses.clip_fraction(logp.token_T, old.token_T, stage.clip)
-                if stage.replay and tensors.ok_D.any():
-                    loss = loss + stage.replay * losses.imitation_loss(tensors, logp, actions=False, only_ok=True)
-                if stage.critic.kind == "frozen_features":  # shares no weight with the actor: one backward serves both
-                    value_loss = self._value_loss(index)
-                    notes["value_loss"] = value_loss
-                    loss = loss + value_loss
-        self.note(notes)
+            return losses.imitation_loss(tensors, logp)
+        reference = self.reference[index]
+        kl = losses.kl_to_reference(tensors, logp, reference)
+        self.update.distance(tensors, logp, reference, kl)
+        loss = self.kl_control.beta * kl**2
+        if stage.kind in ("replay", "rft"):
+            return loss + losses.imitation_loss(tensors, logp, actions=stage.kind == "rft", only_ok=True)
+        assert self.critic is not None
+        old, advantage_D = self.old[index], self.advantages[index]
+        loss = loss + losses.ppo_loss(tensors, logp, old, advantage_D, stage.clip)
+        self.update.surrogate(row, logp, old, advantage_D, stage.clip)
+        if stage.replay and tensors.ok_D.any():
+            loss = loss + stage.replay * losses.imitation_loss(tensors, logp, actions=False, only_ok=True)
+        if not self.critic.reads_rows:
+            loss = loss + self._value_loss(index, self.critic.of_states(index, state_DH))
         return loss
 
-    def training_step(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Tensor:
-        loss: Tensor = super().training_step(model, dict(inputs), *args, **kwargs)
-        if self.has_critic and self.stage.critic.kind == "separate":
-            with self.agent.as_critic():  # the actor's backward is done: only now may the adapters be switched
-                value_loss = self._value_loss(inputs["row"])
-                self.accelerator.backward(value_loss / self.current_gradient_accumulation_steps)
-            self.note({"value_loss": value_loss})
+    def _value_loss(self, index: int, value_D: Tensor) -> Tensor:
+        assert self.critic is not None
+        loss = self.critic.loss(index, value_D)
+        self.update.value(self.rows[index], value_D, loss)
         return loss
+
+    def after_update(self, *, epoch_ends: bool) -> Alarm | None:
+        kl = self.figures_of_update.get("kl")
+        if kl is None:
+            return None
+        entropy = self.figures_of_update.get("tool_entropy") if self.critic is not None else None
+        alarm = self.kl_control.after_update(kl, entropy)
+        return (self.kl_control.end_epoch() if epoch_ends else None) or alarm
+
+    def figures(self) -> dict[str, float]:
+        return {} if self.stage.kind == "sft" else {"beta": self.kl_control.beta}
 
     # -- checkpoints ---------------------------------------------------------------------------------------------
 
     def kept(self) -> dict[str, Any]:
+        old = self.old if self.stage.old_policy == "refresh" else []
         return {
-            "beta": self.beta,
-            "prepared_epoch": self.prepared_epoch, "epoch_kl": self._epoch_kl,
+            "kl_control": self.kl_control.kept(), "prepared_epoch": self.prepared_epoch,
             "rewards": [[d.reward for d in row.decisions] for row in self.rows],
-            "features": self.features, "v_old": self.v_old, "advantages": self.advantages,
-            "old": [(x.action_D, x.token_T, x.head_DA) for x in self.old],
-            "reference": [(x.action_D, x.token_T, x.head_DA) for x in self.reference],
+            "v_old": self.v_old, "advantages": self.advantages,
+            "old": [(x.action_D, x.token_T, x.head_DA) for x in old],
         }  # fmt: skip
 
     def restore(self, kept: dict[str, Any]) -> None:
-        self.beta, self.prepared_epoch, self._epoch_kl = kept["beta"], kept["prepared_epoch"], kept["epoch_kl"]
-        self.features, self.v_old, self.advantages = kept["features"], kept["v_old"], kept["advantages"]
+        self.kl_control.restore(kept["kl_control"])
+        self.prepared_epoch, self.v_old, self.advantages = kept["prepared_epoch"], kept["v_old"], kept["advantages"]
         for row, rewards in zip(self.rows, kept["rewards"], strict=True):
             for decision, reward in zip(row.decisions, rewards, strict=True):
                 decision.reward = reward
-        self.old = [LogProbs(*pair) for pair in kept["old"]]
-        self.reference = [LogProbs(*pair) for pair in kept["reference"]]
+        if kept["old"]:
+            self.old = [LogProbs(*parts) for parts in kept["old"]]
 
-    # -- the critic ----------------------------------------------------------------------------------------------
-
-    def _warm_up_critic(self) -> None:
-        section = self.stage.critic
-        optimizer = torch.optim.AdamW(self.agent.critic_parameters(), lr=section.lr, weight_decay=0.0)
-        order = torch.Generator().manual_seed(self.args.seed)
-        for _ in range(section.warmup_epochs):
-            for index in torch.randperm(len(self.rows), generator=order).tolist():
-                if section.kind == "separate":
-                    with self.agent.as_critic():
-                        self._value_loss(index).backward()
-                else:
-                    self._value_loss(index).backward()
-                optimizer.step()
-                optimizer.zero_grad()
-
-    def _value_loss(self, index: int) -> Tensor:
-        row = self.rows[index]
-        tensors = self._tensors(row)
-        return losses.value_loss(self._value_D(index), self._rewards(index), tensors.weight_D)
-
-    def _value_D(self, index: int) -> Tensor:
-        assert self.agent.value_head is not None
-        if self.stage.critic.kind == "separate":
-            row = self.rows[index]
-            return self.agent.value_head(self.agent.states(self.agent.hidden(row), row))  # type: ignore[no-any-return]
-        return self.agent.value_head(self.features[index])  # type: ignore[no-any-return]
-
-    @torch.no_grad()
-    def _values(self, index: int) -> Tensor:
-        if self.stage.critic.kind == "separate":
-            with self.agent.as_critic():
-                return self._value_D(index)
-        return self._value_D(index)
+    # -- small things --------------------------------------------------------------------------------------------
 
     def _rewards(self, index: int) -> Tensor:
         return torch.tensor([d.reward for d in self.rows[index].decisions], device=self.device)
-
-    # -- small things --------------------------------------------------------------------------------------------
 
     def _tensors(self, row: Row) -> RowTensors:
         device = self.device
@@ -237,7 +251,7 @@ def _behaviour(row: Row, reference: LogProbs) -> LogProbs:
     """The stored behaviour log-probabilities; the reference where a script wrote the action and none are stored."""
     action, token, at = reference.action_D.clone(), reference.token_T.clone(), 0
     for i, decision in enumerate(row.decisions):
-        stored = torch.tensor(decision.old, device=action.device)
+        stored = torch.tensor(decision.old, device=action.device, dtype=action.dtype)
         if len(stored):
             skip = int(decision.constrained)
             if skip:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import time
 
 import pytest
@@ -72,21 +73,24 @@ class KnowsItself(Sound):
 
 @FAULTS.found_by("the_order_of_asking_does_not_matter", says="values change when steps are asked in another order")
 class Follows(Sound):
-    """0 where the trajectory is the one of the call before."""
+    """1 where the step that comes next was asked before."""
 
-    last = ""
+    def __init__(self, config: ComponentConfig | None = None) -> None:
+        super().__init__(config)
+        self.asked: list[Step] = []
 
     def value(self, step: Step, trajectory: Trajectory) -> float:
-        before, self.last = self.last, trajectory.steps[0].candidate.action * (step is trajectory.steps[0])
-        return float(before == "python")
+        self.asked.append(step)
+        following = next((later for one, later in itertools.pairwise(trajectory.steps) if one is step), None)
+        return float(following is not step and any(following is before for before in self.asked))
 
 
 @FAULTS.found_by("stored_trajectories_have_the_same_values", says="compare with ==, not with `is`")
 class Identical(Sound):
-    """1 for the steps that it has seen before, as objects."""
+    """Compares texts by identity, which those of a file do not have."""
 
     def value(self, step: Step, trajectory: Trajectory) -> float:
-        return float(step.candidate.action is trajectory.steps[0].candidates[step.chosen].action)
+        return float(step.candidate.action is sys.intern(step.candidate.action))
 
 
 @FAULTS.found_by("valuing_changes_no_trajectory", says="copy before you change anything")

@@ -83,9 +83,7 @@ class Undescribed(Repeat):
         word: str = Field(max_length=1_000)
 
 
-@FAULTS.found_by(
-    "the_schema_says_what_a_call_may_hold", says="Args.word: bound it, and what is in it, with"
-)
+@FAULTS.found_by("the_schema_says_what_a_call_may_hold", says="Args.word: bound it, and what is in it, with")
 class Unbounded(Repeat):
     """Repeats a word."""
 
@@ -93,9 +91,7 @@ class Unbounded(Repeat):
         word: str = Field(description="for example hello")
 
 
-@FAULTS.found_by(
-    "the_schema_says_what_a_call_may_hold", says="Args.more: bound it, and what is in it, with"
-)
+@FAULTS.found_by("the_schema_says_what_a_call_may_hold", says="Args.more: bound it, and what is in it, with")
 class UnboundedInside(Repeat):
     """Repeats a word."""
 

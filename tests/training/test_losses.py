@@ -16,6 +16,7 @@ from spark_framework.host.loading import Host
 from spark_framework.records import Trajectory
 from spark_framework.training import losses
 from spark_framework.training.base import training_arguments
+from spark_framework.training.firsts import Firsts
 from spark_framework.training.losses import LogProbs, RowTensors
 from spark_framework.training.model import ActorCritic
 from spark_framework.training.rewards import refreshed_rewards, step_rewards
@@ -33,7 +34,8 @@ def trainer(tiny: Path, tmp_path: Path, trajectories: list[Trajectory], **settin
     agent = ActorCritic(model, LABELS, stage.critic if stage.kind in ("ppo", "spark") else None, 0)
     rows = [build_row(trajectories, REWARDS, max_tokens=2048)]
     arguments = training_arguments(stage, tmp_path, seed=0, cpu=True, quiet=True)
-    made = SparkTrainer(agent, rows, stage, Host().calls, "stage", args=arguments)
+    firsts = Firsts(agent, tmp_path / "cache", "base")
+    made = SparkTrainer(agent, rows, stage, Host().calls, "stage", firsts, args=arguments)
     made.prepare()
     made.begin_epoch(0)
     return made
@@ -125,7 +127,7 @@ def test_loss_and_gradients_are_the_plain_ones(tiny: Path, tmp_path: Path, setti
     with torch.no_grad():
         reference = Plain(model, trajectories)
     shake(model, 0.02, seed=2)  # away from the reference, so that ratios and KL are not trivial
-    loss = made.compute_loss(model, {"row": 0})
+    loss = made.compute_loss(model, {"rows": [0]})
     plain = Plain(model, trajectories)
     kind = settings["kind"]
     if kind == "sft":
@@ -171,7 +173,7 @@ def test_frozen_features_add_the_value_loss_to_the_actors(tiny: Path, tmp_path: 
     weight = torch.tensor([d["weight"] for d in plain.decisions])
     gaps = flat - v_old
     expected = plain.ppo((gaps / gaps.std()).tolist()) + (weight * (v_old - flat) ** 2).sum() / weight.sum()
-    assert made.compute_loss(made.agent.model, {"row": 0}).item() == pytest.approx(expected.item(), abs=1e-5)
+    assert made.compute_loss(made.agent.model, {"rows": [0]}).item() == pytest.approx(expected.item(), abs=1e-5)
 
 
 def test_the_old_policy_can_be_that_of_the_epochs_begin(tiny: Path, tmp_path: Path) -> None:
@@ -182,7 +184,7 @@ def test_the_old_policy_can_be_that_of_the_epochs_begin(tiny: Path, tmp_path: Pa
         made.begin_epoch(epoch)
         row = made.rows[0]
         constrained = sum(d.weight * (d.constrained + 1) * d.reward for d in row.decisions)
-        assert made.compute_loss(made.agent.model, {"row": 0}).item() == pytest.approx(-constrained, abs=1e-5)
+        assert made.compute_loss(made.agent.model, {"rows": [0]}).item() == pytest.approx(-constrained, abs=1e-5)
         shake(made.agent.model, 0.02, seed=epoch)
 
 

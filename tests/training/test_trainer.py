@@ -135,19 +135,25 @@ def test_beta_follows_the_kl(
     demonstrations: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: float, grows: bool
 ) -> None:
     """Doubled after an epoch above 1.5 targets, halved after one below two thirds of it."""
-    from spark_framework.training import trainer as module
+    from spark_framework.training import control as module
 
     monkeypatch.setattr(module, "STOP_AT", 1e30)
     made = watched(monkeypatch)
     stage = {**DATA, "kind": "ppo", "epochs": 3, "beta": 1.0, "kl_target": target}
     train(demonstrations(tmp_path / "run", stages={"ppo": stage}, rollouts=ROUND), "ppo")
-    assert made[0].beta == (8.0 if grows else 0.125)
+    assert made[0].kl_control.beta == (8.0 if grows else 0.125)
 
 
-def test_a_stage_stops_where_the_kl_runs_away(demonstrations: Runs, tmp_path: Path) -> None:
+def test_a_stage_stops_where_the_kl_runs_away(
+    demonstrations: Runs, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     stage = {**DATA, "kind": "ppo", "epochs": 4, "kl_target": 1e-12}
     adapter = train(demonstrations(tmp_path / "run", stages={"ppo": stage}, rollouts=ROUND), "ppo")
-    assert max(entry["epoch"] for entry in log(adapter)) == 1
+    assert max(entry["epoch"] for entry in log(adapter) if "epoch" in entry) == 1
+    (alarm,) = [entry["alarm"] for entry in log(adapter) if "alarm" in entry]
+    assert alarm in caplog.messages
+    assert alarm.startswith("stage ppo, update 3: the KL to the reference is ")
+    assert alarm.endswith("Set stages.ppo.lr to 0.0005 (it is 0.001), or stages.ppo.beta to 4 (it is 1)")
 
 
 # -- interruptions ---------------------------------------------------------------------------------------------------

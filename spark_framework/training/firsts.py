@@ -1,0 +1,72 @@
+"""What comes of a stage's first policy, found in the run's cache or put there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from . import cache
+from .critic import Critic
+from .losses import LogProbs
+from .model import CRITIC, ActorCritic
+from .rows import Row
+
+Read = Callable[[Sequence[int]], tuple[list[LogProbs], list[Tensor]]]
+"""Log-probabilities and states of the rows with these indices."""
+
+
+class Firsts:
+    """Readings of the policy that a stage starts from.
+
+    Args:
+        folder: of the cache, which other stages may share.
+        base: digest of the frozen base.
+    """
+
+    def __init__(self, agent: ActorCritic, folder: Path, base: str) -> None:
+        self.agent, self.folder = agent, folder
+        actor = [(n, p) for n, p in agent.model.named_parameters() if ".default." in n]
+        self.policy = cache.digest(
+            base, cache.weights_digest(actor), agent.model.dtype, agent.model.device.type, agent.actions.tolist()
+        )
+        """Digest of the policy: weights to the last byte, dtype, kind of device, action head."""
+
+    def readings(self, rows: Sequence[Row], read: Read, *, with_states: bool) -> tuple[list[LogProbs], list[Tensor]]:
+        """Log-probabilities of every row, and the states of its decisions ([D, width]) where a critic needs them."""
+
+        def compute(indices: list[int]) -> list[cache.Entry]:
+            found = []
+            for logp, state_DH in zip(*read(indices), strict=True):
+                entry = {"action": logp.action_D, "token": logp.token_T, "head": logp.head_DA}
+                found.append({**entry, "state": state_DH} if with_states else entry)
+            return found
+
+        names = ("action", "token", "head", *(("state",) if with_states else ()))
+        file = self.folder / f"policy-{self.policy}.safetensors"
+        keys = [cache.row_digest(row) for row in rows]
+        got = cache.entries(file, keys, names, compute, self.agent.model.device)
+        logps = [LogProbs(entry["action"], entry["token"], entry["head"]) for entry in got]
+        return logps, [entry["state"] for entry in got if "state" in entry]
+
+    def values(self, critic: Critic, seed: int) -> list[Tensor]:
+        """V_old of every row, after the critic's warm-up in the order of a seed; the critic is left warmed up."""
+        model, rows = self.agent.model, critic.rows
+        weights = {f"head.{n}": p for n, p in critic.head.named_parameters()}
+        weights.update((n, p) for n, p in model.named_parameters() if f".{CRITIC}." in n)
+        rewards = [[(d.reward, d.weight) for d in row.decisions] for row in rows]
+        key = cache.digest(
+            self.policy, [cache.row_digest(row) for row in rows], rewards, critic.section.model_dump_json(),
+            cache.weights_digest(weights.items()), seed,
+        )  # fmt: skip
+        file = self.folder / f"critic-{key}.safetensors"
+        stored = cache.read(file)
+        if not stored:
+            critic.warm_up(seed)
+            stored = {f"value.{i}": v for i, v in enumerate(critic.first_values())}
+            stored.update((name, p.detach()) for name, p in weights.items())
+            cache.write(file, stored)
+        for name, parameter in weights.items():
+            parameter.data.copy_(stored[name])
+        return [stored[f"value.{i}"].to(model.device) for i in range(len(rows))]

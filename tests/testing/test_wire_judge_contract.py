@@ -1,0 +1,253 @@
+"""WireJudgeContract: a good judge passes; every bad one is found by the check that is there for it. Nothing is sent."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from failing import Faults, assert_found, checks_of
+
+from spark_framework.api import JudgeError, JudgeRequest, Verdict, WireJudge, WireReply, WireRequest
+from spark_framework.testing import JudgeContract, WireJudgeContract
+
+FAULTS = Faults()
+COUNT = itertools.count()
+
+
+def order(step: JudgeRequest) -> list[int]:
+    """Which candidate stands in which place of the request."""
+    places = list(range(len(step.candidates)))
+    random.Random(step.seed).shuffle(places)
+    return places
+
+
+class Asks(WireJudge):
+    """Asks somebody who sees the candidates shuffled, and replies with `{"scores": […], "process_ok": […]}`."""
+
+    name = "asks"
+
+    def request(self, step: JudgeRequest) -> WireRequest:
+        return WireRequest(endpoint="https://judge.example/v1", body=self.body(step))
+
+    def body(self, step: JudgeRequest) -> dict[str, Any]:
+        bare = step.without_gold()
+        candidates = [step.candidates[k].model_dump(mode="python") for k in order(step)]
+        seen = {"question": bare.question.model_dump(), "steps": [one.model_dump() for one in bare.steps]}
+        return json.loads(json.dumps({**seen, "candidates": candidates}).replace("\\ud", "?"))
+
+    def send(self, wire: WireRequest) -> WireReply:
+        raise AssertionError("nothing is sent")
+
+    def read(self, step: JudgeRequest, reply: WireReply) -> Verdict:
+        said = self.parsed(reply)
+        if said is None or set(said) != {"scores", "process_ok"}:
+            raise JudgeError("the reply is no verdict", "invalid")
+        scores, flags = said["scores"], said["process_ok"]
+        for values in (scores, flags):
+            if not isinstance(values, list) or len(values) != len(step.candidates):
+                raise JudgeError("not one each", "invalid")
+        if not all(type(s) in (int, float) and 0 <= s <= 10 for s in scores) or any(type(f) is not bool for f in flags):
+            raise JudgeError("not a number from 0 to 10, and a truth value", "invalid")
+        return self.verdict(step, scores, flags)
+
+    def parsed(self, reply: WireReply) -> Any:
+        try:
+            said = json.loads(reply.body["text"])
+        except (KeyError, ValueError, RecursionError):
+            return None
+        return said if isinstance(said, dict) else None
+
+    def verdict(self, step: JudgeRequest, scores: list[float], flags: list[bool]) -> Verdict:
+        places = order(step)
+        return Verdict(
+            scores=tuple(float(scores[places.index(k)]) for k in range(len(places))),
+            process_ok=tuple(flags[places.index(k)] for k in range(len(places))),
+            judge=self.name, fingerprint=self.fingerprint(),
+        )  # fmt: skip
+
+
+class AsksContract(WireJudgeContract):
+    def good_reply(self, judge: WireJudge, step: JudgeRequest, scores: Sequence[int]) -> WireReply:
+        said = {"scores": [scores[k] for k in order(step)], "process_ok": [True] * len(scores)}
+        return WireReply(body={"text": json.dumps(said)})
+
+
+# -- request -------------------------------------------------------------------------------------------------------
+
+
+@FAULTS.found_by("a_request_is_a_function_of_the_step", says="a new instance asks differently")
+class NamesItself(Asks):
+    """Every instance sends a name of its own."""
+
+    def __init__(self, config: Any = None) -> None:
+        super().__init__(config)
+        self.number = next(COUNT)
+
+    def body(self, step: JudgeRequest) -> dict[str, Any]:
+        return {**super().body(step), "user": self.number}
+
+
+@FAULTS.found_by("other_steps_are_other_requests", says="another step (an argument differs) makes the same request")
+class LeavesOutArguments(Asks):
+    """Shows actions and observations alone."""
+
+    def body(self, step: JudgeRequest) -> dict[str, Any]:
+        bare = tuple(c.model_copy(update={"arguments": {}, "thought": "", "text": ""}) for c in step.candidates)
+        return super().body(step.model_copy(update={"candidates": bare}))
+
+
+@FAULTS.found_by("other_steps_are_other_requests", says="(the seed differs)")
+class NeverShuffles(Asks):
+    """Always shows the candidates in one order."""
+
+    def body(self, step: JudgeRequest) -> dict[str, Any]:
+        return super().body(step.model_copy(update={"seed": 0}))
+
+
+@FAULTS.found_by("a_request_holds_nothing_of_the_stored_answer", says="the question's plan or an earlier verdict")
+class Tells(Asks):
+    """Sends the plan."""
+
+    def body(self, step: JudgeRequest) -> dict[str, Any]:
+        return {**super().body(step), "plan": [call.model_dump() for calls in step.question.plan for call in calls]}
+
+
+@FAULTS.found_by("a_request_holds_nothing_of_the_stored_answer", says="depends on the stored answer")
+class Hints(Asks):
+    """Sends whether there is an answer."""
+
+    def body(self, step: JudgeRequest) -> dict[str, Any]:
+        return {**super().body(step), "answered": step.question.answer is not None}
+
+
+@FAULTS.found_by("odd_requests_can_be_stored", says="half a surrogate pair: request() gives what cannot be sent")
+class SendsHalves(Asks):
+    """Sends what it got, unread."""
+
+    def body(self, step: JudgeRequest) -> dict[str, Any]:
+        return {**super().body(step), "thoughts": [candidate.thought for candidate in step.candidates]}
+
+
+# -- reply ---------------------------------------------------------------------------------------------------------
+
+
+@FAULTS.found_by("scores_belong_to_candidates_and_not_to_places", says="give the candidates their own scores")
+class ForgetsTheOrder(Asks):
+    """Gives scores to places."""
+
+    def verdict(self, step: JudgeRequest, scores: list[float], flags: list[bool]) -> Verdict:
+        return super().verdict(step, scores, flags).model_copy(update={"scores": tuple(map(float, scores))})
+
+
+@FAULTS.found_by("reading_is_pure", says="read() changes the reply")
+class Consumes(Asks):
+    """Takes the reply apart."""
+
+    def verdict(self, step: JudgeRequest, scores: list[float], flags: list[bool]) -> Verdict:
+        return super().verdict(step, scores, flags)
+
+    def read(self, step: JudgeRequest, reply: WireReply) -> Verdict:
+        verdict = super().read(step, reply)
+        reply.body.setdefault("read", True)
+        return verdict
+
+
+@FAULTS.found_by("garbled_replies_are_never_a_verdict", says="is read as the scores")
+class Invents(Asks):
+    """5 for everybody where the reply is no JSON."""
+
+    def parsed(self, reply: WireReply) -> Any:
+        said = super().parsed(reply)
+        if said is None and "text" in reply.body:
+            return {"scores": [5.0] * 9, "process_ok": [True] * 9}
+        return said
+
+
+@FAULTS.found_by("garbled_replies_are_never_a_verdict", says="NaN in the place of")
+class Clamps(Asks):
+    """Puts what is out of range at its end."""
+
+    def parsed(self, reply: WireReply) -> Any:
+        said = super().parsed(reply)
+        if isinstance(said, dict) and isinstance(said.get("scores"), list):
+            said["scores"] = [min(10.0, max(0.0, s)) if isinstance(s, float | int) else s for s in said["scores"]]
+        return said
+
+
+@FAULTS.found_by("garbled_replies_are_never_a_verdict", says="is read as the scores")
+class Searches(Asks):
+    """Takes the numbers out of whatever was said."""
+
+    def parsed(self, reply: WireReply) -> Any:
+        numbers = re.findall(r"\d+", str(reply.body.get("text")))
+        return {"scores": [float(n) for n in numbers], "process_ok": [True] * len(numbers)}
+
+
+@FAULTS.found_by("garbled_replies_are_never_a_verdict", "a_repair_is_another_request", says="read() raised KeyError")
+class Trusts(Asks):
+    """Takes it that there is a text."""
+
+    def parsed(self, reply: WireReply) -> Any:
+        return super().parsed(WireReply(body={"text": reply.body["text"]}))
+
+
+@FAULTS.found_by("garbled_replies_are_never_a_verdict", says="the JudgeError has the kind 'transient'")
+class AsksForEver(Asks):
+    """Wants to ask again whatever was said."""
+
+    def read(self, step: JudgeRequest, reply: WireReply) -> Verdict:
+        try:
+            return super().read(step, reply)
+        except JudgeError as exc:
+            raise JudgeError(str(exc), "transient") from exc
+
+
+@FAULTS.found_by("a_reply_to_another_step_is_no_verdict", says="count them")
+class FillsUp(Asks):
+    """Repeats the last score where one is missing, for eight candidates."""
+
+    def parsed(self, reply: WireReply) -> Any:
+        said = super().parsed(reply)
+        scores = said.get("scores") if said else None
+        if said and isinstance(scores, list) and isinstance(said.get("process_ok"), list) and 9 not in scores[-1:]:
+            if len(scores) == len(said["process_ok"]) == 8:
+                return {name: [*values, values[-1]] for name, values in said.items()}
+        return said
+
+
+@FAULTS.found_by("a_repair_is_another_request", says="repaired() asks the same again")
+class Repeats(Asks):
+    """Asks the same again."""
+
+    def repaired(self, wire: WireRequest, reply: WireReply, fault: JudgeError) -> WireRequest | None:
+        return wire
+
+
+class TestAsks(AsksContract):
+    has_entry_point = False
+
+    @pytest.fixture
+    def judge(self) -> WireJudge:
+        return Asks()
+
+
+@FAULTS.each()
+def test_a_bad_judge_is_found(fault):
+    assert_found(fault, AsksContract)
+
+
+def test_every_check_of_wire_judges_has_found_somebody():
+    own = set(checks_of(WireJudgeContract)) - set(checks_of(JudgeContract))
+    assert FAULTS.checks() == own | {"scores_belong_to_candidates_and_not_to_places"}
+
+
+def test_a_judge_without_a_wire_inherits_the_other_contract():
+    from spark_plugin_judges.verifier import Verifier
+
+    with pytest.raises(AssertionError, match="inherit JudgeContract"):
+        AsksContract().test_every_candidate_gets_its_score(Verifier())
