@@ -3,18 +3,18 @@
     OMP_NUM_THREADS=1 python benchmarks/generation.py                 # SmolLM2-135M in float32
     python benchmarks/generation.py --model models/mine --dtype bfloat16
 
-One episode of five steps with the eight default tools (`--prompt full` describes them; states are then three times as long,
-and the ratios larger). At every step nine candidates stand: one an action, written by the model; one of them is followed,
-and an observation of some forty tokens comes back.
+One episode of five steps with the eight default tools (`--prompt full` describes them; states are then three times as
+long, and the ratios larger). At every step nine candidates stand: one an action, written by the model; one of them is
+followed, and an observation of some forty tokens comes back.
 
-scoring    log-probabilities of the tokens of all nine candidates at all five steps. One by one: every candidate with its
-           whole prefix in a forward of its own, logits at its own tokens only. Ours: `LocalWave.score`, then `advance`.
+scoring    log-probabilities of the tokens of all nine candidates at all five steps. One by one: every candidate with
+           its whole prefix in a forward of its own, logits at its own tokens only. Ours: `LocalWave.score`, `advance`.
 sampling   nine candidates of one state (the last one). One by one: `LocalPolicy` writes one candidate at a time, each
-           from a fresh prefill; the same tokens come out. Beside it transformers' own `generate`, one by one and with as
-           many new tokens. The ratio is against the faster of the two.
+           from a fresh prefill; the same tokens come out. Beside it transformers' own `generate`, one by one and with
+           as many new tokens. The ratio is against the faster of the two.
 
-Both ways take turns within each repeat, so that other load on the machine meets both. CPU seconds of the process, medians
-over the repeats. The last line is JSON.
+All ways take turns within each repeat, so that other load on the machine meets them all. CPU seconds of the process,
+medians over the repeats. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def score_together(policy: LocalPolicy, question: Question, stops: Sequence[Stop
 
 
 @torch.no_grad()
-def score_one_by_one(policy: LocalPolicy, question: Question, stops: Sequence[Stop]) -> list[tuple[float, ...]]:
+def score_one_by_one(policy: LocalPolicy, stops: Sequence[Stop]) -> list[tuple[float, ...]]:
     labels = [policy.encoder.openings[name].label for name in policy.encoder.space.names]
     scores = []
     for stop in stops:
@@ -90,12 +90,10 @@ def score_one_by_one(policy: LocalPolicy, question: Question, stops: Sequence[St
     return scores
 
 
-def at_the_last_state(policy: LocalPolicy, question: Question, stops: Sequence[Stop]) -> LocalPolicy:
-    """The policy, with a question whose prompt is the last state: every sampling starts with its prefill."""
-    fixed = LocalPolicy(policy.model, policy.encoder, batch_size=1)
-    wave = stops[-1].state
-    fixed.encoder = _Fixed(policy.encoder, wave)  # type: ignore[assignment]
-    return fixed
+def at_the_last_state(policy: LocalPolicy, stops: Sequence[Stop]) -> LocalPolicy:
+    """The policy with the last state as its prompt: every sampling starts with that prefill."""
+    encoder: Any = _Fixed(policy.encoder, stops[-1].state)
+    return LocalPolicy(policy.model, encoder, batch_size=1)
 
 
 class _Fixed:
@@ -135,12 +133,6 @@ def generate_one_by_one(policy: LocalPolicy, question: Question, like: Sequence[
         )  # fmt: skip
 
 
-def cpu_seconds(work: Callable[[], Any]) -> tuple[float, Any]:
-    start = time.process_time()
-    result = work()
-    return time.process_time() - start, result
-
-
 def largest_difference(ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]]) -> float:
     return max(abs(a - b) for x, y in zip(ours, theirs, strict=True) for a, b in zip(x, y, strict=True))
 
@@ -154,48 +146,46 @@ def main() -> None:
     parser.add_argument("--max-new-tokens", type=int, default=48)
     args = parser.parse_args()
 
-    chosen = {"model": args.model} if args.model else {}
-    config = RunConfig.model_validate({
-        "policy": {**chosen, "dtype": args.dtype, "prompt": args.prompt, "device": "cpu", "threads": 1}, "questions": "practice",
-    })  # fmt: skip
+    section = {"dtype": args.dtype, "prompt": args.prompt, "device": "cpu", "threads": 1}
+    if args.model:
+        section["model"] = args.model
+    config = RunConfig.model_validate({"policy": section, "questions": "practice"})
     with open_tools(config.tools) as tools:
         policy = open_policy(config, ActionSpace.of(tools))
     assert isinstance(policy, LocalPolicy)
     (question,) = open_questions(config.questions, 0).train(0, 1)
     sampling = Sampling(0.7, args.max_new_tokens)
     stops = episode(policy, question, sampling)
-    last = at_the_last_state(policy, question, stops)
-    lengths = [len(stop.state) for stop in stops]
+    last = at_the_last_state(policy, stops)
     written = sum(len(candidate.token_ids) for stop in stops for candidate in stop.candidates)
-    print(f"states of {lengths} tokens; 45 candidates with {written} tokens; {args.dtype}, one thread")
+    print(f"states of {[len(stop.state) for stop in stops]} tokens; 45 candidates with {written} tokens; {args.dtype}")
 
-    times: dict[str, list[float]] = {}
+    like = sample_together(last, question, sampling)
+    ways: dict[str, Callable[[], Any]] = {
+        "scoring, one by one": lambda: score_one_by_one(policy, stops),
+        "scoring, ours": lambda: score_together(policy, question, stops),
+        "sampling, one by one": lambda: sample_one_by_one(last, question, sampling),
+        "sampling, one by one, transformers": lambda: generate_one_by_one(last, question, like),
+        "sampling, ours": lambda: sample_together(last, question, sampling),
+    }
+    results: dict[str, Any] = {}
+    times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(args.repeats):
-        for name, work in {
-            "scoring, one by one": lambda: score_one_by_one(policy, question, stops),
-            "scoring, ours": lambda: score_together(policy, question, stops),
-            "sampling, one by one": lambda: sample_one_by_one(last, question, sampling),
-            "sampling, ours": lambda: sample_together(last, question, sampling),
-        }.items():
-            seconds, result = cpu_seconds(work)
-            times.setdefault(name, []).append(seconds)
-            if name == "scoring, one by one":
-                expected = result
-            elif name == "scoring, ours":
-                print(f"largest difference of a log-probability: {largest_difference(result, expected):.1e} nats")
-            elif name == "sampling, one by one":
-                one_by_one = result
-            else:
-                same = sum(a.token_ids == b.token_ids for a, b in zip(result, one_by_one, strict=True))
-                print(f"sampled candidates that are the same one by one: {same} of {len(result)}")
-        seconds, _ = cpu_seconds(lambda: generate_one_by_one(last, question, one_by_one))
-        times.setdefault("sampling, transformers' generate", []).append(seconds)
+        for name, work in ways.items():
+            start = time.process_time()
+            results[name] = work()
+            times[name].append(time.process_time() - start)
+    difference = largest_difference(results["scoring, ours"], results["scoring, one by one"])
+    pairs = zip(results["sampling, ours"], results["sampling, one by one"], strict=True)
+    print(f"largest difference of a log-probability: {difference:.1e} nats")
+    print(f"sampled candidates that are the same one by one: {sum(a.token_ids == b.token_ids for a, b in pairs)} of 9")
+    middle = {name: median(values) for name, values in times.items()}
     for name, values in times.items():
-        print(f"{name:34} {median(values):7.2f} s   ({', '.join(f'{value:.2f}' for value in values)})")
-    plain = min(median(times["sampling, one by one"]), median(times["sampling, transformers' generate"]))
+        print(f"{name:36} {middle[name]:7.2f} s   ({', '.join(f'{value:.2f}' for value in values)})")
+    plain = min(middle["sampling, one by one"], middle["sampling, one by one, transformers"])
     print(json.dumps({
-        "candidate_scoring_x": round(median(times["scoring, one by one"]) / median(times["scoring, ours"]), 2),
-        "sampling_x": round(plain / median(times["sampling, ours"]), 2),
+        "candidate_scoring_x": round(middle["scoring, one by one"] / middle["scoring, ours"], 2),
+        "sampling_x": round(plain / middle["sampling, ours"], 2),
     }))  # fmt: skip
 
 

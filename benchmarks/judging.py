@@ -3,8 +3,8 @@
     python benchmarks/judging.py [--steps 2000] [--concurrency 32] [--latency 0.05]
 
 Prints seconds, the share of the latency-bound ideal (steps * latency / concurrency), how much faster a fully stored
-pass is, and how much the process grew from the first half second of the asked pass to its end. The last line is one
-JSON object.
+pass is, and how much the process grew in the last three quarters of the asked pass, the verdicts included that it
+hands back. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -73,6 +73,7 @@ class Watch:
         self._thread = threading.Thread(target=self._look)
 
     def _look(self) -> None:
+        self.seen.append(resident_mb())
         while not self._stop.wait(0.1):
             self.seen.append(resident_mb())
 
@@ -86,7 +87,7 @@ class Watch:
 
     @property
     def growth(self) -> float:
-        return max(self.seen[5:], default=0.0) - max(self.seen[:5], default=0.0)
+        return self.seen[-1] - self.seen[len(self.seen) // 4]
 
 
 @dataclass(frozen=True)

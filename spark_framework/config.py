@@ -35,6 +35,8 @@ class LocalPolicyConfig(Section):
     """A model folder, a hub id, `PATH.gguf`, or `gguf:PACKAGE/FILE` for a file inside an installed Python package."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """`auto`: bfloat16 where the hardware multiplies it, else float32."""
+    quantization: Literal["4bit"] | None = None
+    """`4bit`: the frozen weights in NF4 (QLoRA). It needs CUDA and the extra `qlora`."""
     device: str = "auto"
     format: Literal["react", "json"] = "react"
     thoughts: bool = False

@@ -8,7 +8,7 @@ import os
 import threading
 from abc import abstractmethod
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from ipaddress import ip_address
 from typing import Any, ClassVar, NamedTuple
 from urllib.parse import urlsplit
@@ -252,6 +252,7 @@ class PromptedJudge(WireJudge):
             return Said("")
 
 
+@cache
 def _is_own(host: str) -> bool:
     """Whether a host is this machine, or has a private address or a name without a dot."""
     try:

@@ -12,6 +12,7 @@ import base64
 import io
 import select
 import socket
+import ssl
 import time
 from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, InvalidURL
@@ -70,6 +71,11 @@ class Lines:
                 raise
         except TimeoutError:
             raise JudgeError(f"{self._url} gave no answer within {self._timeout:g} seconds", "transient") from None
+        except ssl.SSLCertVerificationError as exc:
+            reason = exc.verify_message
+            raise JudgeError(
+                f"the certificate of {self._url} is not trusted ({reason}): set SSL_CERT_FILE", "config"
+            ) from exc
         except (InvalidURL, UnicodeError) as exc:
             raise JudgeError(f"{self._url} is no address ({exc}): check judge.base_url", "config") from exc
         except (OSError, HTTPException) as exc:

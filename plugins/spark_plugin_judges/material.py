@@ -8,7 +8,7 @@ import random
 import re
 import unicodedata
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any, Literal
 
@@ -58,8 +58,13 @@ def prompt_hash() -> str:
 def shuffled(request: JudgeRequest, repeat: int = 0) -> tuple[int, ...]:
     """The order of presentation: the candidate at place k is shown as c{k+1}. A function of the request's seed and the
     repeat, so that repeats see other orders."""
-    order = list(range(len(request.candidates)))
-    random.Random(f"{request.seed}/{repeat}").shuffle(order)
+    return _shuffled(len(request.candidates), f"{request.seed}/{repeat}")
+
+
+@lru_cache(maxsize=1024)
+def _shuffled(n: int, seed: str) -> tuple[int, ...]:
+    order = list(range(n))
+    random.Random(seed).shuffle(order)
     return tuple(order)
 
 
@@ -114,9 +119,9 @@ def _shown(candidate: Candidate) -> dict[str, Any]:
 
 def _clean(value: Any) -> Any:
     if isinstance(value, str):
-        return _clipped(_visible(value))
+        return value if len(value) <= CLIP and _PLAIN.fullmatch(value) else _clipped(_visible(value))
     if isinstance(value, dict):
-        return {_clipped(_visible(str(key))): _clean(item) for key, item in value.items()}
+        return {_clean(str(key)): _clean(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_clean(item) for item in value]
     return value

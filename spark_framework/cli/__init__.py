@@ -27,6 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args.disable = [*args.disable, *args.disable_too]
     module, function = args.run.split(":")
     try:
+        if args.disable:
+            _check_disabled(args.disable)
         code: int = getattr(import_module(f".{module}", __name__), function)(args)
         sys.stdout.flush()
     except UserError as exc:
@@ -42,6 +44,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return _complain(f"no space left for {exc.filename or 'the output'}: free some, then run the command again")
     return code
+
+
+def _check_disabled(names: list[str]) -> None:
+    """Unlike a config and the environment, which serve several machines, a typed option has to mean something here."""
+    from ..host.inventory import scan
+
+    scan().check_disabled(names)
 
 
 def _complain(text: str) -> int:

@@ -6,17 +6,24 @@ import configparser
 import json
 import os
 import sys
+import threading
+import time
 import tomllib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ..errors import PluginError
 from .inventory import API, GROUP, OWN_DISTRIBUTION, Inventory, Offer, normalise, one_line
 from .isolated import isolated
+
+SLOW = 5.0
+"""Seconds for importing one plugin. A sound one takes a hundredth of that; a slow machine may take longer."""
+_DEFER = "who does not use it notices nothing; its author should do that in `prepare` or at the first call"
 
 
 @dataclass(frozen=True)
@@ -78,31 +85,39 @@ def _examined(offer: Offer, inventory: Inventory, disable: list[str], timeout: f
         )
     order = {"kind": offer.kind, "reference": f"{offer.distribution}/{offer.name}", "disable": disable}
     answer = isolated(f"{__name__}:load", order, timeout)
-    if problem := answer.problem or answer.value:
-        return finding(
-            "broken",
-            f"{problem}; until {offer.distribution} is mended, run without it: -p no:{offer.key}",
-        )
+    loaded = answer.value or {"problem": answer.problem}
+    if problem := loaded["problem"]:
+        return finding("broken", f"{problem}; until {offer.distribution} is mended, run without it: -p no:{offer.key}")
+    if loaded["seconds"] > SLOW:
+        return finding("slow", f"importing {offer.target} takes {loaded['seconds']:.1f} s; {_DEFER}")
+    if answer.printed.strip():
+        return finding("prints", f"importing {offer.target} prints {answer.printed.strip()[:80]!r}; {_DEFER}")
+    if loaded["threads"]:
+        return finding("starts threads", f"importing {offer.target} leaves threads behind; {_DEFER}")
     return finding("good")
 
 
-def load(order: dict[str, str | list[str]]) -> str:
-    """In a process of its own: load a component, and build it if it has default settings. What went wrong, or ''."""
+def load(order: dict[str, Any]) -> dict[str, Any]:
+    """In a process of its own: load a component, and build it if it has default settings.
+
+    Returns: `problem`, what went wrong or ''; the `seconds` that loading took; how many `threads` it left.
+    """
     from pydantic import ValidationError
 
     from .loading import Host
 
+    start, threads, problem = time.perf_counter(), threading.active_count(), ""
     try:
-        cls = Host(order["disable"]).component_class(str(order["kind"]), str(order["reference"])).cls
-        cls()
+        Host(order["disable"]).component_class(order["kind"], order["reference"]).cls()
     except ValidationError:  # it has no default settings
-        return ""
+        pass
     except PluginError as exc:
         cause = exc.__cause__ or exc
-        return f"{type(cause).__name__}: {one_line(cause)}"
+        problem = f"{type(cause).__name__}: {one_line(cause)}"
     except Exception as exc:
-        return f"cannot be built: {type(exc).__name__}: {one_line(exc)}"
-    return ""
+        problem = f"cannot be built: {type(exc).__name__}: {one_line(exc)}"
+    seconds = time.perf_counter() - start
+    return {"problem": problem, "seconds": seconds, "threads": threading.active_count() - threads}
 
 
 # -- metadata ------------------------------------------------------------------------------------------------------

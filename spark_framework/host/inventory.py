@@ -75,6 +75,16 @@ class Inventory:
             raise PluginError(_conflict(usable))
         raise PluginError(_why_not(found[0]) if found else self._unknown(kind, reference))
 
+    def check_disabled(self, names: Iterable[str]) -> None:
+        """Names that somebody has typed to disable something have to mean something.
+
+        Raises:
+            ConfigError: one of them means nothing that is installed.
+        """
+        known = {name for offer in self.offers for name in (offer.key, f"{offer.distribution}/{offer.key}")}
+        for name in sorted(_parse_disabled(names) - known):
+            raise ConfigError(f"there is no {name} to disable{did_you_mean(name, sorted(known))}; see `plugins list`")
+
     def _unknown(self, kind: str, reference: str) -> str:
         if not any(offer.distribution == OWN_DISTRIBUTION for offer in self.offers):
             return (

@@ -11,7 +11,7 @@ import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import IO, Any
 
 _CHILD = """
 import json, sys
@@ -31,7 +31,7 @@ class Answer:
     problem: str = ""
     """Why it did not return, in one line."""
     printed: str = ""
-    """What the process wrote on its standard output and error."""
+    """What the process wrote on its standard output."""
 
 
 def isolated(function: str, payload: Any, timeout: float) -> Answer:
@@ -41,10 +41,10 @@ def isolated(function: str, payload: Any, timeout: float) -> Answer:
         timeout: seconds; then the process and its children are killed.
     """
     order = {"function": function, "payload": payload, "path": [folder or os.getcwd() for folder in sys.path]}
-    with tempfile.TemporaryFile() as reply, tempfile.TemporaryFile() as output:
+    with tempfile.TemporaryFile() as reply, tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
             [sys.executable, "-c", _CHILD, str(reply.fileno())],
-            stdin=subprocess.PIPE, stdout=output, stderr=output, pass_fds=[reply.fileno()], start_new_session=True,
+            stdin=subprocess.PIPE, stdout=output, stderr=errors, pass_fds=[reply.fileno()], start_new_session=True,
             env={**os.environ, "PYTHONHASHSEED": "random"},
         )  # fmt: skip
         problem = ""
@@ -54,12 +54,10 @@ def isolated(function: str, payload: Any, timeout: float) -> Answer:
             problem = f"did not end within {timeout:g} s"
         finally:
             _end(process)
-        reply.seek(0)
-        output.seek(0)
-        answer, printed = reply.read(), output.read().decode("utf-8", "replace")
+        answer, printed, complaints = _text(reply), _text(output), _text(errors)
     if answer and not problem:
         return Answer(json.loads(answer), "", printed)
-    last = (printed.strip().splitlines() or [""])[-1]
+    last = (complaints.strip().splitlines() or [""])[-1]
     return Answer(None, problem or f"ended its process ({_how(process.returncode)}){': ' * bool(last)}{last}", printed)
 
 
@@ -70,6 +68,11 @@ def serve(order: dict[str, Any], reply: int) -> None:
     os.write(reply, json.dumps(value).encode())
     sys.stdout.flush()
     os._exit(0)  # threads that a plugin left behind would keep the process alive
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode("utf-8", "replace")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -161,11 +161,11 @@ class JudgeStore:
         fcntl.lockf(self._lease_file(), fcntl.LOCK_UN, 1, _place(key))
 
     def _lease_file(self) -> IO[bytes]:
-        with self._lock:
-            if self._leases is None:  # not before it is needed: closing it in a reader would end this process's leases
+        if self._leases is None:  # not before it is needed: closing it in a reader would end this process's leases
+            with self._lock:
                 shared = str(self.path) != ":memory:"
-                self._leases = open(f"{self.path}-leases", "ab") if shared else TemporaryFile()  # noqa: SIM115
-            return self._leases
+                self._leases = self._leases or (open(f"{self.path}-leases", "ab") if shared else TemporaryFile())  # noqa: SIM115
+        return self._leases
 
     # -- batches ---------------------------------------------------------------------------------------------------
 

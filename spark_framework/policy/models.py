@@ -138,19 +138,44 @@ def use_threads(threads: int | None) -> None:
         torch.set_num_threads(threads)
 
 
-def load_model(model: str, *, dtype: str = "auto", device: str = "auto") -> Any:
-    """The causal language model in evaluation mode, on its device."""
+def load_model(model: str, *, dtype: str = "auto", device: str = "auto", quantization: str | None = None) -> Any:
+    """The causal language model in evaluation mode, on its device.
+
+    Args:
+        quantization: `4bit` keeps the weights of linear layers in NF4 (Dettmers et al. 2023, QLoRA); products are in `dtype`.
+    """
     from transformers import AutoModelForCausalLM
 
     where = resolve_device(device)
-    loaded = _loaded(
-        model,
-        AutoModelForCausalLM.from_pretrained,
-        locate(model),
-        dtype=resolve_dtype(dtype, where),
-        attn_implementation="sdpa",
+    number = resolve_dtype(dtype, where)
+    options = {"dtype": number, "attn_implementation": "sdpa"}
+    if quantization is None:
+        return _loaded(model, AutoModelForCausalLM.from_pretrained, locate(model), **options).to(where).eval()
+    options |= {"quantization_config": _four_bits(number, where), "device_map": {"": where}}
+    return _loaded(model, AutoModelForCausalLM.from_pretrained, locate(model), **options).eval()
+
+
+def _four_bits(dtype: Any, device: str) -> Any:
+    """How bitsandbytes quantises. Raises `ConfigError` where it cannot."""
+    from transformers import BitsAndBytesConfig
+
+    if not device.startswith("cuda"):
+        raise ConfigError(f"policy.quantization: 4bit needs CUDA, and policy.device is {device}; leave quantization out")
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise ConfigError("policy.quantization: bitsandbytes is not installed; run `pip install 'spark-framework[qlora]'`")
+    return BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
     )
-    return loaded.to(where).eval()
+
+
+def load_skeleton(model: str, dtype: Any) -> Any:
+    """The model's shape without its weights, on torch's `meta` device."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = _loaded(model, AutoConfig.from_pretrained, locate(model))
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(config, dtype=dtype)
 
 
 @contextmanager

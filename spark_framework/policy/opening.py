@@ -29,7 +29,7 @@ def open_encoder(config: RunConfig, space: ActionSpace) -> Encoder:
 def open_policy(
     config: RunConfig, space: ActionSpace, adapter: Path | None = None, batch_size: int | None = None
 ) -> Policy:
-    """The policy of a run: its local model, with a stage's adapter merged in, or its server.
+    """The policy of a run: its local model, with a stage's adapter (merged in, unless quantised), or its server.
 
     Args:
         batch_size: questions that share a cache; None takes `policy.batch_size`.
@@ -49,10 +49,13 @@ def open_policy(
         from peft import PeftModel
 
         with quiet_peft():
-            model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload().eval()
+            model = PeftModel.from_pretrained(model, str(adapter)).eval()
+        if policy.quantization is None:  # merging into 4 bits would round the adapter away
+            model = model.merge_and_unload()
+    name = adapter_name(policy.model, adapter) + (f" in {policy.quantization}" if policy.quantization else "")
     return LocalPolicy(
         model, open_encoder(config, space), batch_size=batch_size or policy.batch_size,
-        constrained=policy.constrained, name=adapter_name(policy.model, adapter),
+        constrained=policy.constrained, name=name,
     )  # fmt: skip
 
 
@@ -61,4 +64,4 @@ def open_model(policy: LocalPolicyConfig) -> Any:
     from .models import load_model, use_threads
 
     use_threads(policy.threads)
-    return load_model(policy.model, dtype=policy.dtype, device=policy.device)
+    return load_model(policy.model, dtype=policy.dtype, device=policy.device, quantization=policy.quantization)

@@ -103,6 +103,8 @@ def trajectories_of(
     """
     question = open_question(query_id, prediction.query)
     paths = [path for root in prediction.answer.answer_details for path in _paths(root)]
+    if not paths or min(map(len, paths)) < 3:
+        raise DataError(f"query {query_id}: a path through its tree holds no call and no answer; leave the query out")
     trajectories = [
         Trajectory(
             id=f"{round_name}/{index}/{branch}", round=round_name, index=index, branch=branch, question=question,

@@ -3,7 +3,7 @@
 Suffixes: T response tokens of one trajectory, all steps in order (for the losses: of several trajectories, one behind
 the other); S steps. Nothing is padded, and what the environment wrote is no element of T: only `position_T` shows it.
 
-`compat` says which of two systems is computed (docs/explanation/algorithms.md has them side by side):
+`compat` says which of two systems is computed (docs/explanation/steptool.md has them side by side):
 
 * `paper`: every step's reward counts once, and time passes once a step. Within a step nothing is discounted, and the
   observation between two steps costs nothing, so A(s_t, a_t) = G_t - V over steps (StepTool, section on optimisation).

@@ -161,8 +161,10 @@ class StepTrainer(StageTrainer):
         return self.stage.lr
 
     def _clip_grad_norm(self, model: Any) -> Any:
-        """The released code clips no gradient."""
-        return torch.tensor(0.0) if self.section.compat == "released" else super()._clip_grad_norm(model)
+        """The released code clips no gradient: its norm is only measured."""
+        if self.section.compat == "paper":
+            return super()._clip_grad_norm(model)
+        return self.accelerator.clip_grad_norm_(self.agent.actor_parameters(), math.inf)
 
     def figures(self) -> dict[str, float]:
         return {"kl_coef": self.kl_coef}

@@ -57,7 +57,7 @@ class Calibrated:
         lines = [
             f"{self.file}: {len(fit.raw)} knots from {fit.n} candidates of {self.states} states ({fit.fitted_on})",
             f"rank agreement within a state (Spearman): {self.spearman:.2f}",
-            f"mean error on questions left out: {self.error:.2f} points (the mean score alone: {self.error_of_mean:.2f})",
+            f"mean error on questions left out: {self.error:.2f} points; of the mean score: {self.error_of_mean:.2f}",
             f"viable above {self.threshold:g}: {self.viable:.0%} of candidates by the map, {self.viable_target:.0%} by "
             "the scores that it was fitted on",
         ]

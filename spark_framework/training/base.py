@@ -207,7 +207,8 @@ def training_arguments(stage: StageConfig, folder: Path, *, seed: int, cpu: bool
         output_dir=str(folder / "checkpoints"),
         per_device_train_batch_size=1 if stage.kind == "steptool" else stage.batch_size, num_train_epochs=stage.epochs,
         learning_rate=stage.lr, lr_scheduler_type=stage.schedule, warmup_steps=stage.warmup_ratio,
-        max_grad_norm=stage.max_grad_norm, save_strategy="steps", save_steps=stage.save_steps, logging_steps=1,
+        max_grad_norm=stage.max_grad_norm, save_strategy="steps", save_steps=stage.save_steps,
+        logging_steps=5 if stage.kind == "steptool" else 1, logging_first_step=True,
         seed=seed, remove_unused_columns=False, report_to=list(stage.report_to) or "none",
         use_cpu=cpu, disable_tqdm=quiet, dataloader_pin_memory=False,
     )  # fmt: skip

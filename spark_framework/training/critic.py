@@ -86,11 +86,3 @@ class Critic:
                         self.loss(index, self.head(self.features[index])).backward()
                     optimizer.step()
                     optimizer.zero_grad()
-
-    @torch.no_grad()
-    def first_values(self) -> list[Tensor]:
-        """V of every row, as the first policy's states are judged now."""
-        if not self.reads_rows:
-            return [self.head(state_DH) for state_DH in self.features]
-        with self.agent.as_critic():
-            return [self.read([i])[0] for i in range(len(self.rows))]

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from . import cache
 from .critic import Critic
 from .losses import LogProbs
 from .model import CRITIC, ActorCritic
-from .rows import Row
-
-Read = Callable[[Sequence[int]], tuple[list[LogProbs], list[Tensor]]]
-"""Log-probabilities and states of the rows with these indices."""
+from .reading import Reader
 
 
 class Firsts:
@@ -33,24 +30,25 @@ class Firsts:
         )
         """Digest of the policy: weights to the last byte, dtype, kind of device, action head."""
 
-    def readings(self, rows: Sequence[Row], read: Read, *, with_states: bool) -> tuple[list[LogProbs], list[Tensor]]:
+    def readings(self, reader: Reader, *, with_states: bool) -> tuple[list[LogProbs], list[Tensor]]:
         """Log-probabilities of every row, and the states of its decisions ([D, width]) where a critic needs them."""
 
         def compute(indices: list[int]) -> list[cache.Entry]:
             found = []
-            for logp, state_DH in zip(*read(indices), strict=True):
+            for logp, state_DH in zip(*reader.all(indices), strict=True):
                 entry = {"action": logp.action_D, "token": logp.token_T, "head": logp.head_DA}
                 found.append({**entry, "state": state_DH} if with_states else entry)
             return found
 
         names = ("action", "token", "head", *(("state",) if with_states else ()))
         file = self.folder / f"policy-{self.policy}.safetensors"
-        keys = [cache.row_digest(row) for row in rows]
+        keys = [cache.row_digest(row) for row in reader.rows]
         got = cache.entries(file, keys, names, compute, self.agent.model.device)
         logps = [LogProbs(entry["action"], entry["token"], entry["head"]) for entry in got]
         return logps, [entry["state"] for entry in got if "state" in entry]
 
-    def values(self, critic: Critic, seed: int) -> list[Tensor]:
+    @torch.no_grad()
+    def values(self, critic: Critic, reader: Reader, seed: int) -> list[Tensor]:
         """V_old of every row, after the critic's warm-up in the order of a seed; the critic is left warmed up."""
         model, rows = self.agent.model, critic.rows
         weights = {f"head.{n}": p for n, p in critic.head.named_parameters()}
@@ -64,7 +62,8 @@ class Firsts:
         stored = cache.read(file)
         if not stored:
             critic.warm_up(seed)
-            stored = {f"value.{i}": v for i, v in enumerate(critic.first_values())}
+            values = reader.values(critic) if critic.reads_rows else map(critic.head, critic.features)
+            stored = {f"value.{i}": value_D for i, value_D in enumerate(values)}
             stored.update((name, p.detach()) for name, p in weights.items())
             cache.write(file, stored)
         for name, parameter in weights.items():

@@ -74,13 +74,15 @@ class ActorCritic:
         self.actions = torch.tensor(list(labels), device=model.device)
         base = model.get_base_model()
         self.trunk, self.output = base.base_model, base.get_output_embeddings()
+        self.precision = torch.promote_types(model.dtype, torch.float32)
+        """Of everything that is summed: log-probabilities, losses, values."""
         self.value_head: nn.Module | None = None
         if critic is not None:
             torch.manual_seed(seed)
             if critic.kind == "separate":
                 model.add_adapter(CRITIC, model.peft_config["default"])
                 model.set_adapter("default")
-            self.value_head = ValueHead(base.config.hidden_size, critic.hidden).to(model.device)
+            self.value_head = ValueHead(base.config.hidden_size, critic.hidden).to(model.device, self.precision)
         self._checkpointed = _checkpointed_layers(base) if checkpointing else []
 
     def actor_parameters(self) -> list[nn.Parameter]:
@@ -124,9 +126,8 @@ class ActorCritic:
     def log_probs(self, hidden_NH: Tensor, row: Row) -> LogProbs:
         """log pi of the row's decisions, of its free tokens and of the whole action head."""
         device = hidden_NH.device
-        dtype = torch.promote_types(hidden_NH.dtype, torch.float32)
-        label_AH = self.output.weight[self.actions].to(dtype)
-        head_DA = (self.states(hidden_NH, row).to(dtype) @ label_AH.T).log_softmax(-1)
+        label_AH = self.output.weight[self.actions].to(self.precision)
+        head_DA = (self.states(hidden_NH, row).to(self.precision) @ label_AH.T).log_softmax(-1)
         label_D = torch.tensor([self._label(row, d) for d in row.decisions], device=device)
         action_D = head_DA.gather(1, label_D[:, None])[:, 0]
         token_at = [t for d in row.decisions for t in d.tokens_at]
@@ -154,5 +155,8 @@ def _checkpointed_layers(base: Any) -> list[nn.Module]:
     layers: list[nn.Module] = [module for module in base.modules() if isinstance(module, GradientCheckpointingLayer)]
     if not layers:
         raise ConfigError(f"gradient_checkpointing: {type(base).__name__} has no layers that can do it; switch it off")
-    base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    if hasattr(base, "activation_checkpointing_enable"):
+        base.activation_checkpointing_enable({"use_reentrant": False})
+    else:  # transformers before 5.20
+        base.gradient_checkpointing_enable({"use_reentrant": False})
     return layers

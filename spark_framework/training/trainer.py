@@ -18,7 +18,8 @@ from .figures import Figures
 from .firsts import Firsts
 from .losses import LogProbs, RowTensors
 from .model import ActorCritic
-from .packing import GPU_TOKENS, joined, packs
+from .packing import GPU_TOKENS
+from .reading import Reader
 from .rows import Row
 
 WITH_CRITIC = ("ppo", "spark")
@@ -52,7 +53,7 @@ class SparkTrainer(StageTrainer):
         self.advantages: list[Tensor] = []
         self.prepared_epoch = -1
         on_gpu = agent.model.device.type == "cuda"
-        self.pack_tokens = stage.pack_tokens or (GPU_TOKENS if on_gpu else None)
+        self.reader = Reader(agent, rows, stage.pack_tokens or (GPU_TOKENS if on_gpu else None))
         super().__init__(agent, stage, calls, name, len(rows), lambda rows: {"rows": rows}, **kwargs)
 
     # -- what is computed once -----------------------------------------------------------------------------------
@@ -64,12 +65,12 @@ class SparkTrainer(StageTrainer):
             return
         self.agent.model.eval()
         with_states = self.critic is not None and not self.critic.reads_rows
-        self.reference, features = self.firsts.readings(self.rows, self._read, with_states=with_states)
+        self.reference, features = self.firsts.readings(self.reader, with_states=with_states)
         if self.stage.old_policy == "behaviour":
             self.old = [_behaviour(row, reference) for row, reference in zip(self.rows, self.reference, strict=True)]
         if self.critic is not None:
             self.critic.features = features
-            self.v_old = self.firsts.values(self.critic, self.critic_seed)
+            self.v_old = self.firsts.values(self.critic, self.reader, self.critic_seed)
             if self.stage.critic.kind != "frozen_features":
                 self.critic.features = []
 
@@ -96,47 +97,15 @@ class SparkTrainer(StageTrainer):
             self.old = self.reference
         else:
             self.agent.model.eval()
-            everything = list(range(len(self.rows)))
-            self.old, states = self._read(everything)
+            self.old, states = self.reader.all(range(len(self.rows)))
             if self.critic.reads_rows:
-                self.v_old = self._read_values(everything)
+                self.v_old = self.reader.values(self.critic)
             else:
                 self.v_old = [self.critic.of_states(i, state_DH) for i, state_DH in enumerate(states)]
         if self.reward is not None:
             for row, old in zip(self.rows, self.old, strict=True):
                 for decision, value in zip(row.decisions, self.reward(row, old.head_DA.exp().tolist()), strict=True):
                     decision.reward = value
-
-    # -- reading rows --------------------------------------------------------------------------------------------
-
-    def packs_of(self, indices: Sequence[int]) -> list[list[int]]:
-        """The rows that share a forward pass."""
-        lengths = [len(self.rows[i].ids) for i in indices]
-        return [[indices[k] for k in pack] for pack in packs(lengths, self.pack_tokens)]
-
-    def read_pack(self, indices: Sequence[int]) -> tuple[list[LogProbs], list[Tensor]]:
-        """Log-probabilities and states of some rows, in one forward pass of the actor."""
-        rows = [self.rows[i] for i in indices]
-        whole = joined(rows)
-        hidden_NH = self.agent.hidden(whole)
-        states = self.agent.states(hidden_NH, whole).split([len(row.decisions) for row in rows])
-        return self.agent.log_probs(hidden_NH, whole).split(rows), list(states)
-
-    def _read(self, indices: Sequence[int]) -> tuple[list[LogProbs], list[Tensor]]:
-        """The same for any number of rows, in their order."""
-        found: dict[int, tuple[LogProbs, Tensor]] = {}
-        for pack in self.packs_of(indices):
-            found.update(zip(pack, zip(*self.read_pack(pack), strict=True), strict=True))
-        return [found[i][0] for i in indices], [found[i][1] for i in indices]
-
-    def _read_values(self, indices: Sequence[int]) -> list[Tensor]:
-        """separate: V of any number of rows."""
-        assert self.critic is not None
-        found: dict[int, Tensor] = {}
-        with self.agent.as_critic():
-            for pack in self.packs_of(indices):
-                found.update(zip(pack, self.critic.read(pack), strict=True))
-        return [found[i] for i in indices]
 
     # -- one update ----------------------------------------------------------------------------------------------
 
@@ -145,7 +114,7 @@ class SparkTrainer(StageTrainer):
         model.eval()  # no dropout: the ratio compares the same function before and after
         indices, self.update = inputs["rows"], Figures()
         total = torch.zeros((), device=self.device)
-        parts = self.packs_of(indices)
+        parts = self.reader.packs_of(indices)
         for part in parts:
             loss = self.compute_loss(model, {"rows": part}) * (len(part) / len(indices))
             self.accelerator.backward(loss)
@@ -163,7 +132,7 @@ class SparkTrainer(StageTrainer):
     ) -> Tensor:
         """Mean loss of the actor over some rows, in one forward pass; with every critic that reads no rows itself."""
         indices = inputs["rows"]
-        read = zip(indices, *self.read_pack(indices), strict=True)
+        read = zip(indices, *self.reader.pack(indices), strict=True)
         return torch.stack([self._row_loss(*one) for one in read]).mean()
 
     def critic_loss(self, indices: Sequence[int]) -> Tensor:
@@ -234,17 +203,18 @@ class SparkTrainer(StageTrainer):
     # -- small things --------------------------------------------------------------------------------------------
 
     def _rewards(self, index: int) -> Tensor:
-        return torch.tensor([d.reward for d in self.rows[index].decisions], device=self.device)
+        return self._tensor([d.reward for d in self.rows[index].decisions])
 
     def _tensors(self, row: Row) -> RowTensors:
-        device = self.device
-        owner = [i for i, d in enumerate(row.decisions) for _ in d.tokens_at]
         return RowTensors(
-            weight_D=torch.tensor([d.weight for d in row.decisions], device=device),
-            ok_D=torch.tensor([float(d.ok) for d in row.decisions], device=device),
-            constrained_D=torch.tensor([float(d.constrained) for d in row.decisions], device=device),
-            owner_T=torch.tensor(owner, device=device),
+            weight_D=self._tensor([d.weight for d in row.decisions]),
+            ok_D=self._tensor([float(d.ok) for d in row.decisions]),
+            constrained_D=self._tensor([float(d.constrained) for d in row.decisions]),
+            owner_T=torch.tensor([i for i, d in enumerate(row.decisions) for _ in d.tokens_at], device=self.device),
         )
+
+    def _tensor(self, values: list[float]) -> Tensor:
+        return torch.tensor(values, device=self.device, dtype=self.agent.precision)
 
 
 def _behaviour(row: Row, reference: LogProbs) -> LogProbs:

@@ -12,7 +12,7 @@ from spark_framework.policy.actions import ActionSpace, ReAct
 from spark_framework.policy.encoding import Encoder
 from spark_framework.policy.local import LocalPolicy
 from spark_framework.policy.models import load_model, load_tokenizer
-from spark_framework.records import Question
+from spark_framework.records import Candidate, Question
 from tests.policy.test_encoding import SPACE
 
 QUESTIONS = [
@@ -106,3 +106,46 @@ def test_fingerprint_names_what_matters(tiny: Path) -> None:
 
 def test_a_space_has_think_and_answer() -> None:
     assert ActionSpace.of([]).names == ("think", "answer")
+
+
+def alone(local: LocalPolicy, state: list[int], candidate: Candidate) -> list[float]:
+    """The log-probabilities of a candidate's tokens, from one forward over its whole prefix."""
+    import torch
+
+    ids = candidate.token_ids
+    with torch.no_grad():
+        logits = local.model(torch.tensor([[*state, *ids]])).logits[0, len(state) - 1 : -1].float()
+    values = [float(logits[k].log_softmax(-1)[token]) for k, token in enumerate(ids)]
+    if candidate.opening:
+        labels = [local.encoder.openings[name].label for name in SPACE.names]
+        head = logits[0, labels].log_softmax(-1)
+        values[: candidate.opening] = [float(head[labels.index(ids[0])]), *[0.0] * (candidate.opening - 1)]
+    return values
+
+
+def test_scores_are_those_of_each_candidate_alone(tiny: Path) -> None:
+    """Candidates of five questions over two steps, in batches: some written, one free, one row without any."""
+    local = policy(tiny, 2)
+    wave = local.begin(QUESTIONS)
+    states = [local.encoder.prompt_ids(question) for question in QUESTIONS]
+    for step in range(2):
+        written = wave.write([SPACE.candidates] * 5, Sampling(1.0, 3 + 9 * step), range(5))
+        rows = [*written[:3], [], [*written[4], local.encoder.free([7, 8, local.encoder.stop_id], [])]]
+        scores = wave.score(rows)
+        for state, row, scored in zip(states, rows, scores, strict=True):
+            assert len(scored) == len(row)
+            for candidate, found in zip(row, scored, strict=True):
+                assert found == pytest.approx(alone(local, state, candidate), abs=1e-5)
+        for candidate, found in zip(rows[0], scores[0], strict=True):
+            assert found == pytest.approx(candidate.token_logprobs, abs=1e-5)
+        chosen = [row[i % len(row)] for i, row in enumerate(written)]
+        contexts = wave.advance([Move(i, chosen[i], "go on" * i) for i in range(5)])
+        states = [[*states[i], *chosen[i].token_ids, *contexts[i]] for i in range(5)]
+
+
+def test_branches_leave_their_states_as_they_are(tiny: Path) -> None:
+    wave = policy(tiny, 5).begin(QUESTIONS)
+    before = wave.action_probs()
+    first = wave.write([SPACE.candidates] * 5, Sampling(0.0, 6), range(5))
+    assert wave.action_probs() == before
+    assert wave.write([SPACE.candidates] * 5, Sampling(0.0, 6), range(5)) == first

@@ -1,10 +1,6 @@
-"""The step-grained maths: `released` against recorded numbers, `paper` against what it promises."""
+"""The step-grained maths: what `paper` and `released` promise. Recorded numbers are in test_steptool_checking.py."""
 
 from __future__ import annotations
-
-import json
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 import torch
@@ -19,75 +15,6 @@ from spark_framework.steptool.losses import (
     token_rewards,
     whiten,
 )
-from tests.steptool.released_reference import FILE, fixtures, rounded
-from tests.steptool.shared import SHARED
-
-FILES = [FILE, *sorted(SHARED.glob("fixtures*.json"))]
-
-
-def examples() -> Iterator[Any]:
-    for path in FILES:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        settings = {name: data[name] for name in ("gamma", "lam", "kl_coef")}
-        for name, example in data.items():
-            if isinstance(example, dict) and "mask" in example:
-                yield pytest.param(settings, example, id=f"{path.parent.name}-{name}")
-
-
-class Computed:
-    """Everything up to the whitened advantages, row by row; all of it only where the mask is 1."""
-
-    def __init__(self, settings: dict[str, float], example: dict[str, Any]) -> None:
-        self.example = example
-        self.places = [Places.of_mask(mask) for mask in example["mask"]]
-        gamma, lam = settings["gamma"], settings["lam"]
-        self.rewards, self.raw, self.returns = [], [], []
-        for row, places in enumerate(self.places):
-            logp, ref, value = (self.part(name, row) for name in ("logprobs", "ref", "values"))
-            scores = torch.tensor(example["scores"][row])
-            reward = token_rewards(scores, logp, ref, places, kl_coef=settings["kl_coef"], compat="released")
-            raw, returns = advantages(reward, value, places, gamma=gamma, lam=lam, compat="released")
-            self.rewards.append(reward)
-            self.raw.append(raw)
-            self.returns.append(returns)
-        self.whitened = whiten(torch.cat(self.raw))
-
-    def part(self, name: str, row: int) -> Tensor:
-        return torch.tensor(self.example[name][row])[self.places[row].position_T]
-
-    def all(self, name: str) -> Tensor:
-        return torch.cat([self.part(name, row) for row in range(len(self.places))])
-
-
-def test_the_projects_own_fixture_is_what_the_reference_gives() -> None:
-    assert json.loads(FILE.read_text(encoding="utf-8")) == rounded(fixtures())
-
-
-@pytest.mark.parametrize(("settings", "example"), list(examples()))
-def test_released_rewards_advantages_and_returns(settings: dict[str, float], example: dict[str, Any]) -> None:
-    computed = Computed(settings, example)
-    for name, found in (
-        ("rewards", torch.cat(computed.rewards)), ("raw_adv", torch.cat(computed.raw)),
-        ("returns", torch.cat(computed.returns)), ("adv", computed.whitened),
-    ):  # fmt: skip
-        assert found.tolist() == pytest.approx(computed.all(name).tolist(), abs=1e-5), name
-
-
-@pytest.mark.parametrize(
-    ("settings", "example"), [one for one in examples() if "new_logprobs" in one.values[1]]  # type: ignore[operator]
-)  # fmt: skip
-def test_released_losses(settings: dict[str, float], example: dict[str, Any]) -> None:
-    computed = Computed(settings, example)
-    loss = step_loss(
-        computed.all("new_logprobs"), computed.all("logprobs"), computed.whitened, computed.all("vpreds"),
-        computed.all("values"), torch.cat(computed.returns), clip=0.2, value_clip=0.2,
-    )  # fmt: skip
-    assert float(loss.policy) == pytest.approx(example["loss_policy"], abs=1e-5)
-    assert 0.1 * float(loss.value) == pytest.approx(example["loss_value_times_coef"], abs=1e-5)
-    assert float(loss.total(0.1)) == pytest.approx(example["loss_policy"] + example["loss_value_times_coef"], abs=1e-5)
-    assert float(loss.clip_fraction) == pytest.approx(example["stats"]["policy/clipfrac"])
-    assert float(loss.value_clip_fraction) == pytest.approx(example["stats"]["val/clipfrac"])
-
 
 # -- what the two modes promise --------------------------------------------------------------------------------------
 

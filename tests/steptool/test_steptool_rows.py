@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -10,11 +9,9 @@ import torch
 
 from spark_framework.config import StepToolSection
 from spark_framework.errors import DataError
-from spark_framework.steptool.files import PpoExample, read_ppo_csv
-from spark_framework.steptool.losses import advantages, token_rewards, whiten
+from spark_framework.steptool.files import PpoExample
 from spark_framework.steptool.rows import StepRow, csv_row, step_row
 from tests.steptool.episodes import EXAMPLES, byte_ids, plain_byte_ids
-from tests.steptool.shared import SHARED, needs_shared
 
 PAPER, RELEASED = StepToolSection(), StepToolSection(compat="released")
 
@@ -73,39 +70,3 @@ def test_rewards_stay_with_their_steps_where_the_first_ones_are_cut_off() -> Non
 def test_a_row_that_the_model_cannot_read_is_one_line() -> None:
     with pytest.raises(DataError, match=r"row 1 has \d+ tokens; the model reads 50: lower steptool\.max_context"):
         csv_row("row 1", EXAMPLES[0], plain_byte_ids, PAPER, 50)
-
-
-# -- StepTool's own rows ---------------------------------------------------------------------------------------------
-
-
-def recorded() -> list[Any]:
-    rows = []
-    for path in sorted(SHARED.glob("fixtures*.json")):
-        for one in json.loads(path.read_text(encoding="utf-8"))["real_rows_byte_tokenizer"]["rows"]:
-            model = one["file"].split("/")[1]
-            file = SHARED / f"{model}_step_grained_for_ppo_example.csv"
-            if file.is_file():
-                rows.append(pytest.param(file, one, id=f"{model}-{one['row']}"))
-    return rows
-
-
-@needs_shared
-@pytest.mark.parametrize(("file", "one"), recorded())
-def test_steptools_own_rows_give_the_recorded_advantages(file: Any, one: dict[str, Any]) -> None:
-    section = StepToolSection(compat="released", max_context=4096, max_response=1024)
-    row = csv_row("row", read_ppo_csv(file)[one["row"]], plain_byte_ids, section, 10_000)
-    scores = torch.tensor([decision.reward for decision in row.decisions]).half().float()
-    found = step_row(row, scores.tolist())
-    zeros = torch.zeros(len(found.before_T))
-    reward = token_rewards(found.score_S, zeros, zeros, found.places, kl_coef=0.3, compat="released")
-    raw, _ = advantages(reward, zeros, found.places, gamma=0.99, lam=0.95, compat="released")
-    spans = [found.before_T[found.places.step_T == step][[0, -1]].tolist() for step in range(len(row.decisions))]
-    assert spans == one["spans_in_shifted_mask"]
-    assert len(zeros) == one["n_mask"]
-    placed = [[int(found.before_T[i]), float(reward[i])] for i in reward.nonzero()[:, 0]]
-    assert placed == [pytest.approx(pair) for pair in one["reward_positions"]]
-    for name, values in (("raw_adv", raw), ("adv", whiten(raw))):
-        ends = [values[found.places.step_T == step][[0, -1]].tolist() for step in range(len(row.decisions))]
-        assert ends == [pytest.approx(pair, abs=1e-5, rel=1e-5) for pair in one[f"{name}_span_first_last"]]
-    assert float(raw.mean()) == pytest.approx(one["raw_mean"], rel=1e-5)
-    assert float(raw.var()) == pytest.approx(one["raw_var_unbiased"], rel=1e-5)

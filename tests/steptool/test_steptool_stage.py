@@ -12,15 +12,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from spark_framework import RunConfig, train
+from spark_framework import RunConfig, TrajectoryStore, ladder, load_config, preset, train
 from spark_framework.api import hookimpl
+from spark_framework.cli import main
 from spark_framework.errors import ConfigError, DataError
 from spark_framework.host.loading import Host, using_host
 from spark_framework.policy.models import load_model, load_tokenizer
-from spark_framework.steptool.files import write_ppo_csv
+from spark_framework.steptool.files import read_ppo_csv, write_ppo_csv
 from spark_framework.steptool.trainer import StepTrainer
 from spark_framework.training.base import whole_checkpoint
-from tests.runs import STAGE, config
+from tests.runs import STAGE, config, config_file
 from tests.steptool.episodes import EXAMPLES
 
 Runs = Callable[..., Path]
@@ -150,6 +151,64 @@ def test_rewards_are_succ_calling_and_contribution_and_then_is_solved(
         assert closing.is_answer
 
 
+def test_a_runs_trajectories_become_steptools_csv(
+    demonstrations: Runs, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same texts and rewards; and the file is trained on like StepTool's own."""
+    made = watched(monkeypatch)
+    stage = {**STEP, "data": "demonstrations", "steptool": {"passes": 1, "annotator": "steptool_rules"}}
+    run = demonstrations(tmp_path / "run", stages={"st": stage}, rollouts=ROUND)
+    assert main(["steptool", "export", str(run), "--stage", "st", "--to", str(tmp_path / "own.csv")]) == 0
+    train(run, "st")
+    written = read_ppo_csv(tmp_path / "own.csv")
+    tokenizer = load_tokenizer(str(tiny))
+    for example, row in zip(written, made[0].rows, strict=True):
+        assert example.rewards == pytest.approx(row.score_S.tolist())
+        texts = [text for pair in zip(example.prompts, example.responses, strict=True) for text in pair]
+        assert "".join(texts) == tokenizer.decode(row.row.ids)
+    train(settings(tiny, tmp_path / "again", tmp_path / "own.csv", passes=1), "steptool")
+    assert [one.score_S.tolist() for one in made[1].rows] == [one.score_S.tolist() for one in made[0].rows]
+
+
+def test_steptool_and_spark_stand_in_one_ladder(tiny: Path, tmp_path: Path) -> None:
+    """On the same questions, from the same round and the same imitation."""
+    learn = {**STAGE, "init": "sft", "data": "explore"}
+    stages = {
+        "sft": {**STAGE, "data": "demonstrations"},
+        "spark": {**learn, "critic": {"kind": "frozen_features"}},
+        "steptool": {**learn, "batch_size": 4, "steptool": {"passes": 2}},
+    }
+    lines: list[str] = []
+    result = ladder(config(tiny, tmp_path / "run", stages=stages), report=lines.append)
+    assert [stage["stage"] for stage in result["stages"]] == ["base", "tools", *stages]
+    assert {(c["a"], c["b"]) for c in result["comparisons"]} >= {("spark", "steptool"), ("sft", "steptool")}
+    asked = [
+        [one.question.id for one in TrajectoryStore(tmp_path / "run" / "eval" / f"{name}.jsonl").read()]
+        for name in ("spark", "steptool")
+    ]
+    assert asked[0] == asked[1]
+    assert "| steptool |" in lines[-1]
+
+
+@pytest.mark.parametrize("name", ["ladder", "steptool"])
+def test_the_presets_have_a_stage_steptool(name: str) -> None:
+    stage = load_config(preset(name), RunConfig).stages["steptool"]
+    assert stage.kind == "steptool"
+    assert stage.steptool is not None
+
+
+def test_questions_without_a_success_can_be_left_out(
+    demonstrations: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = watched(monkeypatch)
+    stage = {**STEP, "data": "demonstrations", "require_a_success": True, "steptool": {"passes": 1}}
+    run = demonstrations(tmp_path / "run", stages={"st": stage}, rollouts=ROUND)
+    train(run, "st")
+    stored = list(TrajectoryStore(run / "trajectories.jsonl").read("demonstrations"))
+    won = {one.index for one in stored if one.success}
+    assert len(made[0].rows) == sum(one.index in won for one in stored) > 0
+
+
 # -- interruptions and mistakes --------------------------------------------------------------------------------------
 
 
@@ -193,6 +252,38 @@ def test_a_damaged_csv_ends_the_stage_before_anything_is_written(tiny: Path, tmp
     with pytest.raises(DataError, match="row 1: the reward of step 1 is 'c'"):
         train(settings(tiny, tmp_path / "run", csv), "steptool")
     assert not (tmp_path / "run" / "train").exists()
+
+
+def test_a_damaged_csv_is_one_line_and_exit_code_2(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    csv = tmp_path / "train.csv"
+    csv.write_text(f"prompt\tresponse\treward\n['a']\t['b']\t[1]\n['a']\t['{'b' * 100_000}']\t[1]\n")
+    plain = settings(tiny, tmp_path / "run", csv).model_dump(mode="json")
+    assert main(["train", str(config_file(tmp_path, plain)), "--stage", "steptool"]) == 2
+    err = capsys.readouterr().err
+    assert err == (f"error: {csv}, row 2: the response of step 1 has 100,000 characters; at most 50,000 are taken\n")
+    assert not (tmp_path / "run" / "train").exists()
+
+
+def test_a_row_longer_than_the_models_context_is_one_line(tiny: Path, tmp_path: Path, csv: Path) -> None:
+    write_ppo_csv(csv, [EXAMPLES[0], EXAMPLES[0].model_copy(update={"responses": ("x", "y " * 4000)})])
+    with pytest.raises(DataError, match=r"row 2 has \d+ tokens; the model reads 2048: lower steptool.max_context"):
+        train(settings(tiny, tmp_path / "run", csv, max_response=4000), "steptool")
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"rho": 0.7}, "does not use rho: what it uses is in its section steptool"),
+        ({"critic": {"kind": "frozen_features"}}, "does not use critic"),
+        ({"require_correct": True, "steptool": {"csv": "a.csv"}}, "does not use require_correct: it reads a csv"),
+        ({"steptool": {"csv": "a.csv", "annotator": "steptool_rules"}}, "the rewards of a csv come with it"),
+    ],
+)
+def test_a_key_that_would_be_ignored_is_refused(tiny: Path, tmp_path: Path, changes: dict[str, Any], text: str) -> None:
+    with pytest.raises((ConfigError, ValueError), match=text):
+        config(tiny, tmp_path, stages={"st": {**STEP, "data": "demonstrations", **changes}}, rollouts=ROUND)
 
 
 def test_a_section_steptool_in_another_stage_is_refused(tiny: Path, tmp_path: Path) -> None:

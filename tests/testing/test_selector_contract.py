@@ -83,10 +83,9 @@ class ByName(Best):
     """Takes every action to be there once."""
 
     def select(self, candidates: Any, scores: Any, *, threshold: float, usage: Any, rng: random.Random) -> int:
-        places = {candidate.action: k for k, candidate in enumerate(candidates)}
-        return {k: k for k in places.values()}[scores.index(max(scores[:3]))] if len(scores) == 4 else super().select(
-            candidates, scores, threshold=threshold, usage=usage, rng=rng
-        )  # fmt: skip
+        if len({candidate.action for candidate in candidates}) < len(candidates):
+            raise KeyError("two candidates for one action")
+        return super().select(candidates, scores, threshold=threshold, usage=usage, rng=rng)
 
 
 @FAULTS.found_by(

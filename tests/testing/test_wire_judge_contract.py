@@ -146,10 +146,7 @@ class ForgetsTheOrder(Asks):
 
 @FAULTS.found_by("reading_is_pure", says="read() changes the reply")
 class Consumes(Asks):
-    """Takes the reply apart."""
-
-    def verdict(self, step: JudgeRequest, scores: list[float], flags: list[bool]) -> Verdict:
-        return super().verdict(step, scores, flags)
+    """Marks the reply as read."""
 
     def read(self, step: JudgeRequest, reply: WireReply) -> Verdict:
         verdict = super().read(step, reply)
@@ -209,14 +206,12 @@ class AsksForEver(Asks):
 
 @FAULTS.found_by("a_reply_to_another_step_is_no_verdict", says="count them")
 class FillsUp(Asks):
-    """Repeats the last score where one is missing, for eight candidates."""
+    """Repeats the last of eight scores."""
 
     def parsed(self, reply: WireReply) -> Any:
         said = super().parsed(reply)
-        scores = said.get("scores") if said else None
-        if said and isinstance(scores, list) and isinstance(said.get("process_ok"), list) and 9 not in scores[-1:]:
-            if len(scores) == len(said["process_ok"]) == 8:
-                return {name: [*values, values[-1]] for name, values in said.items()}
+        if said and all(isinstance(values, list) and len(values) == 8 for values in said.values()):
+            return {name: [*values, values[-1]] for name, values in said.items()}
         return said
 
 

@@ -66,14 +66,14 @@ def actor(tiny: Path, *, seed: int = 0, scale: float = 0.05) -> Any:
     return model
 
 
-def shake(model: Any, scale: float, seed: int = 1) -> None:
-    """Move every LoRA weight a little."""
+def shake(model: Any, scale: float, seed: int = 1, adapter: str = "default") -> None:
+    """Move every LoRA weight of an adapter a little."""
     import torch
 
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if "lora_" in name and ".default." in name:
+            if "lora_" in name and f".{adapter}." in name:
                 parameter.add_(scale * torch.randn(parameter.shape, generator=generator))
 
 
