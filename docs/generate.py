@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import annotated_types
+from api_page import api_parts
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -388,7 +389,10 @@ def _page(parts: Iterable[str]) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-PAGES = {"cli.md": cli_page, "config.md": config_page, "hooks.md": hooks_page, "catalogue.md": catalogue_page}
+PAGES = {
+    "api.md": lambda: _page(["# Python API", NOTE, *api_parts()]), "catalogue.md": catalogue_page, "cli.md": cli_page, "config.md": config_page,
+    "hooks.md": hooks_page,
+}  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -198,7 +198,8 @@ class StageConfig(Section):
     max_grad_norm: float = Field(default=1.0, gt=0)
     lora: LoraSection = LoraSection()
     gradient_checkpointing: bool = False
-    """Keep no activations between layers and compute them again for the gradient: far less memory, a third more work."""
+    """Keep no activations between layers and compute them again for the gradient: far less memory, a third more
+    work."""
     pack_tokens: int | None = Field(default=None, ge=1)
     """Tokens of one forward pass: rows of an optimiser step stand side by side in it, without padding. None: 4096 on a
     GPU; one row at a time on a CPU, which is faster there (and for steptool)."""
@@ -347,7 +348,7 @@ class RunConfig(Section):
     steps: int = Field(default=5, ge=1)
     """Most actions before an answer is asked for (SPaRK: 5)."""
     rollouts: tuple[RoundConfig, ...] = (RoundConfig(),)
-    reward: RewardSection = RewardSection()
+    reward: RewardSection = Field(default_factory=RewardSection)  # its terms are plugins: not at import
     stages: dict[str, StageConfig] = Field(default_factory=dict)
     evaluation: EvaluationSection = EvaluationSection()
 

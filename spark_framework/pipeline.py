@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .config import LocalPolicyConfig, RoundConfig, RunConfig, StageConfig
 from .contracts import Judge, RewardTerm, Selector
@@ -33,6 +33,9 @@ from .records import Trajectory
 from .rollout.scripted import ScriptedPolicy
 from .rollout.waves import Plan, Workshop, count_actions, roll_out_all
 from .run_folder import RunFolder, existing_run, open_run, write_whole
+
+if TYPE_CHECKING:
+    from .training.plan import Plan as TrainingPlan
 
 log = logging.getLogger(__name__)
 UNTRAINED = ("base", "tools")
@@ -68,11 +71,7 @@ def train(run: str | Path | RunConfig, stage: str) -> Path:
         run: its folder, or its config: a stage that reads StepTool's CSV needs no round, and so perhaps no folder yet.
     """
     folder = open_run(run) if isinstance(run, RunConfig) else existing_run(Path(run))
-    section = folder.config.stages.get(stage)
-    if section is None:
-        raise ConfigError(f"stages: there is no stage {stage}; stages: {', '.join(folder.config.stages) or 'none'}")
-    if not isinstance(folder.config.policy, LocalPolicyConfig):
-        raise ConfigError("policy.use: training needs `local` weights; a server's policy cannot be trained")
+    section = _trainable(folder.config, stage)
     with folder.locked(), observed(folder) as calls:
         target = folder.stage(stage) / "adapter"
         if not (target / "adapter_config.json").is_file():
@@ -80,6 +79,23 @@ def train(run: str | Path | RunConfig, stage: str) -> Path:
 
             train_stage(folder, stage, section, stage_data(folder, section, calls), reward_terms(folder.config), calls)
     return target
+
+
+def plan(run: str | Path | RunConfig, stage: str) -> TrainingPlan:
+    """What training a stage will cost, before any weight is loaded. Nothing is written."""
+    folder = RunFolder(run.run, run) if isinstance(run, RunConfig) else existing_run(Path(run))
+    config = folder.config
+    section = first = _trainable(config, stage)
+    while first.init is not None:
+        first = config.stages[first.init]
+    from .policy.models import context_length
+    from .training.plan import plan_stage
+    from .training.stages import stage_rows
+
+    assert isinstance(config.policy, LocalPolicyConfig)
+    data = [] if section.steptool is not None and section.steptool.csv is not None else _round_of(folder, section)
+    rows = stage_rows(folder, section, data, reward_terms(config), context_length(config.policy.model))
+    return plan_stage(config.policy, section, first, rows)
 
 
 def evaluate(run: str | Path, stage: str, questions: int | None = None) -> dict[str, Any]:
@@ -254,6 +270,15 @@ def _round_of(folder: RunFolder, stage: StageConfig) -> list[list[Trajectory]]:
     if not grouped:
         raise DataError(f"round {stage.data} holds no trajectory")
     return [grouped[index] for index in sorted(grouped)]
+
+
+def _trainable(config: RunConfig, name: str) -> StageConfig:
+    """A stage of a config whose policy can be trained."""
+    if name not in config.stages:
+        raise ConfigError(f"stages: there is no stage {name}; stages: {', '.join(config.stages) or 'none'}")
+    if not isinstance(config.policy, LocalPolicyConfig):
+        raise ConfigError("policy.use: training needs `local` weights; a server's policy cannot be trained")
+    return config.stages[name]
 
 
 def _adapter(folder: RunFolder, stage: str | None) -> Path | None:

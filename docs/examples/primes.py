@@ -1,7 +1,6 @@
 """`primes`: the prime factors of a whole number."""
 
 from pydantic import Field
-
 from spark_framework.api import ComponentConfig, Tool, ToolArgs, ToolContext, ToolError, hookimpl
 
 

@@ -21,6 +21,6 @@ for compat in ("paper", "released"):
     print(compat, "advantages", [round(value, 4) for value in found.advantage_BT[0].tolist()])
 
 # 3. The loss of a policy that has moved a little, with the numbers of `released`.
-moved = [[log + 0.1 for log in row] for row in logp]
+moved = [[-1.0, -0.2, -2.3, -3.0, -1.0, -0.15, -1.5, -0.73]]
 loss = padded_loss(mask, moved, logp, found.whitened_BT, values, values, found.return_BT)
 print("policy", round(float(loss.policy), 4), "value", round(float(loss.value), 4))

@@ -1,7 +1,6 @@
 """`terse`: a judge without a model. What ran and said little is worth doing."""
 
 from pydantic import Field
-
 from spark_framework.api import (
     THINK,
     Candidate,

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from spark_framework import RunConfig, generate
+
 from primes import Primes
 from terse_judge import Terse
-
-from spark_framework import RunConfig, generate
 
 
 def main(run: str = "runs/terse", policy: Mapping[str, Any] | None = None) -> Path:

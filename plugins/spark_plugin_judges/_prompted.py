@@ -29,7 +29,7 @@ from spark_framework.api import (
 )
 
 from ._faults import Service
-from ._transport import Lines
+from ._transport import Lines, proxy_for
 from .material import Reasons, labels, prompt_hash, shuffled, user_text
 from .reply import PARSER_VERSION, parse_reply
 
@@ -238,11 +238,13 @@ class PromptedJudge(WireJudge):
     def _connected(self) -> Lines:
         with self._lock:
             if self._lines is None:
+                url = self.config.base_url + self.path
+                proxy = proxy_for(url)  # before the SDK, which ends in an ImportError where it is of an unknown kind
                 client = self.client()
                 headers: Mapping[str, object] = {**client.default_headers, **client.auth_headers}
                 # Not what was left out, and not the eight that describe this machine.
                 sent = {k: v for k, v in headers.items() if isinstance(v, str) and not k.startswith("X-Stainless")}
-                self._lines = Lines(self.config.base_url + self.path, sent, self.config.timeout)
+                self._lines = Lines(url, proxy, sent, self.config.timeout)
             return self._lines
 
     def _heard(self, reply: WireReply) -> Said:

@@ -35,16 +35,16 @@ class Answer(NamedTuple):
 
 
 class Lines:
-    """Connections to one address, through the environment's proxy. Threads take one each, and put it back for others.
+    """Connections to one address. Threads take one each, and put it back for others.
 
     Args:
+        proxy: from `proxy_for`.
         timeout: seconds for one attempt; a server that drips is given up then, too.
     """
 
-    def __init__(self, url: str, headers: Mapping[str, str], timeout: float) -> None:
+    def __init__(self, url: str, proxy: SplitResult | None, headers: Mapping[str, str], timeout: float) -> None:
         self._url, self._address, self._timeout = url, urlsplit(url), timeout
-        self._proxy = _proxy_for(self._address)
-        self._headers = dict(headers)
+        self._proxy, self._headers = proxy, dict(headers)
         self._target = self._address._replace(scheme="", netloc="").geturl()
         self._tls: Any = None
         if self._address.scheme == "https":
@@ -166,8 +166,13 @@ def _has_news(sock: socket.socket) -> bool:
     return bool(poll.poll(0))
 
 
-def _proxy_for(address: SplitResult) -> SplitResult | None:
-    proxies = getproxies()
+def proxy_for(url: str) -> SplitResult | None:
+    """The proxy that the environment names for an address (`https_proxy`, `all_proxy`, `no_proxy`).
+
+    Raises:
+        JudgeError: (config) it is of another kind than HTTP.
+    """
+    address, proxies = urlsplit(url), getproxies()
     proxy = proxies.get(address.scheme) or proxies.get("all")
     if not proxy or proxy_bypass(address.netloc.rpartition("@")[2]):
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from functools import cache
@@ -43,6 +44,10 @@ class SteptoolAnnotator(GPT4o):
         """An annotator writes no reasons."""
         repeat: Literal[0] = 0
         """Repeats are counted by `steptool.repeats`."""
+
+    def fingerprint(self) -> str:
+        """Covers the annotators' instructions too."""
+        return hashlib.sha256(f"{super().fingerprint()}\n{instructions()}".encode()).hexdigest()[:16]
 
     def request(self, step: JudgeRequest) -> WireRequest:
         _check_finished(step)

@@ -90,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     command = add("train", "run:train", "train one stage of a run", to=commands)
     command.add_argument("folder", metavar="RUN", help="run folder, or the config file of a run without rounds")
     command.add_argument("--stage", required=True, metavar="S", help="stage of the run's config")
+    command.add_argument("--dry-run", action="store_true", help="print rows, tokens, memory and FLOPs, and stop")
     command = add("evaluate", "run:evaluate", "evaluate one stage of a run", to=commands)
     command.add_argument("folder", metavar="RUN", help="run folder")
     command.add_argument("--stage", required=True, metavar="S", help="stage of the run's config")

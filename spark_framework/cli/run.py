@@ -33,10 +33,11 @@ def with_batch(args: argparse.Namespace) -> list[str]:
 
 
 def train(args: argparse.Namespace) -> int:
-    """Train one stage; prints the adapter's folder."""
+    """Train one stage; prints the adapter's folder, or what it will cost."""
     with using_host(Host(args.disable)):
         path = Path(args.folder)
-        print(pipeline.train(load_config(path, RunConfig) if path.is_file() else path, args.stage))
+        run = load_config(path, RunConfig) if path.is_file() else path
+        print(pipeline.plan(run, args.stage) if args.dry_run else pipeline.train(run, args.stage))
     return 0
 
 

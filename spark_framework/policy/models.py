@@ -142,7 +142,7 @@ def load_model(model: str, *, dtype: str = "auto", device: str = "auto", quantiz
     """The causal language model in evaluation mode, on its device.
 
     Args:
-        quantization: `4bit` keeps the weights of linear layers in NF4 (Dettmers et al. 2023, QLoRA); products are in `dtype`.
+        quantization: `4bit` keeps linear layers in NF4 (Dettmers et al. 2023, QLoRA); products are in `dtype`.
     """
     from transformers import AutoModelForCausalLM
 
@@ -160,9 +160,13 @@ def _four_bits(dtype: Any, device: str) -> Any:
     from transformers import BitsAndBytesConfig
 
     if not device.startswith("cuda"):
-        raise ConfigError(f"policy.quantization: 4bit needs CUDA, and policy.device is {device}; leave quantization out")
+        raise ConfigError(
+            f"policy.quantization: 4bit needs CUDA, and policy.device is {device}; leave quantization out"
+        )
     if importlib.util.find_spec("bitsandbytes") is None:
-        raise ConfigError("policy.quantization: bitsandbytes is not installed; run `pip install 'spark-framework[qlora]'`")
+        raise ConfigError(
+            "policy.quantization: bitsandbytes is not installed; run `pip install 'spark-framework[qlora]'`"
+        )
     return BitsAndBytesConfig(
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
     )
@@ -171,11 +175,21 @@ def _four_bits(dtype: Any, device: str) -> Any:
 def load_skeleton(model: str, dtype: Any) -> Any:
     """The model's shape without its weights, on torch's `meta` device."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM
 
-    config = _loaded(model, AutoConfig.from_pretrained, locate(model))
     with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(config, dtype=dtype)
+        return AutoModelForCausalLM.from_config(_load_config(model), dtype=dtype)
+
+
+def context_length(model: str) -> int:
+    """Most tokens that the model reads."""
+    return int(_load_config(model).max_position_embeddings)
+
+
+def _load_config(model: str) -> Any:
+    from transformers import AutoConfig
+
+    return _loaded(model, AutoConfig.from_pretrained, locate(model))
 
 
 @contextmanager

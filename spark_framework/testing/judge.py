@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import ClassVar
 
 from ..contracts import Judge, JudgeRequest
 from ..errors import JudgeError, UserError
@@ -25,7 +26,7 @@ class JudgeContract(ComponentContract):
 
     kind = "judge"
     subject = "judge"
-    order_matters = False
+    order_matters: ClassVar[bool] = False
     """True where a candidate's score may depend on its place among the others."""
 
     def sample(self) -> JudgeRequest:

@@ -6,7 +6,7 @@ import copy
 import random
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, ClassVar
 
 from ..contracts import Selector
 from .checks import require, short, static, within
@@ -43,9 +43,9 @@ class SelectorContract(ComponentContract):
 
     kind = "selector"
     subject = "selector"
-    takes_unviable = False
+    takes_unviable: ClassVar[bool] = False
     """True where a candidate may be chosen that is not viable, though another is."""
-    order_matters = False
+    order_matters: ClassVar[bool] = False
     """True where a choice that is not drawn may depend on a candidate's place among the others."""
 
     @static

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from ..contracts import Judge, JudgeRequest
 from ..errors import JudgeError
@@ -30,7 +30,7 @@ class WireJudgeContract(JudgeContract):
             return WireReply(body={"choices": [{"message": {"content": text}}]})
     """
 
-    shuffles = True
+    shuffles: ClassVar[bool] = True
     """Whether the order in which the judge sees the candidates depends on `request.seed`."""
 
     @abstractmethod

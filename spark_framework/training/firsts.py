@@ -25,6 +25,8 @@ class Firsts:
     def __init__(self, agent: ActorCritic, folder: Path, base: str) -> None:
         self.agent, self.folder = agent, folder
         actor = [(n, p) for n, p in agent.model.named_parameters() if ".default." in n]
+        if not any(p.any() for n, p in actor if "lora_B" in n):
+            actor = []  # a fresh adapter changes nothing yet, whatever its seed
         self.policy = cache.digest(
             base, cache.weights_digest(actor), agent.model.dtype, agent.model.device.type, agent.actions.tolist()
         )

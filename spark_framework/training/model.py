@@ -157,6 +157,6 @@ def _checkpointed_layers(base: Any) -> list[nn.Module]:
         raise ConfigError(f"gradient_checkpointing: {type(base).__name__} has no layers that can do it; switch it off")
     if hasattr(base, "activation_checkpointing_enable"):
         base.activation_checkpointing_enable({"use_reentrant": False})
-    else:  # transformers before 5.20
+    else:  # its name in older releases of transformers
         base.gradient_checkpointing_enable({"use_reentrant": False})
     return layers

@@ -2,18 +2,20 @@
 
 Everything is counted on the model's shape (its config, on torch's `meta` device) and on the stage's own rows.
 
-FLOPs, a multiplication and an addition being two. P weights of linear layers in the trunk and r of the adapter, N tokens in
-a row, A of them predicted, E pairs of a token and one that it sees, layers L of attention width q, vocabulary V, width d:
+FLOPs, a multiplication and an addition being two. P weights of linear layers in the trunk and r of the adapter, N
+tokens in a row, A of them predicted, E pairs of a token and one that it sees, L layers of attention width q, vocabulary
+V, width d:
 
     forward   2 (P + r) N  +  4 L q E  +  2 V d A
     backward  2 P N + 4 r N  +  8 L q E  +  2 V d A      frozen weights need no gradient of their own
 
-Below the first trained layer nothing is propagated back. A plain row has E = N (N + 1) / 2; one with branches is computed
-with a dense mask, so E = N^2. A separate critic reads each row up to its last state, without the output layer. The layers'
-norms, softmax and optimiser are left out.
+Below the first trained layer nothing is propagated back. A plain row has E = N (N + 1) / 2; one with branches is
+computed with a dense mask, so E = N^2. A separate critic reads each row up to its last state, without the output layer.
+The layers' norms, softmax and optimiser are left out.
 
-Memory: weights; for each trained number 4 bytes, 4 of gradient and 8 of AdamW; what the layers of the longest forward pass
-keep for its backward pass; one chunk of logits. The allocator's slack and the CUDA context (about 1 GiB) come on top.
+Memory: weights; for each trained number 4 bytes, 4 of gradient and 8 of AdamW; what the layers of the largest forward
+pass keep for its backward pass; one chunk of logits. The allocator's slack and the CUDA context (about 1 GiB) come on
+top.
 """
 
 from __future__ import annotations
@@ -165,9 +167,7 @@ def plan(
     )  # fmt: skip
 
 
-def _memory(
-    shape: Shape, stage: StageConfig, rows: Sequence[Row], tokens: int, quantized: bool
-) -> dict[str, float]:
+def _memory(shape: Shape, stage: StageConfig, rows: Sequence[Row], tokens: int, quantized: bool) -> dict[str, float]:
     linear = shape.trunk * (NF4_BYTES if quantized else shape.itemsize)
     adapters = 2 if _reads_apart(stage) else 1
     trained = adapters * shape.adapter + (stage.critic.hidden * shape.width if stage.kind in WITH_CRITIC else 0)

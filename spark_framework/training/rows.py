@@ -6,6 +6,7 @@ row; with branches, the prompt and shared steps stand once. Token ids are those 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -133,6 +134,18 @@ def _place(row: Row, candidate: Candidate, at: int, depth: int, trajectory: Traj
     if not candidate.token_ids:
         raise DataError(
             f"trajectory {trajectory.id} holds no token ids (a text-only policy wrote it); roll out with a local policy"
+        )
+    if candidate.opening >= len(candidate.token_ids):
+        raise DataError(
+            f"trajectory {trajectory.id}, step {depth}: the action {candidate.action} is empty (nothing follows its "
+            "name); take the trajectory out of the file, or generate the round again"
+        )
+    if candidate.token_logprobs and not (
+        len(candidate.token_logprobs) == len(candidate.token_ids) and all(map(math.isfinite, candidate.token_logprobs))
+    ):
+        raise DataError(
+            f"trajectory {trajectory.id}, step {depth}: token_logprobs is not one finite number for each token; "
+            "take the trajectory out of the file, or generate the round again"
         )
     end = row.add(at, candidate.token_ids)
     start = end - len(candidate.token_ids) + 1

@@ -49,19 +49,13 @@ def train_stage(
     seed = child_seed(config.seed, "stage", name) % 2**31
     init = None if stage.init is None else folder.adapter(stage.init)
     target = folder.stage(name)
-    max_tokens = model.config.max_position_embeddings
+    rows = stage_rows(folder, stage, data, terms, model.config.max_position_embeddings)
     names: tuple[str, ...] = ()
     labels = [0]  # StepTool's CSV is free text: no action head is read
-    if stage.steptool is not None and stage.steptool.csv is not None:
-        rows = csv_rows(stage, load_tokenizer(config.policy.model), max_tokens)
-    else:
+    if stage.steptool is None or stage.steptool.csv is None:
         encoder = open_encoder(config, folder.actions())
         names = encoder.space.names
         labels = [encoder.openings[action].label for action in names]
-        if stage.kind == "steptool":
-            rows = trajectory_rows(stage, (t for question in data for t in question), max_tokens)
-        else:
-            rows = build_rows(stage, data, terms, config.threshold, max_tokens)
     peft_model = with_actor(model, stage.lora, init, seed)
     base = base_digest(peft_model)
     if init is not None:
@@ -89,6 +83,21 @@ def train_stage(
     trainer.prepare()
     trainer.run(checkpoint)
     return save_adapter(peft_model, target, base)
+
+
+def stage_rows(
+    folder: RunFolder, stage: StageConfig, data: list[list[Trajectory]], terms: tuple[Terms, Terms], max_tokens: int
+) -> list[Row]:
+    """All rows of a stage. No weights are needed.
+
+    Args:
+        max_tokens: the model's context length.
+    """
+    if stage.steptool is None:
+        return build_rows(stage, data, terms, folder.config.threshold, max_tokens)
+    if stage.steptool.csv is None:
+        return trajectory_rows(stage, (t for question in data for t in question), max_tokens)
+    return csv_rows(stage, load_tokenizer(folder.config.policy.model), max_tokens)
 
 
 def _reward_of(stage: StageConfig, names: Sequence[str], terms: tuple[Terms, Terms]) -> Reward | None:

@@ -101,7 +101,9 @@ def test_settings_are_given_as_in_a_run(run, picky):
     assert code == 1
     assert "FAIL  the component can be built: selector.place: is missing; add it to the file or pass --set" in out
     assert run("plugins", "check", "picky", "--set", "place=1")[0] == 0
-    assert "selector.palce: unknown key; did you mean 'place'?" in run("plugins", "check", "picky", "--set", "palce=1")[1]
+    assert (
+        "selector.palce: unknown key; did you mean 'place'?" in run("plugins", "check", "picky", "--set", "palce=1")[1]
+    )
 
 
 @pytest.mark.parametrize(

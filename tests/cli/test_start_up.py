@@ -8,42 +8,75 @@ import sys
 
 import pytest
 
-HEAVY = {
-    *("torch", "transformers", "peft", "openai", "anthropic", "datasets", "numpy", "pandas", "matplotlib"),
-    *("sympy", "scipy", "mpmath", "pint", "molmass", "pydantic_monty", "httpx", "httpx2", "mcp", "genai_prices"),
-}
-LIGHTER = {"pydantic", "yaml", "pluggy"}
-"""What commands that load plugins cannot do without; the others can."""
-
 RUN = """
 import sys
+before = set(sys.modules)
 from spark_framework.cli import main
 code = main(sys.argv[1:])
-print("MODULES", *sys.modules)
+print("MODULES", *sorted(set(sys.modules) - before))
 sys.exit(code)
 """
+FRAME = {"spark_framework", "spark_framework.cli", "spark_framework.errors"}
+LISTING = FRAME | {
+    "spark_framework.cli.plugins",
+    "spark_framework.host",
+    "spark_framework.host.inventory",
+    "entrypoints",
+}
+LOADING = {"pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection", "yaml", "pluggy"}
+"""What commands that load plugins cannot do without."""
 
 
 def imported(*argv: str) -> set[str]:
+    """What a program imported beyond the standard library: our modules in full, packages of others by their name."""
     done = subprocess.run([sys.executable, *argv], capture_output=True, text=True, check=True)
-    return (HEAVY | LIGHTER) & set(done.stdout.split("MODULES")[1].split())
+    names = set(done.stdout.split("MODULES")[1].split())
+    ours = {name for name in names if name.startswith("spark_")}
+    others = {name.partition(".")[0] for name in names - ours}
+    hidden = ("_", "cython_runtime")  # the platform's _sysconfigdata…, what compiled extensions share
+    return ours | {name for name in others - sys.stdlib_module_names if not name.startswith(hidden)}
 
 
 def test_importing_the_package_is_free():
-    assert imported("-c", "import spark_framework, sys; print('MODULES', *sys.modules)") == set()
+    program = (
+        "import sys; before = set(sys.modules); import spark_framework; print('MODULES', *set(sys.modules) - before)"
+    )
+    assert imported("-c", program) == {"spark_framework"}
 
 
-@pytest.mark.parametrize("argv", [["--help"], ["generate", "--help"]])
+@pytest.mark.parametrize("argv", [["--help"], ["generate", "--help"], ["plugins", "doctor", "--help"]])
 def test_help_imports_nothing(argv):
-    assert imported("-c", RUN, *argv) == set()
+    assert imported("-c", RUN, *argv) == FRAME
 
 
-def test_listing_as_json_imports_nothing():
-    assert imported("-c", RUN, "plugins", "list", "--json") == set()
+def test_listing_imports_what_reads_metadata():
+    assert imported("-c", RUN, "plugins", "list", "--json") == LISTING
+    assert imported("-c", RUN, "plugins", "list") == LISTING | {"spark_framework.cli.tables"}
+    assert imported("-c", RUN, "plugins", "list", "-p", "no:judge.gpt4o") == LISTING | {"spark_framework.cli.tables"}
 
 
 def test_listing_tools_imports_no_heavy_package():
-    assert imported("-c", RUN, "tools", "list") <= LIGHTER
+    modules = imported("-c", RUN, "tools", "list")
+    others = {name.partition(".")[0] for name in modules if not name.startswith("spark_")}
+    assert others <= LOADING | {"entrypoints"}
+
+
+@pytest.mark.parametrize("module", ["config", "pipeline", "api", "testing.pytest_plugin"])
+def test_no_module_of_the_core_imports_a_plugin(module):
+    """Otherwise somebody's broken plugin would break commands that do not use it."""
+    program = f"import sys, spark_framework.{module}; print('MODULES', *sys.modules)"
+    assert not {name for name in imported("-c", program) if name.startswith("spark_plugin_")}
+
+
+def test_pytest_starts_as_fast_as_without_the_framework():
+    """Its fixtures are there in every project of everybody who has it installed."""
+    program = (
+        "import sys, pytest; before = set(sys.modules); import spark_framework.testing.pytest_plugin; "
+        "print('MODULES', *set(sys.modules) - before)"
+    )
+    assert imported("-c", program) == {
+        "spark_framework", "spark_framework.testing", "spark_framework.testing.pytest_plugin",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(("argument", "code"), [("--help", 0), ("nonsense", 2)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 from pathlib import Path
 from types import ModuleType
 
@@ -13,17 +13,14 @@ from spark_framework.config import RunConfig
 from spark_framework.host.loading import Host, using_host
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ("cli.md", "config.md", "hooks.md", "catalogue.md")
+PAGES = ("api.md", "cli.md", "config.md", "hooks.md", "catalogue.md")
 
 
 @pytest.fixture(scope="module")
 def generate() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("docs_generate", DOCS / "generate.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(DOCS)  # as when it is run
+        return importlib.import_module("generate")
 
 
 def test_all_reference_pages_are_generated(generate):
@@ -51,3 +48,21 @@ def test_a_key_without_a_meaning_is_refused(generate, monkeypatch):
     monkeypatch.delitem(generate.MEANINGS, "seed")
     with pytest.raises(ValueError, match="seed has no description"):
         generate.fields(RunConfig)
+
+
+def test_every_public_name_is_on_the_page_of_the_api(generate):
+    text = (DOCS / "reference" / "api.md").read_text(encoding="utf-8")
+    for name in ("spark_framework", "spark_framework.api", "spark_framework.testing"):
+        section = text.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+        headings = {line.removeprefix("### ") for line in section.splitlines() if line.startswith("### ")}
+        assert headings == set(importlib.import_module(name).__all__)
+
+
+def test_a_change_of_the_api_changes_the_page(generate, monkeypatch):
+    before = generate.PAGES["api.md"]()
+
+    def train(run: str, stage: str, again: bool = False) -> None: ...
+
+    monkeypatch.setattr("spark_framework.train", train, raising=False)
+    changed = set(generate.PAGES["api.md"]().splitlines()) - set(before.splitlines())
+    assert changed == {"def train(run: str, stage: str, again: bool = False) -> None"}

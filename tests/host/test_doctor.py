@@ -1,4 +1,4 @@
-"""`plugins doctor`: every installed plugin has a clear state, whatever its import does; and so have foreign metadata."""
+"""`plugins doctor`: every installed plugin has a clear state, whatever its import does; so have foreign metadata."""
 
 from __future__ import annotations
 

@@ -90,6 +90,7 @@ def test_a_damaged_prediction_is_one_line_with_its_query(tmp_path: Path, change:
     ("tree", "text"),
     [
         (prediction(finish(), finish()), "begin with the same turn"),
+        (prediction(), "holds no call and no answer"),
         (prediction(call("think", {}, "")), "belongs to the framework"),
         (prediction({"role": "user", "message": "And Bergen?", "next": []}), "user speaks in the middle"),
     ],

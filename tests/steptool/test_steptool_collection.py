@@ -94,7 +94,8 @@ def test_annotated_predictions_become_training_data(tmp_path: Path, style: str) 
     """The step between StepTool's annotations and its training data, which it does not release."""
     files = [predictions(tmp_path / "answers.json"), annotations(tmp_path / "rewards.json")]
     import_files(files, tmp_path / "in")
-    assert export_trajectories(tmp_path / "in", tmp_path / "out.csv", style=style) == 2
+    written = ["steptool", "export", str(tmp_path / "in"), "--to", str(tmp_path / "out.csv"), "--style", style]
+    assert main(written) == 0
     one, two = read_ppo_csv(tmp_path / "out.csv")
     assert one.rewards == pytest.approx([(1 + 0.9) / 2, (0.5 + 0.2) / 2, 0.75])
     assert two.rewards == pytest.approx([(0.5 + 0.4) / 2, 0.5])

@@ -120,6 +120,21 @@ def test_released_whitens_over_the_batch_and_paper_pays_the_last_step(
     assert not {round(float(one[-1]), 2) for one in first["released"]} & rewards
 
 
+@pytest.mark.parametrize("compat", ["paper", "released"])
+def test_whether_it_was_solved_changes_the_adapter_in_paper_and_not_in_released(
+    tiny: Path, tmp_path: Path, compat: str
+) -> None:
+    """Two-step trajectories that differ in the last reward only."""
+    adapters = []
+    for solved in (0.0, 1.0):
+        path = tmp_path / f"{solved}.csv"
+        write_ppo_csv(path, [EXAMPLES[0].model_copy(update={"rewards": (0.8, solved)})] * 2)
+        adapters.append(weights(train(settings(tiny, tmp_path / f"run-{solved}", path, compat=compat), "steptool")))
+    one, other = adapters
+    same = all(torch.equal(one[key], other[key]) for key in one)
+    assert same is (compat == "released")
+
+
 ROUND = [{"name": "demonstrations", "proposer": "scripted", "questions": 6, "branches": 3, "branch_among": "policy",
           "wave_size": 2}]  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from spark_framework.errors import DataError
 from spark_framework.training.model import ActorCritic
+from spark_framework.training.packing import joined, packs, to_last_state
 from spark_framework.training.rows import Row, add_alternatives, build_row
 from tests.training.trees import LABELS, PROMPT, actor, path_ids, trajectory, tree
 
@@ -113,3 +115,56 @@ def test_text_without_tokens_cannot_be_trained_on() -> None:
     steps = [one.steps[0].model_copy(update={"candidates": (bare, *one.steps[0].candidates[1:])}), *one.steps[1:]]
     with pytest.raises(DataError, match="r/0/0 holds no token ids"):
         row_of([trajectory(steps)])
+
+
+def test_an_action_without_content_is_an_error() -> None:
+    (one, _, _) = tree()
+    bare = one.steps[1].candidate.model_copy(update={"token_ids": (301, 5), "token_logprobs": (-0.1, 0.0)})
+    candidates = tuple(bare if c is one.steps[1].candidate else c for c in one.steps[1].candidates)
+    steps = [one.steps[0], one.steps[1].model_copy(update={"candidates": candidates}), one.steps[2]]
+    with pytest.raises(DataError, match="r/0/0, step 1: the action birch is empty"):
+        row_of([trajectory(steps)])
+
+
+@pytest.mark.parametrize("odd", [(-0.5,), (math.nan,) * 100])
+def test_behaviour_log_probabilities_that_do_not_fit_are_an_error(odd: tuple[float, ...]) -> None:
+    (one, _, _) = tree()
+    closing = one.steps[2].candidate
+    length = len(closing.token_ids)
+    changed = closing.model_copy(update={"token_logprobs": odd[:length]})
+    with pytest.raises(DataError, match="r/0/0, step 2: token_logprobs is not one finite number for each token"):
+        row_of([trajectory([*one.steps[:2], one.steps[2].model_copy(update={"candidates": (changed,)})])])
+
+
+# -- packing ---------------------------------------------------------------------------------------------------------
+
+
+def test_packs_hold_what_the_budget_allows() -> None:
+    assert packs([5, 9, 5], None) == [[0], [1], [2]]
+    assert packs([50, 400, 60, 30, 90], 100) == [[1], [4], [2], [0, 3]]  # the longest first; one is too long for all
+    assert packs([50, 400, 60], 1000) == [[1, 2, 0]]
+
+
+def test_joined_rows_keep_their_tokens_apart() -> None:
+    rows = [row_of(tree(0, 0)), row_of(tree(1, 1)[:1])]
+    whole = joined(rows)
+    assert whole.ids == rows[0].ids + rows[1].ids
+    assert whole.positions == rows[0].positions + rows[1].positions
+    seen = whole.attention_mask()
+    n = len(rows[0].ids)
+    assert torch.equal(seen[:n, :n], rows[0].attention_mask())
+    assert torch.equal(seen[n:, n:], rows[1].attention_mask())
+    assert not seen[:n, n:].any()
+    assert not seen[n:, :n].any()
+    assert not joined([rows[1], rows[1]]).branched
+    for ours, alone in zip(whole.decisions[len(rows[0].decisions) :], rows[1].decisions, strict=True):
+        assert [whole.ids[t] for t in ours.tokens_at] == [rows[1].ids[t] for t in alone.tokens_at]
+        assert (ours.state_at, ours.first_at) == (alone.state_at + n, alone.first_at + n)
+
+
+def test_a_critics_row_ends_at_the_last_state() -> None:
+    for row in (row_of(tree()), row_of(tree()[:1])):
+        short = to_last_state(row)
+        last = max(d.state_at for d in row.decisions)
+        assert len(short.ids) == last + 1 < len(row.ids)
+        assert short.ids == row.ids[: last + 1]

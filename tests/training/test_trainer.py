@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,11 @@ from safetensors.torch import load_file
 
 from spark_framework import train
 from spark_framework.api import hookimpl
+from spark_framework.errors import RunError
 from spark_framework.host.loading import Host, using_host
 from spark_framework.policy.models import load_model
 from spark_framework.training.base import STATE, whole_checkpoint
+from spark_framework.training.model import ActorCritic
 from spark_framework.training.trainer import SparkTrainer
 from tests.runs import STAGE
 
@@ -29,6 +33,9 @@ VARIANTS = {
     "rft": {"kind": "rft"},
     "ppo_separate": {"kind": "ppo"},
     "ppo_frozen": {"kind": "ppo", "critic": {"kind": "frozen_features"}},
+    "ppo_shared": {"kind": "ppo", "critic": {"kind": "shared", "coef": 0.5}},
+    "ppo_detached": {"kind": "ppo", "critic": {"kind": "detached"}, "old_policy": "refresh"},
+    "ppo_packed": {"kind": "ppo", "pack_tokens": 2000, "gradient_checkpointing": True, "old_policy": "refresh"},
     "ppo_refresh": {"kind": "ppo", "old_policy": "refresh"},
     "spark": {"kind": "spark", "rho": 0.7, "replay": 0.5, "beta": 3.0},
 }
@@ -84,7 +91,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[SparkTrainer]:
     return made
 
 
-@pytest.mark.parametrize("critic", ["separate", "frozen_features"])
+@pytest.mark.parametrize("critic", ["separate", "shared", "detached", "frozen_features"])
 def test_actor_and_critic_learn_and_the_base_does_not(
     tiny: Path, demonstrations: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, critic: str
 ) -> None:
@@ -156,6 +163,140 @@ def test_a_stage_stops_where_the_kl_runs_away(
     assert alarm.endswith("Set stages.ppo.lr to 0.0005 (it is 0.001), or stages.ppo.beta to 4 (it is 1)")
 
 
+def test_every_update_has_its_figures(demonstrations: Runs, tmp_path: Path) -> None:
+    stage = {**DATA, "kind": "ppo", "epochs": 2}
+    adapter = train(demonstrations(tmp_path / "run", stages={"ppo": stage}, rollouts=ROUND), "ppo")
+    updates = [entry for entry in log(adapter) if "loss" in entry]
+    assert [entry["step"] for entry in updates] == [1, 2, 3, 4, 5, 6]
+    for entry in updates:
+        assert {"kl", "approx_kl", "beta", "entropy", "tool_entropy", "token_entropy", "clip_fraction_action",
+                "clip_fraction_token", "value_loss", "grad_norm", "learning_rate"} <= entry.keys()  # fmt: skip
+        assert any(key.startswith("advantage/") for key in entry)
+        assert all(math.isfinite(value) for value in entry.values())
+
+
+def test_an_alarm_that_ended_a_stage_holds_after_an_interruption(demonstrations: Runs, tmp_path: Path) -> None:
+    """Interrupted between the checkpoint of the last step and the adapter: training does not go on."""
+    stage = {**DATA, "kind": "ppo", "epochs": 4, "kl_target": 1e-12, "save_steps": 1}
+    whole, cut = (demonstrations(tmp_path / part, stages={"ppo": stage}, rollouts=ROUND) for part in ("whole", "cut"))
+    expected = weights(train(whole, "ppo"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("spark_framework.training.stages.save_adapter", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(cut, "ppo")
+    assert whole_checkpoint(cut / "train" / "ppo" / "checkpoints") is not None
+    resumed = weights(train(cut, "ppo"))
+    assert all(torch.equal(resumed[key], tensor) for key, tensor in expected.items())
+
+
+def interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+# -- what is computed once -------------------------------------------------------------------------------------------
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Lengths of the rows that are read without gradient from now on."""
+    read: list[int] = []
+    plain = ActorCritic.hidden
+
+    def hidden(self: ActorCritic, row: Any) -> Any:
+        if not torch.is_grad_enabled():
+            read.append(len(row.ids))
+        return plain(self, row)
+
+    monkeypatch.setattr(ActorCritic, "hidden", hidden)
+    return read
+
+
+@pytest.mark.parametrize("critic", ["separate", "shared", "frozen_features"])
+def test_a_stage_with_other_settings_finds_what_was_computed_once(
+    demonstrations: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, critic: str
+) -> None:
+    first = {**DATA, "kind": "ppo", "critic": {"kind": critic}}
+    stages = {"first": first, "second": {**first, "lr": 2e-3, "clip": 0.1, "beta": 0.0}, "third": {**first, "lr": 2e-3}}
+    run = demonstrations(tmp_path / "run", stages=stages, rollouts=ROUND)
+    read = counted(monkeypatch)
+    made = watched(monkeypatch)
+    train(run, "first")
+    assert read
+    files = {path: path.read_bytes() for path in (run / "cache").iterdir()}
+    assert sorted(path.name.split("-")[0] for path in files) == ["critic", "policy"]
+    read.clear()
+    train(run, "second")
+    assert not read
+    assert {path: path.read_bytes() for path in (run / "cache").iterdir()} == files
+    for ours, theirs in zip(made[0].v_old, made[1].v_old, strict=True):
+        assert torch.equal(ours, theirs)
+    (broken,) = (run / "cache").glob("policy-*")
+    broken.write_bytes(broken.read_bytes()[:100])  # damaged: it is computed again
+    train(run, "third")
+    assert read
+    assert broken.read_bytes() == files[broken]
+
+
+def test_another_critic_or_policy_is_computed_anew(demonstrations: Runs, tmp_path: Path) -> None:
+    first = {**DATA, "kind": "ppo", "critic": {"kind": "frozen_features"}}
+    stages = {
+        "first": first,
+        "slower": {**first, "critic": {"kind": "frozen_features", "lr": 1e-6}},
+        "later": {**first, "init": "first"},
+    }
+    run = demonstrations(tmp_path / "run", stages=stages, rollouts=ROUND)
+    for stage, policies, critics in (("first", 1, 1), ("slower", 1, 2), ("later", 2, 3)):
+        train(run, stage)
+        assert len(list((run / "cache").glob("policy-*"))) == policies
+        assert len(list((run / "cache").glob("critic-*"))) == critics
+
+
+# -- what does not fit -----------------------------------------------------------------------------------------------
+
+
+def test_an_adapter_of_another_base_is_refused(tiny: Path, demonstrations: Runs, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    stages = {"sft": DATA, "ppo": {**DATA, "init": "sft"}}
+    run = demonstrations(tmp_path / "run", stages=stages, rollouts=ROUND)
+    adapter = train(run, "sft")
+    model = AutoModelForCausalLM.from_pretrained(tiny)
+    shutil.copytree(tiny, tmp_path / "other")
+    with torch.no_grad():
+        model.get_input_embeddings().weight[0, 0] += 1e-3
+    model.save_pretrained(tmp_path / "other")
+    manifest = json.loads((run / "run.json").read_text())
+    manifest["config"]["policy"]["model"] = str(tmp_path / "other")
+    (run / "run.json").write_text(json.dumps(manifest))
+    before = (adapter / "adapter_model.safetensors").read_bytes()
+    with pytest.raises(RunError, match=r"train/sft/adapter was trained on another base than policy\.model; train that"):
+        train(run, "ppo")
+    (adapter / "base.json").unlink()  # from elsewhere, and of another shape
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    (adapter / "adapter_config.json").write_text(json.dumps({**config, "r": 3}))
+    with pytest.raises(RunError, match=r"train/sft/adapter does not fit policy.model \("):
+        train(run, "ppo")
+    assert (adapter / "adapter_model.safetensors").read_bytes() == before
+    assert not (run / "train" / "ppo").exists()
+
+
+def test_a_checkpoint_of_another_run_is_refused(demonstrations: Runs, tmp_path: Path) -> None:
+    stage = {**DATA, "kind": "sft", "epochs": 3, "save_steps": 2}
+    runs = [
+        demonstrations(tmp_path / name, stages={"sft": {**stage, **changes}}, rollouts=ROUND)
+        for name, changes in (("one", {}), ("other", {"lr": 5e-4}))
+    ]
+    interrupted(runs[0], "sft", 5)
+    shutil.copytree(runs[0] / "train", runs[1] / "train")
+    checkpoint = Path(whole_checkpoint(runs[1] / "train" / "sft" / "checkpoints") or "")
+    before = {path.name: path.read_bytes() for path in checkpoint.iterdir()}
+    with pytest.raises(
+        RunError, match="was made from other weights, settings or data than those of this stage; delete"
+    ):
+        train(runs[1], "sft")
+    assert {path.name: path.read_bytes() for path in checkpoint.iterdir()} == before
+    assert not (runs[1] / "train" / "sft" / "adapter").exists()
+
+
 # -- interruptions ---------------------------------------------------------------------------------------------------
 
 
@@ -178,7 +319,9 @@ def interrupted(run: Path, stage: str, step: int) -> None:
         train(run, stage)
 
 
-@pytest.mark.parametrize(("name", "save_steps"), [("sft", 1), ("ppo_separate", 1), ("ppo_refresh", 3), ("spark", 3)])
+@pytest.mark.parametrize(
+    ("name", "save_steps"), [("sft", 1), ("ppo_separate", 1), ("ppo_packed", 3), ("ppo_shared", 1), ("spark", 3)]
+)
 def test_an_interrupted_stage_ends_as_an_uninterrupted_one(
     demonstrations: Runs, tmp_path: Path, name: str, save_steps: int
 ) -> None:

@@ -1,0 +1,146 @@
+"""`calibrate`: from raw values to scores, once, and then nothing is computed again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spark_framework import calibrate, rejudge
+from spark_framework.api import CalibratedJudge, Calibration, JudgeRequest, UserError, WireReply, WireRequest
+from spark_framework.judging.verdict_file import VerdictFile
+from spark_framework.run_folder import existing_run
+from spark_framework.studies.states import states_of
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+class Sharp(CalibratedJudge):
+    """Its raw values are 100 times the scores that `noisy` gives for worth alone, less 300: it only lacks the scale."""
+
+    name = "sharp"
+    sent = 0
+    answers: dict[str, Any]
+
+    def scale(self) -> str:
+        return "s1"
+
+    def request(self, step: JudgeRequest) -> WireRequest:
+        shown = [[c.action, str(c.arguments)] for c in step.candidates]
+        return WireRequest(endpoint="local:sharp", body={"q": step.question.text, "n": len(step.steps), "shown": shown})
+
+    def send(self, wire: WireRequest) -> WireReply:
+        import random
+
+        type(self).sent += 1
+        body = wire.body
+        worth = [random.Random(f"{body['q']}/{body['n']}/{a}/{b}").uniform(3, 9) for a, b in body["shown"]]
+        return WireReply(body={"values": [100 * value - 300 for value in worth]})
+
+
+class Blind(Sharp):
+    """Its raw values say nothing."""
+
+    name = "blind"
+
+    def send(self, wire: WireRequest) -> WireReply:
+        return WireReply(body={"values": [1.0 for _ in wire.body["shown"]]})
+
+
+@pytest.fixture(autouse=True)
+def _counted() -> None:
+    Sharp.sent = 0
+
+
+def worth(run: Path) -> str:
+    """Verdicts without noise beside the run's own."""
+    rejudge(run, {"use": "tests.studies.noisy:Noisy"}, name="worth")
+    return "worth"
+
+
+def test_the_map_gives_the_other_judge_s_scores(run: Path) -> None:
+    done = calibrate(run, Sharp, against=worth(run))
+    assert done.file == run / "calibration" / "sharp.json"
+    assert done.spearman == pytest.approx(1, abs=0.05)
+    assert done.error < 0.5 < done.error_of_mean  # the other judge rounds
+    assert done.viable == pytest.approx(done.viable_target, abs=0.05)
+    states = states_of(existing_run(run))
+    judged = rejudge(run, {"use": f"{__name__}:Sharp", "calibration": str(done.file)})
+    assert (judged.judged, judged.calls) == (len(states), 0)  # the raw values were kept
+    assert Sharp.sent == len(states)
+    mapped, target = (VerdictFile(run / "rejudged" / f"{n}.jsonl").read() for n in ("sharp", "worth"))
+    for state in states:
+        assert mapped[state.digest].scores == pytest.approx(target[state.digest].scores, abs=0.6)
+
+
+def test_fitting_again_computes_nothing_again_and_gives_the_same_map(run: Path, tmp_path: Path) -> None:
+    first = calibrate(run, Sharp, output=tmp_path / "map.json")
+    sent, text = Sharp.sent, first.file.read_bytes()
+    calibrate(run, Sharp, output=tmp_path / "map.json")
+    assert (Sharp.sent, first.file.read_bytes()) == (sent, text)
+
+
+def test_the_map_says_what_it_is_made_of(run: Path) -> None:
+    done = calibrate(run, Sharp, questions=6)
+    found = Calibration.load(done.file)
+    assert (found.judge, found.scale) == ("sharp", "s1")
+    assert found.fitted_on == "run, noisy"  # the run's own judge
+    assert found.n == 4 * done.states < 4 * len(states_of(existing_run(run)))
+
+
+def test_from_refusal_to_a_judged_run_by_commands(run: Path, command: Command) -> None:
+    """The line that refuses names the command, and the file that this writes is taken."""
+    judge = f"{__name__}:Sharp"
+    code, _, err = command("rejudge", run, "--judge", judge)
+    assert code == 2
+    assert "fit one with `spark-framework calibrate RUN --judge sharp" in err
+    code, out, _ = command("calibrate", run, "--judge", judge)
+    assert code == 0
+    assert out.startswith(f"{run / 'calibration' / 'sharp.json'}: ")
+    assert "mean error on questions left out: " in out
+    file = run / "calibration" / "sharp.json"
+    code, out, _ = command("rejudge", run, "--judge", judge, "--set", f"judge.calibration={file}")
+    assert code == 0
+    assert " 0 calls" in out
+
+
+def test_raw_values_that_say_nothing_give_no_map(run: Path, command: Command) -> None:
+    code, out, err = command("calibrate", run, "--judge", f"{__name__}:Blind")
+    assert (code, out) == (2, "")
+    assert "the map would be flat" in err
+    assert not (run / "calibration").exists()
+
+
+def test_a_map_under_which_nothing_can_be_viable_says_so(run: Path) -> None:
+    low = {"use": "scripted", "scores": {"calculator": 2, "think": 3}, "default_score": 1}
+    rejudge(run, low, name="low")
+    assert "no candidate can be viable: the map's highest score is " in str(calibrate(run, Sharp, against="low"))
+
+
+def test_a_judge_with_scores_of_its_own_takes_no_map(run: Path) -> None:
+    with pytest.raises(UserError, match="verifier gives scores from 0 to 10 by itself"):
+        calibrate(run, "verifier")
+
+
+def test_scores_that_are_not_there_are_a_clear_line(run: Path) -> None:
+    with pytest.raises(UserError, match=r"none\.jsonl has no verdict on this run; make some with"):
+        calibrate(run, Sharp, against="none")
+
+
+def test_only_computes_nothing(run: Path) -> None:
+    with pytest.raises(UserError, match="lacks raw values"):
+        calibrate(run, Sharp, overrides=["judging.mode=only"])
+    assert Sharp.sent == 0
+
+
+def test_the_shipped_judge_is_calibrated_with_a_real_model(run: Path, tiny: Path, command: Command) -> None:
+    code, out, _ = command("calibrate", run, "--judge", "contrast", "--set", f"judge.model={tiny}", "--questions", "4")
+    assert code in (0, 2)  # the tiny model's weights are random: its values may well say nothing
+    file = run / "calibration" / "contrast.json"
+    assert file.is_file() is (code == 0)
+    if code == 0:
+        assert json.loads(file.read_text())["judge"] == "contrast"
+        assert "rank agreement within a state" in out
