@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .config import RunConfig, preset
     from .config_files import load_config
     from .host.loading import Host, using_host
-    from .pipeline import evaluate, generate, train
+    from .pipeline import evaluate, export, generate, train
     from .records import Question, Trajectory
     from .rollout.store import TrajectoryStore
     from .studies.calibrate import calibrate
@@ -31,6 +31,7 @@ _PUBLIC = {
     "TrajectoryStore": "rollout.store",
     "calibrate": "studies.calibrate",
     "evaluate": "pipeline",
+    "export": "pipeline",
     "generate": "pipeline",
     "ladder": "studies.ladder",
     "load_config": "config_files",
@@ -50,6 +51,7 @@ __all__ = [
     "TrajectoryStore",
     "calibrate",
     "evaluate",
+    "export",
     "generate",
     "ladder",
     "load_config",

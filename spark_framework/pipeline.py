@@ -28,6 +28,7 @@ from .judging.session import open_judging
 from .policy import Policy, Sampling
 from .policy.actions import ActionSpace
 from .policy.opening import open_encoder, open_policy
+from .processes import is_first
 from .questions import open_questions
 from .records import Trajectory
 from .rollout.scripted import ScriptedPolicy
@@ -96,6 +97,20 @@ def plan(run: str | Path | RunConfig, stage: str) -> TrainingPlan:
     data = [] if section.steptool is not None and section.steptool.csv is not None else _round_of(folder, section)
     rows = stage_rows(folder, section, data, reward_terms(config), context_length(config.policy.model))
     return plan_stage(config.policy, section, first, rows)
+
+
+def export(run: str | Path, stage: str, to: str | Path) -> Path:
+    """Write a trained stage as a plain model folder, its adapter merged in; returns that folder.
+
+    Args:
+        to: a folder that does not exist yet.
+    """
+    folder = existing_run(Path(run))
+    _trainable(folder.config, stage)
+    from .training.export import export_model
+
+    assert isinstance(folder.config.policy, LocalPolicyConfig)
+    return export_model(folder.config.policy, folder.adapter(stage), Path(to))
 
 
 def evaluate(run: str | Path, stage: str, questions: int | None = None) -> dict[str, Any]:
@@ -216,6 +231,9 @@ def _workshop(folder: RunFolder, *, judged: bool) -> Iterator[Workshop]:
 def observed(folder: RunFolder) -> Iterator[Calls]:
     """Tell the observers that the command began, and how it ended."""
     calls = current_host().calls
+    if not is_first():  # of several processes that were launched together
+        yield calls
+        return
     error: BaseException | None = None
     calls.run_started(json.loads((folder.path / "run.json").read_text(encoding="utf-8")))
     try:

@@ -17,6 +17,7 @@ from .config import RunConfig
 from .config_files import check_config
 from .errors import RunError
 from .policy.actions import ActionSpace
+from .processes import is_first
 from .rollout.store import TrajectoryStore
 
 PACKAGES = ("spark-framework", "torch", "transformers", "peft", "accelerate", "datasets", "pydantic", "pluggy")
@@ -84,7 +85,11 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Only one process at a time works on a run; the lock goes with the process, also after kill -9."""
+        """Only one process at a time works on a run, or several that were launched together, of which the first has
+        the lock. It goes with the process, also after kill -9."""
+        if not is_first():
+            yield
+            return
         with (self.path / ".lock").open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

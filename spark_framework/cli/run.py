@@ -11,6 +11,7 @@ from ..config import RunConfig, preset
 from ..config_files import load_config
 from ..host.loading import Host, using_host
 from ..judging.forecast import forecast_rollouts
+from ..processes import is_first
 
 
 def quickstart(args: argparse.Namespace) -> int:
@@ -37,7 +38,16 @@ def train(args: argparse.Namespace) -> int:
     with using_host(Host(args.disable)):
         path = Path(args.folder)
         run = load_config(path, RunConfig) if path.is_file() else path
-        print(pipeline.plan(run, args.stage) if args.dry_run else pipeline.train(run, args.stage))
+        result = pipeline.plan(run, args.stage) if args.dry_run else pipeline.train(run, args.stage)
+        if is_first():
+            print(result)
+    return 0
+
+
+def export(args: argparse.Namespace) -> int:
+    """Merge a stage's adapter into a plain model; prints its folder."""
+    with using_host(Host(args.disable)):
+        print(pipeline.export(Path(args.folder), args.stage, args.to))
     return 0
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..paths import cache_folder
+from ..processes import local_rank
 
 _SMALL_FILES = ("*.json", "*.txt", "*.model", "*.jinja")
 
@@ -125,9 +126,15 @@ def resolve_dtype(dtype: str, device: str) -> Any:
 
 
 def resolve_device(device: str) -> str:
+    """`auto` is the GPU where there is one; of processes that were launched together, each has its own."""
     import torch
 
-    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    if device != "auto":
+        return device
+    if not torch.cuda.is_available():
+        return "cpu"
+    rank = local_rank()
+    return "cuda" if rank is None else f"cuda:{rank}"
 
 
 def use_threads(threads: int | None) -> None:

@@ -18,12 +18,16 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from ..config import StageConfig
 from ..errors import RunError
 from ..host.calls import Calls
+from ..processes import is_first
 from .control import Alarm
+from .distributed import wait_for_all, whole_steps
 from .model import ActorCritic
 from .saving import writing
 
 log = logging.getLogger(__name__)
 STATE = "spark_state.pt"
+WAIT = 24 * 3600
+"""Seconds that processes wait for each other: one may be judging or reading for hours."""
 
 
 class StageTrainer(Trainer):
@@ -106,8 +110,9 @@ class StageTrainer(Trainer):
     def raise_alarm(self, alarm: Alarm) -> None:
         """Tell it on stderr and in the stage's log."""
         text = f"stage {self.stage_name}, update {self.state.global_step}: {alarm.text}"
-        log.warning("%s", text)
-        write_log(self.folder.parent, {"step": self.state.global_step, "alarm": text})
+        if is_first():
+            log.warning("%s", text)
+            write_log(self.folder.parent, {"step": self.state.global_step, "alarm": text})
         self._stopped = self._stopped or alarm.stop
 
     def _checked(self, checkpoint: str) -> dict[str, Any]:
@@ -134,6 +139,9 @@ class StageTrainer(Trainer):
             logs = {**logs, **means, **self.figures()}
         self._sums, self._counts = {}, {}
         super().log(logs, *args, **kwargs)
+
+    def get_train_dataloader(self) -> Any:
+        return whole_steps(super().get_train_dataloader())
 
     # -- optimiser -------------------------------------------------------------------------------------------------
 
@@ -168,6 +176,9 @@ class StageTrainer(Trainer):
         state = {"identity": self.identity, "stopped": self._stopped, **weights, **self.kept()}
         with writing(folder):
             super()._save_checkpoint(model, trial)
+            wait_for_all()
+            if not is_first():
+                return
             torch.save(state, folder / f"{STATE}.part")
         (folder / f"{STATE}.part").rename(folder / STATE)  # a checkpoint is whole when this file is there
         for other in checkpoints(folder.parent):
@@ -210,7 +221,7 @@ def training_arguments(stage: StageConfig, folder: Path, *, seed: int, cpu: bool
         max_grad_norm=stage.max_grad_norm, save_strategy="steps", save_steps=stage.save_steps,
         logging_steps=5 if stage.kind == "steptool" else 1, logging_first_step=True,
         seed=seed, remove_unused_columns=False, report_to=list(stage.report_to) or "none",
-        use_cpu=cpu, disable_tqdm=quiet, dataloader_pin_memory=False,
+        use_cpu=cpu, disable_tqdm=quiet, dataloader_pin_memory=False, ddp_timeout=WAIT,
     )  # fmt: skip
 
 
@@ -245,6 +256,8 @@ class _Log(TrainerCallback):
         self.folder, self.calls, self.stage = folder, calls, stage
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
+        if not state.is_world_process_zero:
+            return
         metrics = {"step": state.global_step, **(logs or {})}
         write_log(self.folder, metrics)
         self.calls.update_finished(self.stage, metrics)

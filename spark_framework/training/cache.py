@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ..processes import is_first
 from .rows import Row
 from .saving import writing
 
@@ -83,7 +84,9 @@ def read(file: Path) -> Entry:
 
 
 def write(file: Path, tensors: Entry) -> None:
-    """Write a file as a whole or not at all."""
+    """Write a file as a whole or not at all; of several processes the first one does."""
+    if not is_first():
+        return
     part = file.with_name(f"{file.name}.{os.getpid()}.part")
     with writing(file):
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from ..config import LocalPolicyConfig, StageConfig
 from ..contracts import RewardTerm
-from ..errors import DataError
+from ..errors import ConfigError, DataError
 from ..host.calls import Calls
 from ..policy.models import load_tokenizer
 from ..policy.opening import open_encoder, open_model
+from ..processes import is_first
 from ..records import Trajectory
 from ..run_folder import RunFolder
 from ..seeding import child_seed
@@ -19,6 +20,7 @@ from ..steptool.stage import csv_rows, trajectory_rows
 from ..steptool.trainer import StepTrainer
 from .base import StageTrainer, training_arguments, whole_checkpoint
 from .cache import base_digest, digest, row_digest
+from .distributed import first_says, keep_frozen, shard_base, wait_for_all, world
 from .firsts import Firsts
 from .model import ActorCritic, with_actor
 from .rewards import refreshed_rewards, step_rewards
@@ -71,6 +73,11 @@ def train_stage(
     arguments = training_arguments(
         stage, target, seed=seed, cpu=model.device.type == "cpu", quiet=not sys.stderr.isatty()
     )
+    if stage.kind == "steptool" and world()[1] > 1:
+        raise ConfigError(f"stages.{name}: steptool trains in one process; start it without `accelerate launch`")
+    keep_frozen(peft_model)
+    if stage.shard:
+        shard_base(peft_model)
     trainer: StageTrainer
     if stage.kind == "steptool":
         trainer = StepTrainer(agent, rows, stage, calls, name, args=arguments, identity=identity)
@@ -79,10 +86,13 @@ def train_stage(
             agent, rows, stage, calls, name, firsts, _reward_of(stage, names, terms), critic_seed, args=arguments,
             identity=identity,
         )  # fmt: skip
-    checkpoint = whole_checkpoint(target / "checkpoints") if (target / "checkpoints").exists() else None
+    checkpoint = first_says(lambda: whole_checkpoint(target / "checkpoints"))
     trainer.prepare()
     trainer.run(checkpoint)
-    return save_adapter(peft_model, target, base)
+    if is_first():
+        save_adapter(peft_model, target, base)
+    wait_for_all()
+    return target / "adapter"
 
 
 def stage_rows(

@@ -14,6 +14,7 @@ from . import losses
 from .base import StageTrainer
 from .control import Alarm, KlControl
 from .critic import Critic
+from .distributed import add_gradients, added, gathered, idle_passes, share
 from .figures import Figures
 from .firsts import Firsts
 from .losses import LogProbs, RowTensors
@@ -114,18 +115,27 @@ class SparkTrainer(StageTrainer):
         model.eval()  # no dropout: the ratio compares the same function before and after
         indices, self.update = inputs["rows"], Figures()
         total = torch.zeros((), device=self.device)
-        parts = self.reader.packs_of(indices)
+        parts = self.reader.packs_of(share(indices))
         for part in parts:
             loss = self.compute_loss(model, {"rows": part}) * (len(part) / len(indices))
             self.accelerator.backward(loss)
             total += loss.detach()
+        self._idle(indices)
         if self.critic is not None and self.critic.reads_rows:
             with self.agent.as_critic():  # the actor's backward passes are done: only now may adapters be switched
                 for part in parts:
                     self.accelerator.backward(self.critic_loss(part) * (len(part) / len(indices)))
-        self.figures_of_update = self.update.of_update()
+                self._idle(indices)
+        add_gradients([*self.agent.actor_parameters(), *self.agent.critic_parameters()])
+        self.figures_of_update = gathered(self.update).of_update()
         self.note(self.figures_of_update)
-        return total
+        return added(total)
+
+    def _idle(self, indices: Sequence[int]) -> None:
+        """Gather sharded layers as often as other processes do, for nothing."""
+        if self.stage.shard:
+            for _ in range(idle_passes(self.reader.packs_of, indices)):
+                self.accelerator.backward(0 * self.agent.hidden(self.rows[indices[0]]).sum())
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from spark_framework.api import Judge, JudgeError, JudgeRequest, Verdict
+from spark_framework.api import Judge, JudgeError, JudgeRequest, Usage, Verdict
 from spark_framework.errors import ConfigError, RunError, UserError
 from tests.judging import asking
 from tests.judging.asking import Asking, Server, session, steps
@@ -184,6 +184,38 @@ def test_the_budget_stops_before_it_is_exceeded_and_the_run_goes_on(server: Serv
     assert rows(path, "SELECT total(usd) FROM attempt") == [(3.0,)]
     assert len(judged(path, judge, steps(10), budget=10.0)) == 10
     assert sum(server.asked.values()) == 10
+
+
+@pytest.mark.parametrize("concurrency", [1, 4, 16])
+def test_calls_on_their_way_count_at_their_worst(
+    server: Server, judge: Asking, path: Path, monkeypatch: pytest.MonkeyPatch, concurrency: int
+) -> None:
+    """A call may cost three dollars and costs one: the tenth could not have been paid in the worst case."""
+    monkeypatch.setattr(Asking, "most_tokens", lambda *_: Usage(input_tokens=3000))
+    server.latency = 0.01
+    with pytest.raises(RunError, match=r"raise judging\.budget"):
+        judged(path, judge, steps(40), budget=11.0, concurrency=concurrency)
+    assert sum(server.asked.values()) == 9
+    assert rows(path, "SELECT total(usd) FROM attempt") == [(9.0,)]
+    with pytest.raises(RunError, match=r"raise judging\.budget"):
+        judged(path, judge, steps(40), budget=11.0, concurrency=concurrency)
+    assert sum(server.asked.values()) == 9
+    assert len(judged(path, judge, steps(40), budget=50.0, concurrency=concurrency)) == 40
+    assert sum(server.asked.values()) == 40
+
+
+def test_a_failed_attempt_that_cost_something_counts(server: Server, judge: Asking, path: Path) -> None:
+    server.plan["q0"] = [7.5, 8]
+    with pytest.raises(RunError, match=r"\$2\.0000 are spent"):
+        judged(path, judge, steps(3), budget=2.0, concurrency=1)
+    assert sum(server.asked.values()) == 2
+
+
+def test_a_fault_of_the_settings_leaves_the_rest_unasked(server: Server, judge: Asking, path: Path) -> None:
+    server.plan = {f"q{k}": ["config"] for k in range(200)}
+    with pytest.raises(ConfigError):
+        judged(path, judge, steps(200), concurrency=2)
+    assert sum(server.asked.values()) < 200
 
 
 def test_a_budget_needs_a_price(judge: Asking, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

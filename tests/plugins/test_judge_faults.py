@@ -15,13 +15,14 @@ import pytest
 from judge_calls import GOOD, JUDGES, KEY, UNUSABLE, N, a_request, bad, new_judge
 from judge_server import Answer, JudgeServer
 
-from spark_framework.api import JudgeError, JudgeRequest, UserError, Verdict
+from spark_framework.api import JudgeError, JudgeRequest, Price, UserError, Verdict
 from spark_framework.host.loading import Host
 from spark_framework.judging import session as judging
 from spark_framework.judging.session import open_judging
 from spark_framework.judging.terms import Terms
+from spark_plugin_judges import _prompted, material
 from spark_plugin_judges._faults import retry_after
-from spark_plugin_judges._prompted import PromptedJudge
+from spark_plugin_judges._prompted import NOT_BEHAVIOUR, PromptedJudge
 
 Ask = Callable[..., Verdict]
 
@@ -203,6 +204,20 @@ def test_what_only_the_user_can_mend_says_what_to_set(
         raise fault
 
 
+def test_a_model_that_is_gone_says_what_to_set_and_when_gpt_4o_ends(ask: Ask, name: str) -> None:
+    gone = Answer(
+        status=404,
+        error={"message": "The model does not exist", "code": "model_not_found", "type": "not_found_error"}
+        if name == "gpt4o"
+        else {"message": "model: claude-sonnet-5-5", "type": "not_found_error"},
+    )
+    fault = fault_of(ask, gone)
+    assert fault.kind == "config"
+    assert "set judge.model to a model that is served" in str(fault)
+    assert ("retires GPT-4o on 2027-01-14 and names gpt-6-luna" in str(fault)) == (name == "gpt4o")
+    assert "GPT-4o" not in str(fault_of(ask, gone, model="another"))
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -294,7 +309,7 @@ def test_the_runtime_tries_transient_failures_again_and_then_asks_no_more(
         (again,) = session.judge_all(judge, [step])
         assert again == first
     assert len(server.requests) == 3
-    assert [row[1] for row in ledger(tmp_path)] == ["ok", "transient"]
+    assert [(row[1], row[2]) for row in ledger(tmp_path)] == [("ok", 1), ("transient", 2)]
 
 
 def test_the_runtime_repairs_once_and_stores_no_failure(
@@ -309,6 +324,54 @@ def test_the_runtime_repairs_once_and_stores_no_failure(
         (mended,) = session.judge_all(judge, [step])
         assert isinstance(mended, Verdict)
     assert len(server.requests) == 4
+    paid = [(outcome, attempts, given) for _, outcome, attempts, given, *_ in ledger(tmp_path)]
+    assert paid == [("invalid", 3, 6000), ("ok", 1, 2000)]
+
+
+OTHER_SETTINGS = {
+    "both": {
+        "model": "another", "max_tokens": 99, "reasons": "before", "repeat": 1,
+    },
+    "gpt4o": {"temperature": 0.5, "seed": 3, "reasoning_effort": "low", "response_format": "json_object"},
+    "claude": {"thinking": "adaptive", "effort": "low"},
+}  # fmt: skip
+
+
+def test_every_setting_that_could_change_a_verdict_changes_the_key(
+    name: str, new: Callable[..., PromptedJudge], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step, judge = a_request(), new()
+    settings = OTHER_SETTINGS["both"] | OTHER_SETTINGS[name]
+    judges = [judge, *(new(**{key: value}) for key, value in settings.items())]
+    assert set(settings) | NOT_BEHAVIOUR | {"base_url"} == set(type(judge).Config.model_fields)
+    assert len({one.request(step).key for one in judges}) == len(judges)
+    assert len({one.fingerprint() for one in judges}) == len(judges)
+    monkeypatch.setenv("OTHER", KEY)
+    same = new(api_key_env="OTHER", timeout=5, price=Price(input=1, output=1))
+    assert (same.request(step).key, same.fingerprint()) == (judge.request(step).key, judge.fingerprint())
+
+
+@pytest.mark.parametrize(("part", "asked"), [("prompt", 2), ("parser", 1)])
+def test_another_prompt_asks_again_and_another_parser_reads_again(
+    new: Callable[..., PromptedJudge], server: JudgeServer, calls: Any, tmp_path: Path, part: str, asked: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def judged() -> Verdict:
+        judge = new()
+        with open_judging(calls, tmp_path / "judge.sqlite", Terms(), "run", [judge]) as session:
+            (verdict,) = session.judge_all(judge, [a_request()])
+            assert isinstance(verdict, Verdict)
+            return verdict
+
+    before = judged()
+    assert judged() == before
+    assert len(server.requests) == 1
+    if part == "prompt":
+        monkeypatch.setattr(material, "REMINDER", "Score {first} to {last} anew.")
+    else:
+        monkeypatch.setattr(_prompted, "PARSER_VERSION", 99)
+    assert judged().fingerprint != before.fingerprint
+    assert len(server.requests) == asked
 
 
 def ledger(folder: Path) -> list[tuple[Any, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import math
 import shutil
 import sys
@@ -64,8 +65,10 @@ def test_identical_judges_agree_perfectly_in_every_figure(twins: JudgeStudy) -> 
             "Spearman", "Kendall tau-b", "alpha (interval)", "alpha (ordinal)", "ICC (agreement)", "ICC (consistency)",
             "quadratic kappa")] == pytest.approx([1.0] * 7)  # fmt: skip
         decisions = row(twins, "decisions", *pair)
-        same = ("same best", "viable Jaccard at 6", "Jaccard (leniency matched)", "process_ok kappa")
-        assert [value(decisions[head]) for head in same] == pytest.approx([1.0] * 4)
+        same = ("viable Jaccard at 6", "Jaccard (leniency matched)", "process_ok kappa")
+        assert [value(decisions[head]) for head in same] == pytest.approx([1.0] * 3)
+        # Two who break ties by lot agree by chance there, and so does one judge with itself.
+        assert decisions["same best"].value == row(twins, "decisions", "one", "one")["same best"].value > 0.8
         choices = row(twins, "selections", *pair)
         assert value(choices["other choice (frozen)"]) == value(choices["other choice (replayed)"]) == 0
         rewards = row(twins, "rewards", *pair)
@@ -210,7 +213,7 @@ def test_every_table_is_there_as_csv_and_markdown_and_every_plot(twins: JudgeStu
 
 
 def can_draw() -> bool:
-    return pytest.importorskip("importlib.util").find_spec("matplotlib") is not None
+    return importlib.util.find_spec("matplotlib") is not None
 
 
 def test_a_csv_reads_back_with_its_intervals(twins: JudgeStudy) -> None:

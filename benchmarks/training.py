@@ -1,0 +1,439 @@
+"""One update of offline PPO on SmolLM2-135M: ours beside the naive way and beside other trainers.
+
+    OMP_NUM_THREADS=1 python benchmarks/training.py [--trl FOLDER] [--steptool CLONE --steptool-trl FOLDER]
+
+Trajectories are built from practice questions: five steps (four calls that the question set's script writes, with a
+thought each, what the tools answered, and the closing answer), 750 to 900 tokens. Float32, LoRA r = 8 on q and v.
+
+naive      a row for each step, its prefix encoded again; separate models of actor, reference and critic; logits over
+           the whole vocabulary at every position; right padding, two rows at a time. (Exact also for the squared KL of
+           a trajectory: its size is taken from a pass that is not timed.)
+faithful   ours, critic `separate`: the same algorithm, to the last digit.
+shared     ours, critic `shared`: one pass for actor and critic, which is another algorithm.
+trl        TRL's experimental PPO (1.8 to 1.12) with stored actions in place of sampled ones, a row for each step.
+steptool   StepTool's StepPPOTrainer from a clone, with one and with four PPO epochs. Its critic shares the trunk.
+
+Every run has a process of its own and one thread; runs of the variants take turns. CPU seconds of one update over all
+trajectories (the peers' rollout forwards included, since they make them for every batch), the fastest run of each; peak
+resident memory. Ours and naive compute V_old and ours the reference before: `prepare` is that, once a stage, and
+`speed_vs_naive_one_epoch` counts it. Loss and gradients of faithful are compared with those of naive. The last line is
+JSON; null is what was not run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spark_framework import RunConfig, generate
+from spark_framework.config import SMOLLM2, CriticSection, LoraSection, StageConfig
+from spark_framework.host.loading import Host
+from spark_framework.policy.models import load_model, locate
+from spark_framework.policy.opening import open_encoder
+from spark_framework.records import ANSWER, Call, Step, Trajectory
+from spark_framework.run_folder import existing_run
+from spark_framework.training.base import training_arguments
+from spark_framework.training.critic import ValueHead
+from spark_framework.training.firsts import Firsts
+from spark_framework.training.model import CRITIC, ActorCritic, with_actor
+from spark_framework.training.rows import build_row
+from spark_framework.training.trainer import SparkTrainer
+
+LORA = LoraSection(r=8, alpha=16, targets=("q_proj", "v_proj"))
+CLIP, BETA = 0.2, 1.0
+BOUNDS = range(750, 905)
+"""Tokens of a trajectory."""
+
+
+# -- the workload ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Trajectories with the reward of each step, and the first token of every action."""
+
+    labels: list[int]
+    trajectories: list[Trajectory]
+    rewards: dict[str, list[float]]
+
+    def to_json(self) -> str:
+        stored = [one.model_dump(mode="json") for one in self.trajectories]
+        return json.dumps({"labels": self.labels, "trajectories": stored, "rewards": self.rewards})
+
+    @classmethod
+    def from_json(cls, text: str) -> Workload:
+        data = json.loads(text)
+        return cls(data["labels"], list(map(Trajectory.model_validate, data["trajectories"])), data["rewards"])
+
+
+def make_workload(folder: Path, count: int) -> Workload:
+    """Practice questions whose scripted candidates have been executed and judged, strung together to five steps."""
+    config = RunConfig.model_validate(
+        {
+            "run": str(folder / "run"),
+            "policy": {"model": SMOLLM2, "prompt": "short", "thoughts": True},
+            "rollouts": [{"name": "first", "proposer": "scripted", "questions": 24}],
+        }
+    )
+    generate(config)
+    run = existing_run(folder / "run")
+    encoder = open_encoder(config, run.actions())
+    found, rewards = [], {}
+    for one in run.trajectories().read("first"):
+        first = one.steps[0]
+        assert first.verdict is not None
+        steps, scores = [], []
+        options = ", ".join(one.question.options)
+        for number, (candidate, score) in enumerate(zip(first.candidates, first.verdict.scores, strict=True)):
+            if candidate.arguments is None or len(steps) == 4:
+                continue
+            thought = (
+                f"Step {number + 1}. The question is: {one.question.text} I try {candidate.action} and then compare."
+            )
+            call = encoder.scripted(Call(action=candidate.action, arguments=candidate.arguments, thought=thought))
+            observation = (
+                f"{candidate.observation} You were asked: {one.question.text} The options are {options}. What is next?"
+            )
+            context = encoder.context_ids(call, observation)
+            steps.append(Step(candidates=(call,), verdict=None, context_ids=context))
+            scores.append(score / 10)
+        closing = encoder.scripted(
+            Call(action=ANSWER, arguments={"text": one.question.options[one.question.answer or 0]})
+        )
+        steps.append(Step(candidates=(closing,)))
+        built = one.model_copy(update={"steps": tuple(steps)})
+        if length(built) in BOUNDS:
+            found.append(built)
+            rewards[built.id] = [*scores, float(one.correct)]
+    if len(found) < count:
+        raise SystemExit(f"only {len(found)} of the questions give trajectories of 750 to 900 tokens; ask for fewer")
+    return Workload([encoder.openings[name].label for name in encoder.space.names], found[:count], rewards)
+
+
+def length(one: Trajectory) -> int:
+    return len(one.prompt_ids) + sum(len(s.candidate.token_ids) + len(s.context_ids) for s in one.steps)
+
+
+def step_rows(workload: Workload) -> Iterator[list[dict[str, Any]]]:
+    """Of each trajectory, its steps with all that comes before them."""
+    for one in workload.trajectories:
+        ids, rows = list(one.prompt_ids), []
+        for step, reward in zip(one.steps, workload.rewards[one.id], strict=True):
+            taken = step.candidate
+            rows.append(
+                {"prefix": list(ids), "action": list(taken.token_ids), "opening": taken.opening, "reward": reward}
+            )
+            ids += [*taken.token_ids, *step.context_ids]
+        yield rows
+
+
+# -- what all variants share -------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def timed(result: dict[str, Any], name: str) -> Iterator[None]:
+    """CPU seconds of the process."""
+    start = time.process_time()
+    yield
+    result[name] = time.process_time() - start
+
+
+def move(parameters: Iterator[tuple[str, nn.Parameter]], adapter: str, seed: int) -> None:
+    """Set an adapter's weights to the same small numbers in every variant, away from where training starts."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in parameters:
+            if "lora_" in name and f".{adapter}." in name:
+                parameter.copy_(0.02 * torch.randn(parameter.shape, generator=generator))
+
+
+def head_of(width: int) -> ValueHead:
+    torch.manual_seed(0)
+    head = ValueHead(width, CriticSection().hidden)
+    nn.init.normal_(head.outer.weight, std=0.1)
+    return head
+
+
+# -- naive -------------------------------------------------------------------------------------------------------------
+
+
+class Naive:
+    """Three models and a row for each step."""
+
+    def __init__(self, workload: Workload) -> None:
+        load = lambda: load_model(SMOLLM2, dtype="float32", device="cpu")  # noqa: E731
+        self.actor, self.reference = with_actor(load(), LORA, None, 0), load()
+        self.critic = with_actor(load(), LORA, None, 0)
+        self.head = head_of(self.reference.config.hidden_size)
+        self.labels = workload.labels
+        self.questions = list(step_rows(workload))
+        move(self.actor.named_parameters(), "default", 1)
+        move(self.critic.named_parameters(), "default", 2)
+
+    def batches(self) -> Iterator[list[tuple[int, dict[str, Any]]]]:
+        """(trajectory, step) in micro-batches of two."""
+        every = [(number, step) for number, steps in enumerate(self.questions) for step in steps]
+        for first in range(0, len(every), 2):
+            yield every[first : first + 2]
+
+    @staticmethod
+    def padded(steps: list[dict[str, Any]]) -> dict[str, Tensor]:
+        rows = [[*step["prefix"], *step["action"]] for step in steps]
+        width = max(map(len, rows))
+        ids = torch.tensor([row + [0] * (width - len(row)) for row in rows])
+        return {"input_ids": ids, "attention_mask": torch.tensor([[1] * len(r) + [0] * (width - len(r)) for r in rows])}
+
+    def log_probs(self, model: Any, steps: list[dict[str, Any]]) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Of each step, log pi of the action head, of the action and of its tokens."""
+        inputs = self.padded(steps)
+        logits = model(**inputs).logits
+        every = logits[:, :-1].log_softmax(-1).gather(2, inputs["input_ids"][:, 1:, None])[:, :, 0]
+        found = []
+        for row, step in enumerate(steps):
+            state = len(step["prefix"]) - 1
+            head = logits[row, state, self.labels].log_softmax(-1)
+            end = state + len(step["action"])
+            tokens = every[row, state + step["opening"] : end]
+            found.append((head, head[self.labels.index(step["action"][0])], tokens))
+        return found
+
+    def values(self, steps: list[dict[str, Any]]) -> Tensor:
+        hidden = self.critic.get_base_model().model(**self.padded(steps)).last_hidden_state
+        return self.head(torch.stack([hidden[row, len(step["prefix"]) - 1] for row, step in enumerate(steps)]))
+
+    @torch.no_grad()
+    def prepare(self) -> list[float]:
+        """V_old of every step."""
+        return [value for batch in self.batches() for value in self.values([s for _, s in batch]).tolist()]
+
+    @torch.no_grad()
+    def distances(self) -> list[float]:
+        """The KL of each trajectory, which the gradient of its square needs. Not timed."""
+        found = [0.0] * len(self.questions)
+        for batch in self.batches():
+            steps = [step for _, step in batch]
+            both = zip(self.log_probs(self.actor, steps), self.log_probs(self.reference, steps), strict=True)
+            for (number, _), (new, old) in zip(batch, both, strict=True):
+                found[number] += float(distance(new, old)) / len(self.questions[number])
+        return found
+
+    def update(self, advantages: list[float], distances: list[float]) -> tuple[float, float]:
+        """Gradients of an update, two rows at a time. Returns the losses of actor and critic."""
+        remaining, count = iter(advantages), len(self.questions)
+        actor_loss = sum(BETA * kl**2 for kl in distances) / count
+        critic_loss = 0.0
+        for batch in self.batches():
+            steps = [step for _, step in batch]
+            with torch.no_grad():
+                reference = self.log_probs(self.reference, steps)
+            surrogate = penalty = torch.zeros(())
+            for (number, _), new, old in zip(batch, self.log_probs(self.actor, steps), reference, strict=True):
+                advantage = next(remaining)
+                surrogate = surrogate + clipped(new[1], old[1], advantage) + clipped(new[2], old[2], advantage).mean()
+                penalty = penalty + 2 * BETA * distances[number] * distance(new, old) / len(self.questions[number])
+            ((penalty - surrogate) / count).backward()
+            actor_loss -= float(surrogate.detach()) / count
+            weight = torch.tensor([1 / len(self.questions[number]) for number, _ in batch])
+            reward = torch.tensor([step["reward"] for step in steps])
+            loss = (weight * (self.values(steps) - reward) ** 2).sum() / count
+            loss.backward()
+            critic_loss += float(loss.detach())
+        return actor_loss, critic_loss
+
+    def gradients(self) -> dict[str, Tensor]:
+        found = {n: p.grad for n, p in self.actor.named_parameters() if p.requires_grad}
+        found.update(
+            {
+                n.replace(".default.", f".{CRITIC}."): p.grad
+                for n, p in self.critic.named_parameters()
+                if p.requires_grad
+            }
+        )
+        found.update({f"head.{n}": p.grad for n, p in self.head.named_parameters()})
+        return {name: gradient for name, gradient in found.items() if gradient is not None}
+
+
+def clipped(new: Tensor, old: Tensor, advantage: float) -> Tensor:
+    ratio = torch.exp(new - old)
+    return torch.minimum(ratio * advantage, ratio.clamp(1 - CLIP, 1 + CLIP) * advantage)
+
+
+def distance(new: tuple[Tensor, ...], old: tuple[Tensor, ...]) -> Tensor:
+    return (old[0].exp() * (old[0] - new[0])).sum() + ((new[2] - old[2]) ** 2 / 2).mean()
+
+
+def run_naive(workload: Workload, result: dict[str, Any]) -> dict[str, Any]:
+    naive = Naive(workload)
+    with timed(result, "prepare"):
+        v_old = naive.prepare()
+    rewards = [step["reward"] for steps in naive.questions for step in steps]
+    gaps = torch.tensor(rewards) - torch.tensor(v_old)
+    distances = naive.distances()
+    with timed(result, "update"):
+        losses = naive.update((gaps / gaps.std()).tolist(), distances)
+    return {"losses": losses, "gradients": naive.gradients()}
+
+
+# -- ours --------------------------------------------------------------------------------------------------------------
+
+
+def run_ours(workload: Workload, result: dict[str, Any], kind: str, folder: Path) -> dict[str, Any]:
+    critic = CriticSection.model_validate({"kind": kind, "warmup_epochs": 0})
+    stage = StageConfig(
+        kind="ppo", lora=LORA, critic=critic, clip=CLIP, beta=BETA, batch_size=len(workload.trajectories)
+    )
+    model = with_actor(load_model(SMOLLM2, dtype="float32", device="cpu"), LORA, None, 0)
+    agent = ActorCritic(model, workload.labels, critic, 0)
+    move(model.named_parameters(), CRITIC, 2)
+    assert agent.value_head is not None
+    agent.value_head.load_state_dict(head_of(model.config.hidden_size).state_dict())
+    rows = [build_row([one], workload.rewards, max_tokens=2048) for one in workload.trajectories]
+    arguments = training_arguments(stage, folder, seed=0, cpu=True, quiet=True)
+    trainer = SparkTrainer(agent, rows, stage, Host().calls, kind, Firsts(agent, folder, kind), args=arguments)
+    with timed(result, "prepare"):
+        trainer.prepare()
+        trainer.begin_epoch(0)
+    move(model.named_parameters(), "default", 1)
+    with timed(result, "update"):
+        loss = trainer.training_step(model, {"rows": list(range(len(rows)))})
+    gradients = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
+    gradients.update({f"head.{n}": p.grad for n, p in agent.value_head.named_parameters()})
+    return {"losses": (float(loss), trainer.figures_of_update["value_loss"]), "gradients": gradients}
+
+
+# -- the processes -----------------------------------------------------------------------------------------------------
+
+
+def worker(args: argparse.Namespace) -> None:
+    """One variant in a process of its own; the result goes to a file."""
+    torch.set_num_threads(1)
+    workload = Workload.from_json(Path(args.workload).read_text(encoding="utf-8"))
+    result: dict[str, Any] = {}
+    out = Path(args.worker_output)
+    with tempfile.TemporaryDirectory() as folder:
+        if args.worker == "naive":
+            numbers = run_naive(workload, result)
+        elif args.worker in ("faithful", "shared"):
+            numbers = run_ours(workload, result, {"faithful": "separate"}.get(args.worker, "shared"), Path(folder))
+        else:
+            import training_peers as peers
+
+            rows = list(step_rows(workload))
+            with timed(result, "process"):
+                if args.worker == "trl":
+                    result["update"] = peers.trl_ppo(locate(SMOLLM2), rows, Path(folder))
+                else:
+                    epochs = int(args.worker.removeprefix("steptool_"))
+                    result["update"] = peers.steptool(locate(SMOLLM2), workload.trajectories, rows, epochs) / epochs
+            numbers = {}
+    result["peak_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    torch.save({"result": result, **numbers}, out)
+
+
+def measure(variant: str, workload: Path, out: Path, paths: list[str]) -> dict[str, Any] | None:
+    """Run a worker; None where it failed, with its last words on stderr."""
+    command = [sys.executable, __file__, "--worker", variant, "--workload", str(workload), "--worker-output", str(out)]
+    search = os.pathsep.join([*paths, *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": search}, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        print(f"{variant} did not run: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
+        return None
+    found: dict[str, Any] = torch.load(out)
+    figures = "  ".join(f"{name} {value:.2f}" for name, value in found["result"].items())
+    print(f"{variant:12s} {figures}", flush=True)
+    return found
+
+
+def compared(naive: dict[str, Any], ours: dict[str, Any]) -> tuple[float, float]:
+    """Largest difference of a loss; largest relative L2 difference of the gradients of actor, critic and value head."""
+    loss = max(abs(a - b) for a, b in zip(naive["losses"], ours["losses"], strict=True))
+    theirs, mine, errors = naive["gradients"], ours["gradients"], []
+    assert theirs.keys() == mine.keys()
+    for part in (".default.", f".{CRITIC}.", "head."):
+        names = [name for name in theirs if part in name]
+        gap = sum(float((mine[n] - theirs[n]).square().sum()) for n in names) ** 0.5
+        errors.append(gap / sum(float(theirs[n].square().sum()) for n in names) ** 0.5)
+    return loss, max(errors)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trajectories", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--trl", help="folder with an unpacked trl 1.8 to 1.12, if it is not installed")
+    parser.add_argument("--steptool", help="a clone of yuyq18/StepTool")
+    parser.add_argument("--steptool-trl", help="folder with an unpacked trl 0.10 or 0.11, which it needs")
+    for hidden in ("--worker", "--workload", "--worker-output"):
+        parser.add_argument(hidden, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.worker:
+        worker(args)
+        return
+    paths = {"trl": [args.trl] if args.trl else []}
+    variants = ["naive", "faithful", "shared", "trl"]
+    if args.steptool:
+        places = [str(Path(args.steptool) / "src" / "steptool"), *([args.steptool_trl] if args.steptool_trl else [])]
+        paths.update(steptool_1=places, steptool_4=places)
+        variants += ["steptool_1", "steptool_4"]
+    runs: dict[str, list[dict[str, Any]]] = {variant: [] for variant in variants}
+    with tempfile.TemporaryDirectory() as folder:
+        workload = make_workload(Path(folder), args.trajectories)
+        path = Path(folder, "workload.json")
+        path.write_text(workload.to_json(), encoding="utf-8")
+        for one in workload.trajectories:
+            acts = sum(len(step.candidate.token_ids) for step in one.steps)
+            print(f"{one.question.source}: {len(one.steps)} steps, {length(one)} tokens, {acts} of actions")
+        for turn in range(args.repeats):
+            for variant in variants:
+                slow_peer = variant not in ("naive", "faithful", "shared") and turn > 0
+                if not slow_peer and (found := measure(variant, path, Path(folder, "out.pt"), paths.get(variant, []))):
+                    runs[variant].append(found)
+    report(runs)
+
+
+def report(runs: dict[str, list[dict[str, Any]]]) -> None:
+    def least(variant: str, figure: str = "update") -> float | None:
+        return min((run["result"][figure] for run in runs.get(variant, [])), default=None)
+
+    def ratio(above: float | None, below: float | None) -> float | None:
+        return None if above is None or below is None else round(above / below, 2)
+
+    def one_epoch(variant: str) -> float:
+        return min(run["result"]["prepare"] + run["result"]["update"] for run in runs[variant])
+
+    loss, gradient = compared(runs["naive"][0], runs["faithful"][0])
+    ours = least("faithful")
+    figures = {
+        "speed_vs_naive": ratio(least("naive"), ours),
+        "speed_vs_naive_one_epoch": ratio(one_epoch("naive"), one_epoch("faithful")),
+        "memory_vs_naive": ratio(least("faithful", "peak_gb"), least("naive", "peak_gb")),
+        "shared_speed_vs_naive": ratio(least("naive"), least("shared")),
+        "max_loss_error": loss,
+        "max_gradient_error": gradient,
+        "speed_vs_trl_ppo": ratio(least("trl"), ours),
+        "speed_vs_steptool_1": ratio(least("steptool_1"), ours),
+        "speed_vs_steptool_4": ratio(least("steptool_4"), ours),
+    }
+    missing = [variant for variant in ("trl", "steptool_1", "steptool_4") if not runs.get(variant)]
+    print(f"not compared here: {', '.join(missing)}" if missing else "compared with every peer")
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""A stage's policy as a plain model folder: the adapter merged into its base."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from ..config import LocalPolicyConfig
+from ..errors import RunError
+from ..policy.models import load_model, load_tokenizer, quiet_peft
+from .saving import writing
+
+
+def export_model(policy: LocalPolicyConfig, adapter: Path, to: Path) -> Path:
+    """Write base and adapter as one model, whole or not at all.
+
+    The weights are those that the policy generates with: merged in its `dtype`. A quantised policy is merged into the
+    unquantised base, so that the adapter is not rounded away.
+
+    Returns:
+        The folder, with safetensors and tokenizer: `AutoModelForCausalLM.from_pretrained` loads it.
+
+    Raises:
+        RunError: the folder exists, or cannot be written.
+    """
+    from peft import PeftModel
+
+    if to.exists():
+        raise RunError(f"{to} exists already; nothing is overwritten: choose another --to")
+    model = load_model(policy.model, dtype=policy.dtype, device=policy.device)
+    with quiet_peft():
+        merged = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+    with writing(to):
+        to.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{to.name}-", dir=to.parent))
+        try:
+            merged.save_pretrained(part)
+            load_tokenizer(policy.model).save_pretrained(part)
+            part.chmod(0o777 & ~_umask())  # mkdtemp's folder is its owner's alone
+            os.rename(part, to)  # fails where somebody has put a folder with files there meanwhile
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    return to
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
