@@ -24,6 +24,9 @@ ladder: $(READY) ## The long ladder: 3 seeds, 400 held-out questions each (hours
 test: $(READY) ## All tests, on two processes
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/pytest -n 2 --dist loadgroup
 
+gpu-check: $(READY) ## The trainer on a GPU, at the shape of Llama-3.1-8B; says so where there is none
+	$(BIN)/python benchmarks/gpu_check.py
+
 check: $(READY) ## Style, types, import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -41,4 +44,4 @@ format: $(READY) ## Format the code
 clean: ## Remove runs, caches and the virtual environment
 	rm -rf $(VENV) runs dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help setup quickstart ladder test check docs format clean
+.PHONY: help setup quickstart ladder test gpu-check check docs format clean

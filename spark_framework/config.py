@@ -235,6 +235,7 @@ class StageConfig(Section):
     """Divide advantages by their standard deviation; steptool: also subtract their mean."""
     critic: CriticSection = CriticSection()
     alarm: AlarmSection = AlarmSection()
+    """Bounds that end a stage or raise a warning."""
     steptool: StepToolSection | None = None
     """steptool: its settings."""
 
@@ -394,6 +395,8 @@ class RunConfig(Section):
                 raise ConfigError(f"stages.{name}: this name is taken by the untrained model; rename the stage")
             if stage.data not in rounds:
                 raise ConfigError(f"stages.{name}.data: there is no round {stage.data}; rounds: {', '.join(rounds)}")
+            if stage.shard and isinstance(self.policy, LocalPolicyConfig) and self.policy.quantization:
+                raise ConfigError(f"stages.{name}.shard: weights in 4 bits cannot be divided; leave one of the two out")
             if stage.init is not None and stage.init not in self.stages:
                 raise ConfigError(f"stages.{name}.init: there is no stage {stage.init}")
         return self

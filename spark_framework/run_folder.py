@@ -20,6 +20,8 @@ from .policy.actions import ActionSpace
 from .processes import is_first
 from .rollout.store import TrajectoryStore
 
+HOW_ASKED = frozenset({"mode", "file", "concurrency", "attempts", "budget", "batch_poll"})
+"""Settings of `judging` that change no verdict, and may change from one command to the next."""
 PACKAGES = ("spark-framework", "torch", "transformers", "peft", "accelerate", "datasets", "pydantic", "pluggy")
 
 
@@ -106,7 +108,7 @@ def open_run(config: RunConfig) -> RunFolder:
     manifest = path / "run.json"
     settings = config.model_dump(mode="json", exclude={"run"})
     if manifest.is_file():
-        if difference := _difference(_stored_config(manifest), settings):
+        if difference := _difference(_identity(_stored_config(manifest)), _identity(settings)):
             raise RunError(
                 f"{path} belongs to another config ({difference}); choose another `run` or delete the folder"
             )
@@ -145,6 +147,12 @@ def _stored_config(manifest: Path) -> dict[str, Any]:
     except (ValueError, TypeError, KeyError) as exc:
         raise RunError(f"{manifest} is damaged ({exc!r}); restore it or delete the run") from exc
     return config
+
+
+def _identity(settings: dict[str, Any]) -> dict[str, Any]:
+    """What makes a run the one that it is: not how patiently and for how much its judge is asked."""
+    judging = {key: value for key, value in settings.get("judging", {}).items() if key not in HOW_ASKED}
+    return {**settings, "judging": judging}
 
 
 def _difference(stored: Any, wanted: Any, at: str = "") -> str | None:

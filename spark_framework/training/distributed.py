@@ -101,14 +101,15 @@ def gathered(figures: Figures) -> Figures:
 def whole_steps(loader: Any) -> Any:
     """A data loader of accelerate that gives every process all rows of a step: they are shared out inside the step."""
     if isinstance(loader.batch_sampler, BatchSamplerShard):
-        loader.batch_sampler.num_processes, loader.batch_sampler.process_index = 1, 0
+        shard = loader.batch_sampler
+        shard.num_processes, shard.process_index, shard.even_batches = 1, 0, False
     return loader
 
 
 def keep_frozen(model: Any) -> None:
     """Keep DistributedDataParallel, in which accelerate wraps a model, from sending its frozen weights around."""
     frozen = [name for name, _ in model.named_parameters() if "lora_" not in name]
-    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, frozen)  # type: ignore[no-untyped-call]
+    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, frozen)
 
 
 def shard_base(model: Any) -> None:

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ EXAMPLES = ROOT / "docs" / "examples"
 PAGE = ROOT / "docs" / "tutorial" / "first-tool.md"
 BLOCK = re.compile(r"(.*?)^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PIP = f'#!/bin/sh\ncommand=$1; shift\nexec "{{python}}" -m pip "$command" {" ".join(OFFLINE)} --no-build-isolation "$@"\n'
+RUFF = f"{sys.executable} -m ruff"
 MODULE = '#!/bin/sh\nexec "{python}" -m {name} "$@"\n'
 
 
@@ -35,7 +37,7 @@ class Shell(NamedTuple):
     @classmethod
     def open(cls, environment: Environment) -> Shell:
         bin_folder = environment.python.parent
-        for name in ("pip", "pytest", "ruff", "mypy"):
+        for name in ("pip", "pytest", "mypy"):
             script = bin_folder / name
             script.write_text((PIP if name == "pip" else MODULE).format(python=environment.python, name=name))
             script.chmod(0o755)
@@ -52,7 +54,7 @@ def test_the_tutorial_is_followed(environment, tmp_path):
     folder.mkdir()
     for before, language, text in BLOCK.findall(PAGE.read_text(encoding="utf-8")):
         if language == "bash":
-            printed = shell.run(text, folder)
+            printed = shell.run(text, folder, check="tools try" not in text)  # the last of those calls fails
             if entered := re.search(r"^cd (\S+)$", text, re.MULTILINE):
                 folder /= entered[1]
         elif language == "python":
@@ -80,7 +82,7 @@ def test_the_tutorial_is_followed(environment, tmp_path):
     }
     assert (folder / "dist" / "spark_tool_primes-0.1.0-py3-none-any.whl").exists()
     assert "27 passed" in shell.run("pytest", folder)
-    shell.run("ruff check --no-cache . && ruff format --no-cache --check . && mypy --cache-dir=/dev/null", folder)
+    shell.run(f"{RUFF} check --no-cache . && {RUFF} format --no-cache --check . && mypy --cache-dir=/dev/null", folder)
 
 
 def test_the_example_of_a_judge_passes_its_own_test(environment, tmp_path):
@@ -90,4 +92,4 @@ def test_the_example_of_a_judge_passes_its_own_test(environment, tmp_path):
     shutil.copy(EXAMPLES / "terse_judge.py", folder / "src" / "spark_judge_terse" / "__init__.py")
     shutil.copy(EXAMPLES / "test_terse.py", folder / "tests" / "test_terse.py")
     assert "27 passed" in shell.run("pip install -e . && pytest", folder)
-    shell.run("ruff check --no-cache . && ruff format --no-cache --check . && mypy --cache-dir=/dev/null", folder)
+    shell.run(f"{RUFF} check --no-cache . && {RUFF} format --no-cache --check . && mypy --cache-dir=/dev/null", folder)

@@ -15,26 +15,41 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from spark_framework import train
-from tests.runs import STAGE
+from spark_framework import RunConfig, train
+from spark_framework.errors import ConfigError
+from tests.runs import STAGE, settings
 
 Runs = Callable[..., Path]
 ROUND = [{"name": "demonstrations", "proposer": "scripted", "questions": 6, "branches": 3, "branch_among": "policy",
           "wave_size": 2}]  # fmt: skip
-DATA = {**STAGE, "data": "demonstrations", "batch_size": 5, "epochs": 2}  # 5 rows, then 1: never even
+STAGE_OF_TWO = {**STAGE, "data": "demonstrations", "kind": "ppo", "batch_size": 5, "epochs": 2, "kl_target": 1e-3}
+"""Steps of 5 rows and of 1: never even."""
+
+
+DRIVER = """
+import sys
+import torch.distributed
+from spark_framework.cli import main
+
+code = main(sys.argv[1:])
+assert torch.distributed.get_world_size() == 2
+sys.exit(code)
+"""
 
 
 def launch(run: Path, stage: str) -> subprocess.CompletedProcess[str]:
-    """`accelerate launch` with two processes on this machine's CPU."""
+    """`accelerate launch` with two processes, which talk through gloo where there is no GPU."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    launcher = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--config_file"]
-    config = run.parent / "accelerate.json"
-    config.write_text(json.dumps({"distributed_type": "MULTI_CPU", "use_cpu": True, "num_processes": 2}))
-    command = [*launcher, str(config), "--main_process_port", port, "-m", "spark_framework", "train", str(run)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run([*command, "--stage", stage], env=environment, capture_output=True, text=True, timeout=120)
+    driver = run.parent / "driver.py"
+    driver.write_text(DRIVER)
+    options = ["--multi_gpu", "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no",
+               "--dynamo_backend", "no", "--main_process_port", port]  # fmt: skip
+    launcher = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", *options, str(driver)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    command = [*launcher, "train", str(run), "--stage", stage]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
 
 
 def losses(run: Path, stage: str) -> list[dict[str, Any]]:
@@ -42,19 +57,37 @@ def losses(run: Path, stage: str) -> list[dict[str, Any]]:
     return [line for line in lines if "loss" in line]
 
 
+@pytest.fixture(scope="module")
+def alone(demonstrations: Runs, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of one process."""
+    run = demonstrations(tmp_path_factory.mktemp("alone") / "run", stages={"ppo": STAGE_OF_TWO}, rollouts=ROUND)
+    train(run, "ppo")
+    return run
+
+
 @pytest.mark.parametrize("shard", [False, True])
-def test_two_processes_give_the_losses_of_one(demonstrations: Runs, tmp_path: Path, shard: bool) -> None:
-    stage = {**DATA, "kind": "ppo", "kl_target": 1e-3}
-    one = demonstrations(tmp_path / "one", stages={"ppo": stage}, rollouts=ROUND)
-    two = demonstrations(tmp_path / "two", stages={"ppo": {**stage, "shard": shard}}, rollouts=ROUND)
-    expected = load_file(train(one, "ppo") / "adapter_model.safetensors")
-    done = launch(two, "ppo")
+def test_two_processes_give_the_losses_of_one(alone: Path, demonstrations: Runs, tmp_path: Path, shard: bool) -> None:
+    run = demonstrations(tmp_path / "run", stages={"ppo": {**STAGE_OF_TWO, "shard": shard}}, rollouts=ROUND)
+    done = launch(run, "ppo")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == str(two / "train" / "ppo" / "adapter")  # said once
-    assert len(losses(two, "ppo")) == len(losses(one, "ppo")) == 4
-    for ours, theirs in zip(losses(two, "ppo"), losses(one, "ppo"), strict=True):
+    assert done.stdout.strip() == str(run / "train" / "ppo" / "adapter")  # said once
+    assert len(losses(run, "ppo")) == len(losses(alone, "ppo")) == 4
+    for ours, theirs in zip(losses(run, "ppo"), losses(alone, "ppo"), strict=True):
         for name in ("loss", "kl", "beta", "value_loss", "grad_norm", "tool_entropy", "explained_variance"):
-            assert ours[name] == pytest.approx(theirs[name], abs=1e-5, rel=1e-4), name
-    found = load_file(two / "train" / "ppo" / "adapter" / "adapter_model.safetensors")
+            assert ours.get(name) == pytest.approx(theirs.get(name), abs=1e-5, rel=1e-4), name
+    found, expected = (load_file(path / "train/ppo/adapter/adapter_model.safetensors") for path in (run, alone))
     assert found.keys() == expected.keys()
     assert all(torch.allclose(found[name], expected[name], atol=1e-5) for name in expected)
+
+
+def test_one_process_has_nobody_to_share_with(demonstrations: Runs, tmp_path: Path) -> None:
+    run = demonstrations(tmp_path / "run", stages={"ppo": {**STAGE_OF_TWO, "shard": True}}, rollouts=ROUND)
+    with pytest.raises(ConfigError, match="there is one process only"):
+        train(run, "ppo")
+
+
+def test_weights_in_4_bits_are_not_divided(tiny: Path, tmp_path: Path) -> None:
+    changes = {"stages": {"ppo": {**STAGE_OF_TWO, "shard": True}}, "rollouts": ROUND}
+    data = settings(tiny, tmp_path, **changes)
+    with pytest.raises(ConfigError, match="cannot be divided"):
+        RunConfig.model_validate({**data, "policy": {**data["policy"], "quantization": "4bit"}})
