@@ -1,6 +1,6 @@
 """One update of offline PPO on SmolLM2-135M: ours beside the naive way and beside other trainers.
 
-    OMP_NUM_THREADS=1 python benchmarks/training.py [--trl FOLDER] [--steptool CLONE --steptool-trl FOLDER]
+    OMP_NUM_THREADS=1 python benchmarks/training.py [--trl FOLDER] [--steptool CLONE --steptool-python PYTHON]
 
 Trajectories are built from practice questions: five steps (four calls that the question set's script writes, with a
 thought each, what the tools answered, and the closing answer), 750 to 900 tokens. Float32, LoRA r = 8 on q and v.
@@ -11,13 +11,14 @@ naive      a row for each step, its prefix encoded again; separate models of act
 faithful   ours, critic `separate`: the same algorithm, to the last digit.
 shared     ours, critic `shared`: one pass for actor and critic, which is another algorithm.
 trl        TRL's experimental PPO (1.8 to 1.12) with stored actions in place of sampled ones, a row for each step.
-steptool   StepTool's StepPPOTrainer from a clone, with one and with four PPO epochs. Its critic shares the trunk.
+steptool   StepTool's StepPPOTrainer from a clone, with one and with four PPO epochs, for each epoch. Its
+           critic shares the trunk. It needs a Python with trl 0.10 or 0.11.
 
 Every run has a process of its own and one thread; runs of the variants take turns. CPU seconds of one update over all
-trajectories (the peers' rollout forwards included, since they make them for every batch), the fastest run of each; peak
-resident memory. Ours and naive compute V_old and ours the reference before: `prepare` is that, once a stage, and
-`speed_vs_naive_one_epoch` counts it. Loss and gradients of faithful are compared with those of naive. The last line is
-JSON; null is what was not run.
+trajectories (the peers' rollout forwards included, since they make them for every batch), the fastest run of each
+(peers run once); peak resident memory. Ours and naive compute V_old before, ours the reference too: `prepare` is that,
+once a stage, and `speed_vs_naive_one_epoch` counts it. Loss and gradients of faithful are compared with those of naive.
+The last line is JSON; null is what was not run.
 """
 
 from __future__ import annotations
@@ -32,20 +33,16 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from training_workload import Workload, length, make_workload, step_rows
 
-from spark_framework import RunConfig, generate
 from spark_framework.config import SMOLLM2, CriticSection, LoraSection, StageConfig
 from spark_framework.host.loading import Host
 from spark_framework.policy.models import load_model, locate
-from spark_framework.policy.opening import open_encoder
-from spark_framework.records import ANSWER, Call, Step, Trajectory
-from spark_framework.run_folder import existing_run
 from spark_framework.training.base import training_arguments
 from spark_framework.training.critic import ValueHead
 from spark_framework.training.firsts import Firsts
@@ -55,90 +52,7 @@ from spark_framework.training.trainer import SparkTrainer
 
 LORA = LoraSection(r=8, alpha=16, targets=("q_proj", "v_proj"))
 CLIP, BETA = 0.2, 1.0
-BOUNDS = range(750, 905)
-"""Tokens of a trajectory."""
-
-
-# -- the workload ------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Workload:
-    """Trajectories with the reward of each step, and the first token of every action."""
-
-    labels: list[int]
-    trajectories: list[Trajectory]
-    rewards: dict[str, list[float]]
-
-    def to_json(self) -> str:
-        stored = [one.model_dump(mode="json") for one in self.trajectories]
-        return json.dumps({"labels": self.labels, "trajectories": stored, "rewards": self.rewards})
-
-    @classmethod
-    def from_json(cls, text: str) -> Workload:
-        data = json.loads(text)
-        return cls(data["labels"], list(map(Trajectory.model_validate, data["trajectories"])), data["rewards"])
-
-
-def make_workload(folder: Path, count: int) -> Workload:
-    """Practice questions whose scripted candidates have been executed and judged, strung together to five steps."""
-    config = RunConfig.model_validate(
-        {
-            "run": str(folder / "run"),
-            "policy": {"model": SMOLLM2, "prompt": "short", "thoughts": True},
-            "rollouts": [{"name": "first", "proposer": "scripted", "questions": 24}],
-        }
-    )
-    generate(config)
-    run = existing_run(folder / "run")
-    encoder = open_encoder(config, run.actions())
-    found, rewards = [], {}
-    for one in run.trajectories().read("first"):
-        first = one.steps[0]
-        assert first.verdict is not None
-        steps, scores = [], []
-        options = ", ".join(one.question.options)
-        for number, (candidate, score) in enumerate(zip(first.candidates, first.verdict.scores, strict=True)):
-            if candidate.arguments is None or len(steps) == 4:
-                continue
-            thought = (
-                f"Step {number + 1}. The question is: {one.question.text} I try {candidate.action} and then compare."
-            )
-            call = encoder.scripted(Call(action=candidate.action, arguments=candidate.arguments, thought=thought))
-            observation = (
-                f"{candidate.observation} You were asked: {one.question.text} The options are {options}. What is next?"
-            )
-            context = encoder.context_ids(call, observation)
-            steps.append(Step(candidates=(call,), verdict=None, context_ids=context))
-            scores.append(score / 10)
-        closing = encoder.scripted(
-            Call(action=ANSWER, arguments={"text": one.question.options[one.question.answer or 0]})
-        )
-        steps.append(Step(candidates=(closing,)))
-        built = one.model_copy(update={"steps": tuple(steps)})
-        if length(built) in BOUNDS:
-            found.append(built)
-            rewards[built.id] = [*scores, float(one.correct)]
-    if len(found) < count:
-        raise SystemExit(f"only {len(found)} of the questions give trajectories of 750 to 900 tokens; ask for fewer")
-    return Workload([encoder.openings[name].label for name in encoder.space.names], found[:count], rewards)
-
-
-def length(one: Trajectory) -> int:
-    return len(one.prompt_ids) + sum(len(s.candidate.token_ids) + len(s.context_ids) for s in one.steps)
-
-
-def step_rows(workload: Workload) -> Iterator[list[dict[str, Any]]]:
-    """Of each trajectory, its steps with all that comes before them."""
-    for one in workload.trajectories:
-        ids, rows = list(one.prompt_ids), []
-        for step, reward in zip(one.steps, workload.rewards[one.id], strict=True):
-            taken = step.candidate
-            rows.append(
-                {"prefix": list(ids), "action": list(taken.token_ids), "opening": taken.opening, "reward": reward}
-            )
-            ids += [*taken.token_ids, *step.context_ids]
-        yield rows
+HERE = ("naive", "faithful", "shared")
 
 
 # -- what all variants share -------------------------------------------------------------------------------------------
@@ -330,31 +244,35 @@ def worker(args: argparse.Namespace) -> None:
         elif args.worker in ("faithful", "shared"):
             numbers = run_ours(workload, result, {"faithful": "separate"}.get(args.worker, "shared"), Path(folder))
         else:
-            import training_peers as peers
+            from training_trl import trl_ppo
 
-            rows = list(step_rows(workload))
-            with timed(result, "process"):
-                if args.worker == "trl":
-                    result["update"] = peers.trl_ppo(locate(SMOLLM2), rows, Path(folder))
-                else:
-                    epochs = int(args.worker.removeprefix("steptool_"))
-                    result["update"] = peers.steptool(locate(SMOLLM2), workload.trajectories, rows, epochs) / epochs
+            result["update"] = trl_ppo(locate(SMOLLM2), list(step_rows(workload)), Path(folder))
             numbers = {}
     result["peak_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     torch.save({"result": result, **numbers}, out)
 
 
-def measure(variant: str, workload: Path, out: Path, paths: list[str]) -> dict[str, Any] | None:
-    """Run a worker; None where it failed, with its last words on stderr."""
-    command = [sys.executable, __file__, "--worker", variant, "--workload", str(workload), "--worker-output", str(out)]
-    search = os.pathsep.join([*paths, *filter(None, [os.environ.get("PYTHONPATH")])])
+def measure(variant: str, folder: Path, args: argparse.Namespace) -> dict[str, Any] | None:
+    """Run a variant in a process; None where it failed, with its last words on stderr."""
+    out = folder / "out.pt"
+    if variant.startswith("steptool"):
+        script = str(Path(__file__).with_name("training_steptool.py"))
+        epochs = variant.removeprefix("steptool_")
+        command = [args.steptool_python, script, locate(SMOLLM2), str(folder / "rows.json"), epochs]
+        path = str(Path(args.steptool, "src", "steptool"))
+    else:
+        command = [sys.executable, __file__, "--worker", variant, "--workload", str(folder / "workload.json")]
+        command += ["--worker-output", str(out)]
+        path = args.trl if variant == "trl" else None
+    search = os.pathsep.join(filter(None, [path, os.environ.get("PYTHONPATH")]))
     done = subprocess.run(
         command, env={**os.environ, "PYTHONPATH": search}, capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
-        print(f"{variant} did not run: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
+        print(f"{variant} did not run: {' '.join(done.stderr.strip().splitlines()[-1:])}", file=sys.stderr)
         return None
-    found: dict[str, Any] = torch.load(out)
+    steptool = variant.startswith("steptool")
+    found: dict[str, Any] = {"result": json.loads(done.stdout.splitlines()[-1])} if steptool else torch.load(out)
     figures = "  ".join(f"{name} {value:.2f}" for name, value in found["result"].items())
     print(f"{variant:12s} {figures}", flush=True)
     return found
@@ -378,31 +296,27 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--trl", help="folder with an unpacked trl 1.8 to 1.12, if it is not installed")
     parser.add_argument("--steptool", help="a clone of yuyq18/StepTool")
-    parser.add_argument("--steptool-trl", help="folder with an unpacked trl 0.10 or 0.11, which it needs")
+    parser.add_argument("--steptool-python", help="a Python with trl 0.10 or 0.11, which it needs")
     for hidden in ("--worker", "--workload", "--worker-output"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
         worker(args)
         return
-    paths = {"trl": [args.trl] if args.trl else []}
-    variants = ["naive", "faithful", "shared", "trl"]
-    if args.steptool:
-        places = [str(Path(args.steptool) / "src" / "steptool"), *([args.steptool_trl] if args.steptool_trl else [])]
-        paths.update(steptool_1=places, steptool_4=places)
-        variants += ["steptool_1", "steptool_4"]
+    if bool(args.steptool) != bool(args.steptool_python):
+        parser.error("--steptool and --steptool-python go together")
+    variants = [*HERE, "trl", *(("steptool_1", "steptool_4") if args.steptool else ())]
     runs: dict[str, list[dict[str, Any]]] = {variant: [] for variant in variants}
     with tempfile.TemporaryDirectory() as folder:
         workload = make_workload(Path(folder), args.trajectories)
-        path = Path(folder, "workload.json")
-        path.write_text(workload.to_json(), encoding="utf-8")
+        Path(folder, "workload.json").write_text(workload.to_json(), encoding="utf-8")
+        Path(folder, "rows.json").write_text(json.dumps(list(step_rows(workload))), encoding="utf-8")
         for one in workload.trajectories:
             acts = sum(len(step.candidate.token_ids) for step in one.steps)
             print(f"{one.question.source}: {len(one.steps)} steps, {length(one)} tokens, {acts} of actions")
         for turn in range(args.repeats):
-            for variant in variants:
-                slow_peer = variant not in ("naive", "faithful", "shared") and turn > 0
-                if not slow_peer and (found := measure(variant, path, Path(folder, "out.pt"), paths.get(variant, []))):
+            for variant in HERE if turn else variants:
+                if (found := measure(variant, Path(folder), args)) is not None:
                     runs[variant].append(found)
     report(runs)
 

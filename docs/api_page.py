@@ -54,7 +54,7 @@ def _member(name: str, value: Any, module: ModuleType) -> Iterator[str]:
     if isinstance(value, type):
         yield from _class(name, value)
     elif inspect.isfunction(value):
-        yield _code(f"def {name}{_signature(value)}")
+        yield _code(f"def {name}{_signature(value)}: ...")
         yield _described(value)
     elif repr(value).startswith("<"):  # it would name an address
         yield _code(f"{name}: {type(value).__name__}")
@@ -92,8 +92,8 @@ def _members(cls: type) -> Iterator[str]:
         elif isinstance(value, cached_property):
             yield f"    {name}: {_plain(inspect.signature(value.func).return_annotation)}  # property"
         elif inspect.isfunction(function) and function.__module__.startswith("spark_framework"):
-            prefix = {classmethod: "@classmethod ", staticmethod: "@staticmethod "}.get(type(value), "")
-            yield textwrap.indent(f"{prefix}def {name}{_signature(function)}", "    ")
+            prefix = {classmethod: "@classmethod\n", staticmethod: "@staticmethod\n"}.get(type(value), "")
+            yield textwrap.indent(f"{prefix}def {name}{_signature(function)}: ...", "    ")
 
 
 def _fields(cls: type) -> Iterator[str]:
@@ -159,7 +159,7 @@ def _plain(annotation: Any) -> str:
 
 
 def _code(text: str) -> str:
-    return f"```python\n{text}\n```"
+    return f"```text\n{text}\n```"  # as Python, formatters would want another layout
 
 
 SECTION = re.compile(r"^(Args|Example|Raises|Returns|Yields):$")

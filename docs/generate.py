@@ -390,9 +390,12 @@ def _page(parts: Iterable[str]) -> str:
 
 
 PAGES = {
-    "api.md": lambda: _page(["# Python API", NOTE, *api_parts()]), "catalogue.md": catalogue_page, "cli.md": cli_page, "config.md": config_page,
+    "api.md": lambda: _page(["# Python API", NOTE, *api_parts()]),
+    "catalogue.md": catalogue_page,
+    "cli.md": cli_page,
+    "config.md": config_page,
     "hooks.md": hooks_page,
-}  # fmt: skip
+}
 
 
 if __name__ == "__main__":

@@ -202,7 +202,7 @@ class StageConfig(Section):
     work."""
     shard: bool = False
     """Divide the frozen layers among the processes of `accelerate launch` (FSDP2): each layer is gathered when it is
-    used. For a base that does not fit on one GPU, or leaves too little room there."""
+    used. It leaves room for activations; while it is loaded, the base still has to fit on one GPU."""
     pack_tokens: int | None = Field(default=None, ge=1)
     """Tokens of one forward pass: rows of an optimiser step stand side by side in it, without padding. None: 4096 on a
     GPU; one row at a time on a CPU, which is faster there (and for steptool)."""

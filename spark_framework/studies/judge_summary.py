@@ -33,7 +33,8 @@ def summary(sheet: Sheet) -> str:
     noise = Table("", "Noise floor: each judge against itself, in another order", overview.heads, tuple(same))
     between = Table("", "Between judges", overview.heads, tuple(cross), sheet.selections.note)
     parts = [
-        heading, noise.markdown() if same else f"### {noise.title}", _bullets([_noise_words(v) for v in material.voices]), between.markdown(),
+        heading, noise.markdown() if same else f"### {noise.title}",
+        _bullets([_noise_words(v) for v in material.voices]), between.markdown(),
         _bullets([_beyond_words(row, overview.heads, {str(row[0]) for row in same}) for row in cross]),
         tables["judges"].markdown(),
         *(tables[name].markdown() for name in ("missing", "cost") if tables[name].rows),

@@ -65,4 +65,4 @@ def test_a_change_of_the_api_changes_the_page(generate, monkeypatch):
 
     monkeypatch.setattr("spark_framework.train", train, raising=False)
     changed = set(generate.PAGES["api.md"]().splitlines()) - set(before.splitlines())
-    assert changed == {"def train(run: str, stage: str, again: bool = False) -> None"}
+    assert changed == {"def train(run: str, stage: str, again: bool = False) -> None: ..."}

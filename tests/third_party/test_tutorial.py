@@ -23,9 +23,12 @@ pytestmark = pytest.mark.xdist_group("third_party")
 EXAMPLES = ROOT / "docs" / "examples"
 PAGE = ROOT / "docs" / "tutorial" / "first-tool.md"
 BLOCK = re.compile(r"(.*?)^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PIP = f'#!/bin/sh\ncommand=$1; shift\nexec "{{python}}" -m pip "$command" {" ".join(OFFLINE)} --no-build-isolation "$@"\n'
 RUFF = f"{sys.executable} -m ruff"
 MODULE = '#!/bin/sh\nexec "{python}" -m {name} "$@"\n'
+PIP = """#!/bin/sh
+command=$1; shift
+exec "{python}" -m pip "$command" {offline} --no-build-isolation "$@"
+"""
 
 
 class Shell(NamedTuple):
@@ -39,7 +42,8 @@ class Shell(NamedTuple):
         bin_folder = environment.python.parent
         for name in ("pip", "pytest", "mypy"):
             script = bin_folder / name
-            script.write_text((PIP if name == "pip" else MODULE).format(python=environment.python, name=name))
+            text = PIP if name == "pip" else MODULE
+            script.write_text(text.format(python=environment.python, name=name, offline=" ".join(OFFLINE)))
             script.chmod(0o755)
         return cls(environment, {"PATH": f"{bin_folder}:{os.environ['PATH']}", "PYTHONDONTWRITEBYTECODE": "1"})
 

@@ -13,9 +13,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from spark_framework import train
+from spark_framework import TrajectoryStore, train
 from spark_framework.api import hookimpl
-from spark_framework.errors import RunError
+from spark_framework.errors import DataError, RunError
 from spark_framework.host.loading import Host, using_host
 from spark_framework.policy.models import load_model
 from spark_framework.training.base import STATE, whole_checkpoint
@@ -277,6 +277,19 @@ def test_an_adapter_of_another_base_is_refused(tiny: Path, demonstrations: Runs,
         train(run, "ppo")
     assert (adapter / "adapter_model.safetensors").read_bytes() == before
     assert not (run / "train" / "ppo").exists()
+
+
+def test_a_step_without_a_verdict_is_refused(demonstrations: Runs, tmp_path: Path) -> None:
+    run = demonstrations(tmp_path / "run", stages={"ppo": {**DATA, "kind": "ppo"}}, rollouts=ROUND)
+    stored = list(TrajectoryStore(run / "trajectories.jsonl").read())
+    for name in ("trajectories.jsonl", "trajectories.commits"):
+        (run / name).unlink()
+    unjudged = stored[2].steps[0].model_copy(update={"verdict": None})
+    stored[2] = stored[2].model_copy(update={"steps": (unjudged, *stored[2].steps[1:])})
+    TrajectoryStore(run / "trajectories.jsonl").append("demonstrations", stored, next_index=6)
+    with pytest.raises(DataError, match=f"trajectory {stored[2].id}, step 0 has no verdict; it cannot be trained on"):
+        train(run, "ppo")
+    assert not (run / "train").exists()
 
 
 def test_a_checkpoint_of_another_run_is_refused(demonstrations: Runs, tmp_path: Path) -> None:

@@ -1,7 +1,4 @@
-"""Other trainers on the workload of training.py. They are imported from where the user has them; nothing is copied.
-
-Both learn from rewards of steps with a LoRA adapter of the same shape, on one thread, in float32.
-"""
+"""TRL's experimental PPO on the workload of training.py, imported from where the user has it; nothing is copied."""
 
 from __future__ import annotations
 
@@ -85,29 +82,3 @@ def trl_ppo(model: str, questions: Rows, folder: Path) -> float:
     trainer.add_callback(Clock())
     trainer.train()
     return moments[1] - moments[0]
-
-
-def steptool(model: str, trajectories: list[Any], questions: Rows, epochs: int) -> float:
-    """CPU seconds of one `step` of StepTool's trainer: its forward passes, then `epochs` passes over the batch."""
-    from step_ppotrainer import StepPPOTrainer
-    from transformers import AutoTokenizer
-    from trl import AutoModelForCausalLMWithValueHead, PPOConfig
-
-    tokenizer = AutoTokenizer.from_pretrained(model)
-    tokenizer.pad_token = "<|endoftext|>"
-    queries, responses, rewards, masks = [], [], [], []
-    for one, steps in zip(trajectories, questions, strict=True):
-        last = steps[-1]
-        mask = [0] * len(one.prompt_ids)
-        for step in one.steps:
-            mask += [1] * len(step.candidate.token_ids) + [0] * len(step.context_ids)
-        queries.append(torch.tensor(last["prefix"]))
-        responses.append(torch.tensor(last["action"]))
-        rewards.append(torch.tensor([step["reward"] for step in steps]))
-        masks.append(torch.tensor(mask))
-    policy = AutoModelForCausalLMWithValueHead.from_pretrained(model, peft_config=LORA, torch_dtype=torch.float32)
-    config = PPOConfig(batch_size=len(queries), mini_batch_size=1, gradient_accumulation_steps=1, ppo_epochs=epochs)
-    trainer = StepPPOTrainer(config=config, model=policy, tokenizer=tokenizer)
-    start = time.process_time()
-    trainer.step(queries, responses, rewards, masks)
-    return time.process_time() - start

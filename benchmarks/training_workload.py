@@ -1,0 +1,97 @@
+"""The trajectories of training.py: practice questions, strung together to five steps each. No weights are needed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spark_framework import RunConfig, generate
+from spark_framework.config import SMOLLM2
+from spark_framework.policy.opening import open_encoder
+from spark_framework.records import ANSWER, Call, Step, Trajectory
+from spark_framework.run_folder import existing_run
+
+BOUNDS = range(750, 905)
+"""Tokens of a trajectory."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Trajectories with the reward of each step, and the first token of every action."""
+
+    labels: list[int]
+    trajectories: list[Trajectory]
+    rewards: dict[str, list[float]]
+
+    def to_json(self) -> str:
+        stored = [one.model_dump(mode="json") for one in self.trajectories]
+        return json.dumps({"labels": self.labels, "trajectories": stored, "rewards": self.rewards})
+
+    @classmethod
+    def from_json(cls, text: str) -> Workload:
+        data = json.loads(text)
+        return cls(data["labels"], list(map(Trajectory.model_validate, data["trajectories"])), data["rewards"])
+
+
+def make_workload(folder: Path, count: int) -> Workload:
+    """Practice questions whose scripted candidates have been executed and judged, strung together to five steps."""
+    config = RunConfig.model_validate(
+        {
+            "run": str(folder / "run"),
+            "policy": {"model": SMOLLM2, "prompt": "short", "thoughts": True},
+            "rollouts": [{"name": "first", "proposer": "scripted", "questions": 24}],
+        }
+    )
+    generate(config)
+    run = existing_run(folder / "run")
+    encoder = open_encoder(config, run.actions())
+    found, rewards = [], {}
+    for one in run.trajectories().read("first"):
+        first = one.steps[0]
+        assert first.verdict is not None
+        steps, scores = [], []
+        options = ", ".join(one.question.options)
+        for number, (candidate, score) in enumerate(zip(first.candidates, first.verdict.scores, strict=True)):
+            if candidate.arguments is None or len(steps) == 4:
+                continue
+            thought = (
+                f"Step {number + 1}. The question is: {one.question.text} I try {candidate.action} and then compare."
+            )
+            call = encoder.scripted(Call(action=candidate.action, arguments=candidate.arguments, thought=thought))
+            observation = (
+                f"{candidate.observation} You were asked: {one.question.text} The options are {options}. What is next?"
+            )
+            context = encoder.context_ids(call, observation)
+            steps.append(Step(candidates=(call,), verdict=None, context_ids=context))
+            scores.append(score / 10)
+        closing = encoder.scripted(
+            Call(action=ANSWER, arguments={"text": one.question.options[one.question.answer or 0]})
+        )
+        steps.append(Step(candidates=(closing,)))
+        built = one.model_copy(update={"steps": tuple(steps)})
+        if length(built) in BOUNDS:
+            found.append(built)
+            rewards[built.id] = [*scores, float(one.correct)]
+    if len(found) < count:
+        raise SystemExit(f"only {len(found)} of the questions give trajectories of 750 to 900 tokens; ask for fewer")
+    return Workload([encoder.openings[name].label for name in encoder.space.names], found[:count], rewards)
+
+
+def length(one: Trajectory) -> int:
+    return len(one.prompt_ids) + sum(len(s.candidate.token_ids) + len(s.context_ids) for s in one.steps)
+
+
+def step_rows(workload: Workload) -> Iterator[list[dict[str, Any]]]:
+    """Of each trajectory, its steps with all that comes before them."""
+    for one in workload.trajectories:
+        ids, rows = list(one.prompt_ids), []
+        for step, reward in zip(one.steps, workload.rewards[one.id], strict=True):
+            taken = step.candidate
+            rows.append(
+                {"prefix": list(ids), "action": list(taken.token_ids), "opening": taken.opening, "reward": reward}
+            )
+            ids += [*taken.token_ids, *step.context_ids]
+        yield rows
