@@ -133,8 +133,8 @@ class Step(Record):
     """Tokens that the environment put after the chosen candidate: observation and turn markers."""
     marks: dict[str, float] = Field(default_factory=dict)
     """What annotators said of the chosen candidate once the episode was over, each in [0, 1] (StepTool):
-    `succ_calling` and `contribution` for a step, `is_solved` for the closing answer; `succ_calling/0` and so on for what
-    was said each time. `reward` where only the sum is known."""
+    `succ_calling` and `contribution` for a step, `is_solved` for the closing answer; `succ_calling/0` and so on for
+    what was said each time. `reward` where only the sum is known."""
 
     @property
     def candidate(self) -> Candidate:

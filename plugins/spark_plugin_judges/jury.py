@@ -31,6 +31,7 @@ class Jury(Judge):
         members: tuple[JudgeChoice, ...] = Field(min_length=2)
         """Judges, each with its settings."""
         aggregate: Literal["mean", "median"] = "mean"
+        """What a candidate's score is of its members' scores."""
         quorum: int | None = Field(default=None, ge=1)
         """How many members have to answer; None: all. With fewer there is no verdict."""
 

@@ -17,7 +17,7 @@ from ..host.inventory import GROUP
 from ..host.loading import Host, checked_class, import_target
 from .checks import require, short, static
 from .probe import HEAVY, Report, probe
-from .settings import varied
+from .settings import is_constant, varied
 
 
 class ComponentContract:
@@ -250,7 +250,9 @@ class ComponentContract:
             other.close()
 
     def _settings(self, component: Component) -> list[str]:
-        return [name for name in type(component.config).model_fields if name not in self.ignored_settings]
+        """Those that change results; a `Literal` of one value is none that can be set."""
+        fields = type(component.config).model_fields
+        return [n for n in fields if n not in self.ignored_settings and not is_constant(fields[n].annotation)]
 
     def _varied(self, config: ComponentConfig, name: str) -> ComponentConfig | None:
         if name not in self.variants:

@@ -9,20 +9,29 @@ from typing import ClassVar
 import pytest
 
 from spark_framework.api import Judge, JudgeRequest, RewardTerm, Selector, Tool, WireJudge, WireReply
+from spark_framework.host.inventory import OWN_DISTRIBUTION, scan
 from spark_framework.testing import (
+    ComponentContract,
     JudgeContract,
     RewardTermContract,
     SelectorContract,
     ToolContract,
     WireJudgeContract,
 )
+from spark_plugin_judges.claude import Claude
 from spark_plugin_judges.gpt4o import GPT4o
+from spark_plugin_judges.jury import Jury
 from spark_plugin_judges.material import labels, shuffled
 from spark_plugin_judges.scripted import Scripted
+from spark_plugin_judges.steptool_annotator import SteptoolAnnotator
+from spark_plugin_judges.steptool_rules import SteptoolRules
 from spark_plugin_judges.verifier import Verifier
+from spark_plugin_rewards.contribution import Contribution
 from spark_plugin_rewards.diversity_gap import DiversityGap
+from spark_plugin_rewards.is_solved import IsSolved
 from spark_plugin_rewards.outcome import Outcome
 from spark_plugin_rewards.process_penalty import ProcessPenalty
+from spark_plugin_rewards.succ_calling import SuccCalling
 from spark_plugin_rewards.usage_rarity import UsageRarity
 from spark_plugin_selectors.least_used import LeastUsed
 from spark_plugin_selectors.rarity_first import RarityFirst
@@ -101,6 +110,14 @@ class TestScripted(JudgeContract):
         return Scripted(Scripted.Config(scores={"search": 8.5}, process_ok={"think": False}))
 
 
+def said(step: JudgeRequest, scores: Sequence[int]) -> str:
+    """What the prompt asks a model to write."""
+    order = shuffled(step)
+    names = labels(len(order))
+    given = {name: scores[k] for name, k in zip(names, order, strict=True)}
+    return json.dumps({"scores": given, "process_ok": dict.fromkeys(names, True)})
+
+
 class TestGPT4o(WireJudgeContract):
     ignored_settings = frozenset({"api_key_env", "timeout", "price"})
 
@@ -109,11 +126,48 @@ class TestGPT4o(WireJudgeContract):
         return GPT4o()
 
     def good_reply(self, judge: WireJudge, step: JudgeRequest, scores: Sequence[int]) -> WireReply:
-        order = shuffled(step)
-        names = labels(len(order))
-        given = {name: scores[k] for name, k in zip(names, order, strict=True)}
-        text = json.dumps({"scores": given, "process_ok": dict.fromkeys(names, True)})
+        text = said(step, scores)
         return WireReply(body={"choices": [{"message": {"content": text}, "finish_reason": "stop"}]})
+
+
+class TestClaude(WireJudgeContract):
+    ignored_settings = frozenset({"api_key_env", "timeout", "price"})
+
+    @pytest.fixture
+    def judge(self) -> WireJudge:
+        return Claude()
+
+    def good_reply(self, judge: WireJudge, step: JudgeRequest, scores: Sequence[int]) -> WireReply:
+        return WireReply(body={"content": [{"type": "text", "text": said(step, scores)}], "stop_reason": "end_turn"})
+
+
+class TestJury(JudgeContract):
+    variants: ClassVar = {"members": ["verifier", "scripted"], "quorum": 1}
+
+    @pytest.fixture
+    def judge(self) -> Judge:
+        return Jury(Jury.Config(members=[{"use": "scripted"}, {"use": "scripted", "scores": {"search": 2.0}}]))
+
+
+class DefaultJudge(ComponentContract):
+    """Of judges that need weights, a file or a finished trajectory: what holds for components of all kinds."""
+
+    kind, subject = "judge", "judge"
+    cls: type[Judge]
+    settings: ClassVar[dict] = {}
+
+    @pytest.fixture
+    def judge(self) -> Judge:
+        return self.cls(self.cls.Config(**self.settings))
+
+
+class TestSteptoolRules(DefaultJudge):
+    cls = SteptoolRules
+
+
+class TestSteptoolAnnotator(DefaultJudge):
+    cls = SteptoolAnnotator
+    ignored_settings = frozenset({"api_key_env", "timeout", "price"})
 
 
 class DefaultSelector(SelectorContract):
@@ -166,3 +220,28 @@ class TestOutcome(DefaultTerm):
 
 class TestUsageRarity(DefaultTerm):
     cls = UsageRarity
+
+
+class TestSuccCalling(DefaultTerm):
+    cls = SuccCalling
+
+
+class TestContribution(DefaultTerm):
+    cls = Contribution
+
+
+class TestIsSolved(DefaultTerm):
+    cls = IsSolved
+
+
+def test_every_default_keeps_its_contract():
+    tested = {name.removeprefix("Test").lower() for name in globals() if name.startswith("Test")}
+    elsewhere = {
+        "contrast",
+        "reward_model",
+        "replay",
+        "mcp",
+        "toolbench",
+    }  # weights, files, servers: tests of their own
+    names = {offer.name for offer in scan().offers if offer.distribution == OWN_DISTRIBUTION}
+    assert {name.replace("_", "") for name in names - elsewhere} == tested

@@ -10,8 +10,6 @@ from environments import Environment, build
 
 from spark_framework.testing.project import Project, new_project
 
-pytestmark = pytest.mark.xdist_group("third_party")
-
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:

@@ -7,7 +7,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import pytest
 from environments import ROOT, Environment, build
 
 from spark_framework.host.inventory import Inventory
@@ -21,8 +20,6 @@ DEFAULTS = {
     "reward": ("process_penalty", "spark_plugin_rewards"),
 }
 """One of each kind, and the folder below `plugins/` that it is in."""
-
-pytestmark = pytest.mark.xdist_group("third_party")
 
 
 def extracted(kind: str, to: Path) -> Path:

@@ -15,7 +15,7 @@ from spark_framework.host.inventory import KINDS, Inventory
 from spark_framework.scaffold import new_plugin
 from spark_framework.testing.project import Project
 
-pytestmark = pytest.mark.xdist_group("third_party")
+pytestmark = pytest.mark.xdist_group("scaffold")
 RUFF = (sys.executable, "-m", "ruff")
 NOBODY = Inventory((), "entrypoints")
 FILES = {

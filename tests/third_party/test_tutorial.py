@@ -13,12 +13,9 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
 from environments import OFFLINE, ROOT, Environment, run
 
 from spark_framework.testing.project import new_project
-
-pytestmark = pytest.mark.xdist_group("third_party")
 
 EXAMPLES = ROOT / "docs" / "examples"
 PAGE = ROOT / "docs" / "tutorial" / "first-tool.md"
