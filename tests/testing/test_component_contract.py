@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from failing import ELSEWHERE, Faults, assert_found, checks_of, failures
@@ -358,3 +358,17 @@ def test_settings_of_many_types_are_varied():
 def test_the_sample_trajectory_is_a_good_one():
     trajectory = sample_trajectory(sample_step())
     assert [Steady().value(step, trajectory) for step in trajectory.steps] == [1.0, 1.0]
+
+
+def test_a_setting_with_one_value_needs_no_other():
+    class Fixed(Steady):
+        class Config(Steady.Config):
+            mode: Literal["only"] = "only"
+            """There is no other."""
+            width: Literal["4bit"] | None = None
+            """There is one."""
+
+    assert failures(TermContract, Fixed()).keys() <= {
+        "the_class_keeps_the_contract_of_its_kind",
+        "the_class_can_be_found_by_its_name",
+    }
