@@ -150,9 +150,10 @@ def _stored_config(manifest: Path) -> dict[str, Any]:
 
 
 def _identity(settings: dict[str, Any]) -> dict[str, Any]:
-    """What makes a run the one that it is: not how patiently and for how much its judge is asked."""
+    """What makes a run the one that it is: not how patiently and for how much its judge is asked, nor where replies of
+    the network are kept."""
     judging = {key: value for key, value in settings.get("judging", {}).items() if key not in HOW_ASKED}
-    return {**settings, "judging": judging}
+    return {**settings, "judging": judging, "replies": None}
 
 
 def _difference(stored: Any, wanted: Any, at: str = "") -> str | None:

@@ -20,6 +20,8 @@ SEEN = 50_000
 ones, and a query of nothing else sees the first passages only."""
 RANKED = 1_000
 """Candidates that are looked at more closely."""
+KEPT_WORDS, KEPT_PLACES = 2_000, 1_000
+"""Words whose places are kept, as the words of a run's queries come again and again; longer lists are not."""
 
 _FUNCTION_WORDS = (
     "a about an and are as at by define definition did do does find for from give had has have how in is it its me "
@@ -28,6 +30,9 @@ _FUNCTION_WORDS = (
 _STOPWORDS = frozenset(_FUNCTION_WORDS.split())
 _ARTICLES = frozenset({"a", "an", "the"})
 _WORD = re.compile(r"[^\W_]+")
+
+
+Places = dict[str, list[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,7 @@ class TextIndex:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._met: Places = {}
         with database.reading() as reader:
             self._size = int(reader.execute("SELECT coalesce(max(id), 0) FROM passage_content").fetchone()[0])
 
@@ -74,7 +80,7 @@ class TextIndex:
         if not words:
             return []
         with self._database.reading() as reader:
-            return _Search(reader, self._size, words, k, least).hits(_plain(query))
+            return _Search(reader, self._met, self._size, words, k, least).hits(_plain(query))
 
     def titled(self, query: str) -> str | None:
         """The passage whose title is the query, but for endings and function words."""
@@ -106,13 +112,16 @@ class _Search:
     """One query. BM25 reads every passage that it ranks, so it is asked only where equals are left.
 
     Args:
+        met: places of words that earlier queries met, to read and to add to.
         size: number of passages.
         words: of the query, without doublets.
         k, least: of the hits; see `TextIndex.find`.
     """
 
-    def __init__(self, reader: sqlite3.Connection, size: int, words: list[str], k: int, least: float) -> None:
-        self._reader, self._k, self._least = reader, k, least
+    def __init__(
+        self, reader: sqlite3.Connection, met: Places, size: int, words: list[str], k: int, least: float
+    ) -> None:
+        self._reader, self._met, self._k, self._least = reader, met, k, least
         places = {word: self._places(f'"{word}"') for word in words}
         self._rarity = {word: math.log(1 + size / (len(found) or 0.5)) for word, found in places.items()}
         rare = [word for word in words if len(places[word]) < SEEN]
@@ -171,8 +180,15 @@ class _Search:
 
     def _places(self, match: str) -> list[int]:
         """Of the first SEEN passages that match."""
-        select = "SELECT rowid FROM passage WHERE passage MATCH ? LIMIT ?"
-        return [place for (place,) in self._reader.execute(select, (match, SEEN))]
+        places = self._met.get(match)
+        if places is None:
+            select = "SELECT rowid FROM passage WHERE passage MATCH ? LIMIT ?"
+            places = [place for (place,) in self._reader.execute(select, (match, SEEN))]
+            if len(places) <= KEPT_PLACES:
+                if len(self._met) >= KEPT_WORDS:
+                    self._met.clear()
+                self._met[match] = places
+        return places
 
     def _weights(self, places: dict[str, list[int]]) -> dict[int, float]:
         """How much of the query's rarity each place holds; places that cannot be among the hits may be left out."""

@@ -79,6 +79,13 @@ def test_a_replay_never_guesses(tiny: Path, tmp_path: Path, url: str) -> None:
         generate(run(tiny, tmp_path / "run", url, replies={"mode": "only"}))
 
 
+def test_a_run_may_go_on_without_asking(tiny: Path, tmp_path: Path, url: str) -> None:
+    first = generate(run(tiny, tmp_path / "run", url))
+    done = (first / "trajectories.jsonl").read_bytes()
+    assert generate(run(tiny, tmp_path / "run", url, replies={"mode": "only"})) == first
+    assert (first / "trajectories.jsonl").read_bytes() == done
+
+
 def test_the_network_has_to_be_allowed(tiny: Path, tmp_path: Path, url: str) -> None:
     with pytest.raises(ConfigError, match=r"science needs network; allow it with"):
         run(tiny, tmp_path / "run", url, plugins={})
