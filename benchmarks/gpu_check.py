@@ -32,7 +32,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spark_framework.config import CriticSection, LoraSection, StageConfig
+from spark_framework.config_stages import CriticSection, LoraSection, StageConfig
 from spark_framework.host.loading import Host
 from spark_framework.training.base import training_arguments
 from spark_framework.training.critic import ValueHead

@@ -11,11 +11,13 @@ from typing import Any
 from spark_framework import RunConfig, generate
 from spark_framework.config import SMOLLM2
 from spark_framework.policy.opening import open_encoder
-from spark_framework.records import ANSWER, Call, Step, Trajectory
+from spark_framework.records import ANSWER, Call, Question, Step, Trajectory
 from spark_framework.run_folder import existing_run
 
-BOUNDS = range(750, 905)
-"""Tokens of a trajectory."""
+TOKENS, WRITTEN = range(750, 905), range(275, 364)
+"""Tokens of a trajectory, and how many of them the policy wrote."""
+SHOTS = 5
+"""Solved questions in front of each question."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class Workload:
 
 
 def make_workload(folder: Path, count: int) -> Workload:
-    """Practice questions whose scripted candidates have been executed and judged, strung together to five steps."""
+    """Practice questions whose scripted candidates have been executed and judged, strung together to five steps behind
+    a prompt with solved questions. What the script wrote gets a thought."""
     config = RunConfig.model_validate(
         {
             "run": str(folder / "run"),
@@ -49,39 +52,50 @@ def make_workload(folder: Path, count: int) -> Workload:
     run = existing_run(folder / "run")
     encoder = open_encoder(config, run.actions())
     found, rewards = [], {}
-    for one in run.trajectories().read("first"):
+    stored = list(run.trajectories().read("first"))
+    for place, one in enumerate(stored):
+        shots = [solved(stored[(place + k) % len(stored)].question) for k in range(1, SHOTS + 1)]
+        asked = one.question.model_copy(update={"text": "\n".join([*shots, one.question.text])})
         first = one.steps[0]
         assert first.verdict is not None
         steps, scores = [], []
-        options = ", ".join(one.question.options)
         for number, (candidate, score) in enumerate(zip(first.candidates, first.verdict.scores, strict=True)):
             if candidate.arguments is None or len(steps) == 4:
                 continue
             thought = (
-                f"Step {number + 1}. The question is: {one.question.text} I try {candidate.action} and then compare."
+                f"Step {number + 1}. The question is: {one.question.text} I try {candidate.action} first, and then I "
+                "compare what it says with all of the options, one after the other."
             )
             call = encoder.scripted(Call(action=candidate.action, arguments=candidate.arguments, thought=thought))
-            observation = (
-                f"{candidate.observation} You were asked: {one.question.text} The options are {options}. What is next?"
-            )
-            context = encoder.context_ids(call, observation)
+            context = encoder.context_ids(call, candidate.observation or "")
             steps.append(Step(candidates=(call,), verdict=None, context_ids=context))
             scores.append(score / 10)
         closing = encoder.scripted(
             Call(action=ANSWER, arguments={"text": one.question.options[one.question.answer or 0]})
         )
         steps.append(Step(candidates=(closing,)))
-        built = one.model_copy(update={"steps": tuple(steps)})
-        if length(built) in BOUNDS:
+        prompt = tuple(encoder.prompt_ids(asked))
+        built = one.model_copy(update={"steps": tuple(steps), "prompt_ids": prompt})
+        if length(built) in TOKENS and written(built) in WRITTEN:
             found.append(built)
             rewards[built.id] = [*scores, float(one.correct)]
     if len(found) < count:
-        raise SystemExit(f"only {len(found)} of the questions give trajectories of 750 to 900 tokens; ask for fewer")
+        raise SystemExit(f"only {len(found)} of the questions give trajectories of that length; ask for fewer")
     return Workload([encoder.openings[name].label for name in encoder.space.names], found[:count], rewards)
 
 
+def solved(question: Question) -> str:
+    """A question with its answer, as an example in a prompt."""
+    return f"{question.text} Options: {', '.join(question.options)}. Answer: {question.options[question.answer or 0]}"
+
+
+def written(one: Trajectory) -> int:
+    """Tokens of actions."""
+    return sum(len(step.candidate.token_ids) for step in one.steps)
+
+
 def length(one: Trajectory) -> int:
-    return len(one.prompt_ids) + sum(len(s.candidate.token_ids) + len(s.context_ids) for s in one.steps)
+    return len(one.prompt_ids) + written(one) + sum(len(step.context_ids) for step in one.steps)
 
 
 def step_rows(workload: Workload) -> Iterator[list[dict[str, Any]]]:

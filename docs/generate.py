@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from spark_framework import cli, config, hookspecs
+from spark_framework import cli, config, config_stages, hookspecs
 from spark_framework.contracts import Tool, Toolset
 from spark_framework.host.choices import Choice
 from spark_framework.host.inventory import OWN_DISTRIBUTION
@@ -139,9 +139,9 @@ SECTIONS: tuple[tuple[str, str, type[BaseModel], str], ...] = (
     ("questions (practice)", "questions", PracticeConfig, "`use: practice`"),
     ("questions (mmlu_pro)", "questions", MmluProConfig, "`use: mmlu_pro`"),
     ("rollouts", "rollouts[]", config.RoundConfig, "A list of rounds."),
-    ("stages", "stages.NAME", config.StageConfig, "A mapping of names to stages."),
-    ("stages: lora", "stages.NAME.lora", config.LoraSection, ""),
-    ("stages: critic", "stages.NAME.critic", config.CriticSection, ""),
+    ("stages", "stages.NAME", config_stages.StageConfig, "A mapping of names to stages."),
+    ("stages: lora", "stages.NAME.lora", config_stages.LoraSection, ""),
+    ("stages: critic", "stages.NAME.critic", config_stages.CriticSection, ""),
     ("reward", "reward", config.RewardSection, ""),
     ("evaluation", "evaluation", config.EvaluationSection, ""),
     ("plugins", "plugins", config.PluginSection, ""),

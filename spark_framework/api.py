@@ -22,6 +22,7 @@ from .paths import cache_folder
 from .policy.models import model_folder
 from .records import ANSWER, LETTERS, THINK, Call, Candidate, Question, Step, Trajectory, Verdict
 from .schemas import arguments_from_schema
+from .steptool.api_server import RecordedApis
 from .wire import Batches, Price, Usage, WireJudge, WireReply, WireRequest
 
 API_VERSION = (1, 0)
@@ -45,6 +46,7 @@ __all__ = [
     "JudgeRequest",
     "Price",
     "Question",
+    "RecordedApis",
     "RewardTerm",
     "Selector",
     "Step",

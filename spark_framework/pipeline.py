@@ -15,7 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .config import LocalPolicyConfig, RoundConfig, RunConfig, StageConfig
+from .config import LocalPolicyConfig, RoundConfig, RunConfig
+from .config_stages import StageConfig
 from .contracts import Judge, RewardTerm, Selector
 from .errors import ConfigError, DataError, RunError
 from .evaluation import metrics

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import fmean
 
-from ..config import StepToolSection
+from ..config_stages import StepToolSection
 from ..contracts import Judge, JudgeRequest
 from ..errors import DataError
 from ..host.calls import Calls

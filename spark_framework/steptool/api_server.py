@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from ..errors import ToolError
-from .answers import FINISH, Node, Prediction, ToolMessage, call_succeeded
+from ..errors import ToolError, UserError
+from .answers import FINISH, Node, Prediction, ToolMessage, call_succeeded, read_queries
 
 
 class RecordedApis:
@@ -39,6 +40,29 @@ class RecordedApis:
             for message in _calls(root)
             if message.name != FINISH
         )
+
+    @classmethod
+    def from_file(cls, file: Path, queries: Sequence[str] = ()) -> tuple[list[dict[str, Any]], RecordedApis]:
+        """The functions that a file of converted predictions offers, each once, and all responses recorded there.
+
+        Args:
+            queries: ids of the queries whose functions are wanted; empty: all. `Finish` is none of them.
+
+        Raises:
+            UserError: the file cannot be read, has no such query, or offers something that is no OpenAI function.
+        """
+        predictions = read_queries(file, Prediction)
+        if unknown := [query for query in queries if query not in predictions]:
+            raise UserError(f"{file} has no query {unknown[0]!r}")
+        functions: dict[str, dict[str, Any]] = {}
+        for query in queries or predictions:
+            for schema in predictions[query].available_tools:
+                function = schema.get("function")
+                if not isinstance(function, dict) or not isinstance(function.get("name"), str) or not function["name"]:
+                    raise UserError(f"{file} offers something that is no OpenAI function with a name")
+                functions.setdefault(function["name"], function)  # an API that several queries share is one tool
+        functions.pop(FINISH, None)
+        return list(functions.values()), cls.of(predictions.values())
 
     def __len__(self) -> int:
         return len(self._responses)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ..config import StepToolSection
+from ..config_stages import StepToolSection
 from ..errors import DataError
 from .files import read_ppo_csv
 from .losses import advantages, token_rewards, whiten

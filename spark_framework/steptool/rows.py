@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..config import StepToolSection
+from ..config_stages import StepToolSection
 from ..contracts import RewardTerm
 from ..errors import DataError
 from ..records import Trajectory

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ..config import StageConfig
+from ..config_stages import StageConfig
 from ..contracts import RewardTerm
 from ..errors import DataError
 from ..records import Trajectory

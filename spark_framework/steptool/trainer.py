@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import SequentialSampler
 
-from ..config import StageConfig
+from ..config_stages import StageConfig
 from ..host.calls import Calls
 from ..seeding import child_rng
 from ..training.base import StageTrainer

@@ -10,7 +10,8 @@ from functools import cached_property
 
 import numpy as np
 
-from ..config import RunConfig, StageConfig
+from ..config import RunConfig
+from ..config_stages import StageConfig
 from ..judging.store import JudgeStore
 from ..records import Trajectory
 from ..run_folder import RunFolder

@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-from ..config import StageConfig
+from ..config_stages import StageConfig
 from ..errors import RunError
 from ..host.calls import Calls
 from ..processes import is_first

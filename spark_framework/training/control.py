@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ..config import StageConfig
+from ..config_stages import StageConfig
 
 WINDOW = 10
 """Updates that an alarm looks back on, so that one odd row does not raise it."""

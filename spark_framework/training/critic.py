@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ..config import CriticSection
+from ..config_stages import CriticSection
 from . import losses
 from .packing import joined, to_last_state
 from .rows import Row

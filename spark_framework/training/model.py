@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..config import CriticSection, LoraSection
+from ..config_stages import CriticSection, LoraSection
 from ..errors import ConfigError, RunError
 from ..policy.models import quiet_peft
 from .critic import ValueHead

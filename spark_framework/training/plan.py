@@ -27,7 +27,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..config import LocalPolicyConfig, StageConfig
+from ..config import LocalPolicyConfig
+from ..config_stages import StageConfig
 from ..policy.models import load_skeleton, resolve_device, resolve_dtype
 from .logprobs import LOGITS_AT_ONCE
 from .model import with_actor

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..config import LocalPolicyConfig, StageConfig
+from ..config import LocalPolicyConfig
+from ..config_stages import StageConfig
 from ..contracts import RewardTerm
 from ..errors import ConfigError, DataError
 from ..host.calls import Calls

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..config import StageConfig
+from ..config_stages import StageConfig
 from ..host.calls import Calls
 from . import losses
 from .base import StageTrainer

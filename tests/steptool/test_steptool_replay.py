@@ -149,7 +149,7 @@ def test_a_function_can_be_tried_by_hand(tmp_path: Path, capsys: pytest.CaptureF
     ],
 )
 def test_a_function_that_is_none_is_one_line(tmp_path: Path, tools: Any, text: str) -> None:
-    from spark_framework.steptool.toolbench import ToolBench
+    from spark_plugin_tools.toolbench import ToolBench
 
     path = stored(tmp_path / "a.json", q1=prediction(finish()) | {"available_tools": tools})
     with pytest.raises(UserError, match=text):
@@ -157,7 +157,7 @@ def test_a_function_that_is_none_is_one_line(tmp_path: Path, tools: Any, text: s
 
 
 def test_unknown_queries_and_files_are_one_line(tmp_path: Path) -> None:
-    from spark_framework.steptool.toolbench import ToolBench
+    from spark_plugin_tools.toolbench import ToolBench
 
     path = stored(tmp_path / "a.json", q1=prediction(finish()))
     with pytest.raises(UserError, match="has no query 'q2'"):
@@ -167,7 +167,7 @@ def test_unknown_queries_and_files_are_one_line(tmp_path: Path) -> None:
 
 
 def test_toolbenchs_odd_schemas_become_json_schemas(tmp_path: Path) -> None:
-    from spark_framework.steptool.toolbench import cleaned
+    from spark_plugin_tools.toolbench import cleaned
 
     odd = function("f", city="STRING", count="int", deep="object")["function"]["parameters"]
     assert cleaned(odd) == {

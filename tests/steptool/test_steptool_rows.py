@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from spark_framework.config import StepToolSection
+from spark_framework.config_stages import StepToolSection
 from spark_framework.errors import DataError
 from spark_framework.steptool.files import PpoExample
 from spark_framework.steptool.rows import StepRow, csv_row, step_row

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from spark_framework.config import StageConfig
+from spark_framework.config_stages import StageConfig
 from spark_framework.training.control import WINDOW, KlControl
 from spark_framework.training.figures import Figures
 from spark_framework.training.losses import LogProbs, RowTensors

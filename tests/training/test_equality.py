@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import layer_norm
 
-from spark_framework.config import SMOLLM2, LoraSection, StageConfig
+from spark_framework.config import SMOLLM2
+from spark_framework.config_stages import LoraSection, StageConfig
 from spark_framework.host.loading import Host
 from spark_framework.policy.models import load_model, locate
 from spark_framework.records import Trajectory

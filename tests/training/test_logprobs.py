@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from spark_framework.config import CriticSection, LoraSection
+from spark_framework.config_stages import CriticSection, LoraSection
 from spark_framework.policy.models import load_model
 from spark_framework.training import logprobs
 from spark_framework.training.model import ActorCritic, with_actor

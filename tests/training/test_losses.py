@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from spark_framework.api import RewardTerm
-from spark_framework.config import CriticSection, StageConfig
+from spark_framework.config_stages import CriticSection, StageConfig
 from spark_framework.errors import DataError
 from spark_framework.host.loading import Host
 from spark_framework.records import Trajectory

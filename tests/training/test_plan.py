@@ -11,7 +11,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from spark_framework.cli import main
-from spark_framework.config import LoraSection, StageConfig
+from spark_framework.config_stages import LoraSection, StageConfig
 from spark_framework.policy.models import load_model, load_skeleton
 from spark_framework.training.model import ActorCritic, with_actor
 from spark_framework.training.plan import Plan, Shape, plan

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from spark_framework.config import LoraSection
+from spark_framework.config_stages import LoraSection
 from spark_framework.policy.models import load_model
 from spark_framework.records import ANSWER, Candidate, Question, Step, Trajectory, Verdict
 

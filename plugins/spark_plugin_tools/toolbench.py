@@ -7,12 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..contracts import ComponentConfig, Tool, ToolContext, Toolset
-from ..errors import ConfigError, UserError
-from ..hookspecs import hookimpl
-from ..schemas import arguments_from_schema
-from .answers import FINISH, Prediction, read_queries
-from .api_server import RecordedApis
+from spark_framework.api import (
+    ComponentConfig,
+    ConfigError,
+    RecordedApis,
+    Tool,
+    ToolContext,
+    Toolset,
+    UserError,
+    arguments_from_schema,
+    hookimpl,
+)
 
 MAX_DESCRIPTION = 500
 """Characters of a function's description that a policy reads."""
@@ -52,17 +57,8 @@ class ToolBench(Toolset):
             return self._tools
 
     def _read(self) -> tuple[Tool, ...]:
-        predictions = read_queries(self.config.file, Prediction)
-        if unknown := [query for query in self.config.queries if query not in predictions]:
-            raise UserError(f"tool toolbench: {self.config.file} has no query {unknown[0]!r}")
-        apis = RecordedApis.of(predictions.values())
-        chosen = [predictions[query] for query in self.config.queries or predictions]
-        functions: dict[str, dict[str, Any]] = {}
-        for prediction in chosen:
-            for schema in prediction.available_tools:
-                function = _function(self.config.file, schema)
-                functions.setdefault(function["name"], function)  # an API that several queries share is one tool
-        return tuple(tool_from(one, apis) for name, one in functions.items() if name != FINISH)
+        functions, apis = RecordedApis.from_file(self.config.file, self.config.queries)
+        return tuple(tool_from(function, apis) for function in functions)
 
 
 class _Recorded(Tool):
@@ -108,13 +104,6 @@ def cleaned(parameters: dict[str, Any]) -> dict[str, Any]:
 def _type(field: dict[str, Any]) -> dict[str, str]:
     name = str(field.get("type", "")).lower()
     return {"type": name} if name in TYPES else {}
-
-
-def _function(file: Path, schema: dict[str, Any]) -> dict[str, Any]:
-    function = schema.get("function")
-    if not isinstance(function, dict) or not isinstance(function.get("name"), str) or not function["name"]:
-        raise UserError(f"tool toolbench: {file} offers something that is no OpenAI function with a name")
-    return function
 
 
 @hookimpl
