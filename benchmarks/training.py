@@ -281,9 +281,10 @@ def measure(variant: str, folder: Path, args: argparse.Namespace) -> dict[str, A
 
 
 def compared(naive: dict[str, Any], ours: dict[str, Any]) -> tuple[float, float]:
-    """Largest difference of a loss; largest relative L2 difference of the gradients of actor, critic and value head."""
+    """Largest difference of a loss, relative where the loss is above 1 (a sum over steps grows with the advantages);
+    largest relative L2 difference of the gradients of actor, critic and value head."""
     print(f"losses of actor and critic: {naive['losses']}, {ours['losses']}")
-    loss = max(abs(a - b) for a, b in zip(naive["losses"], ours["losses"], strict=True))
+    loss = max(abs(a - b) / max(1.0, abs(a)) for a, b in zip(naive["losses"], ours["losses"], strict=True))
     theirs, mine, errors = naive["gradients"], ours["gradients"], []
     assert theirs.keys() == mine.keys()
     for part in (".default.", f".{CRITIC}.", "head."):

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -56,9 +57,7 @@ class Peer:
             if self._tls is not None:
                 connection = self._tls.wrap_socket(connection, server_side=True)
             with connection, connection.makefile("rb") as file:
-                while lines := list(iter(file.readline, b"\r\n")):
-                    if not lines[-1]:  # closed
-                        return
+                while lines := list(takewhile(lambda line: line.strip(), file)):  # none: closed
                     head = b"".join(lines).decode()
                     length = [line.split(":")[1] for line in head.splitlines() if line.startswith("Content-Length")]
                     file.read(int(length[0]) if length else 0)
