@@ -9,7 +9,8 @@ import sqlite3
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 
 from ._database import Database, InMemory
 
@@ -32,7 +33,7 @@ _ARTICLES = frozenset({"a", "an", "the"})
 _WORD = re.compile(r"[^\W_]+")
 
 
-Places = dict[str, list[int]]
+Places = dict[str, frozenset[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,25 +143,24 @@ class _Search:
                 title_weight[place] = title_weight.get(place, 0.0) + self._rarity[word]
         candidates = self._candidates(title_weight)
         rows = self._rows([place for place in candidates if place in title_weight])
-        words_held = Counter(place for found in in_titles.values() for place in found if place in rows)
+        words_held = Counter(place for found in in_titles.values() for place in rows.keys() & found)
         total, asked_words = sum(self._rarity.values()), set(_words(asked))
-        hits: dict[int, Hit] = {}
-        for place in candidates:
-            title, text = rows.get(place, ("", ""))
-            named = min(1.0, words_held[place] / max(1, _length(title, asked_words))) if title else 0.0
-            hits[place] = Hit(title, text, self._weight[place] / total, title_weight.get(place, 0.0) / total, named)
-        needed = self._least * max(hit.score for hit in hits.values())
-        ranks = {at: (_plain(hit.title) != asked, -hit.score) for at, hit in hits.items() if hit.score >= needed}
-        best = self._in_order(ranks)
+        named = {place: min(1.0, words_held[place] / _length(rows[place][0], asked_words)) for place in rows}
+        scores = {at: self._weight[at] + named.get(at, 0.0) * title_weight.get(at, 0.0) for at in candidates}
+        needed = self._least * max(scores.values())
+        other = {place for place in scores if place not in rows or _plain(rows[place][0]) != asked}
+        best = self._in_order({at: (at in other, -score) for at, score in scores.items() if score >= needed})
         rows |= self._rows([place for place in best if place not in rows])
-        return [replace(hits[place], title=rows[place][0], text=rows[place][1]) for place in best]
+        share = {place: (self._weight[place] / total, title_weight.get(place, 0.0) / total) for place in best}
+        return [Hit(*rows[place], *share[place], named.get(place, 0.0)) for place in best]
 
     def _candidates(self, title_weight: dict[int, float]) -> list[int]:
         """Places that can be among the hits: a title at most adds its weight once more."""
-        needed = self._needed(self._weight)
-        most = {place: weight + title_weight.get(place, 0.0) for place, weight in self._weight.items()}
-        places = [place for place, weight in most.items() if weight >= needed]
-        return places if len(places) <= RANKED else heapq.nlargest(RANKED, places, key=most.__getitem__)
+        needed, title = self._needed(self._weight), title_weight.get
+        places = [place for place, weight in self._weight.items() if weight + title(place, 0.0) >= needed]
+        if len(places) <= RANKED:
+            return places
+        return heapq.nlargest(RANKED, places, key=lambda place: self._weight[place] + title(place, 0.0))
 
     def _needed(self, weights: dict[int, float]) -> float:
         """What a place has to weigh with its title, going by the places that are known."""
@@ -178,24 +178,24 @@ class _Search:
             head.sort(key=lambda place: (ranks[place], bm25.get(place, 0.0), place))
         return head[: self._k]
 
-    def _places(self, match: str) -> list[int]:
+    def _places(self, match: str) -> frozenset[int]:
         """Of the first SEEN passages that match."""
         places = self._met.get(match)
         if places is None:
             select = "SELECT rowid FROM passage WHERE passage MATCH ? LIMIT ?"
-            places = [place for (place,) in self._reader.execute(select, (match, SEEN))]
+            places = frozenset(place for (place,) in self._reader.execute(select, (match, SEEN)))
             if len(places) <= KEPT_PLACES:
                 if len(self._met) >= KEPT_WORDS:
                     self._met.clear()
                 self._met[match] = places
         return places
 
-    def _weights(self, places: dict[str, list[int]]) -> dict[int, float]:
+    def _weights(self, places: Places) -> dict[int, float]:
         """How much of the query's rarity each place holds; places that cannot be among the hits may be left out."""
         weights: dict[int, float] = {}
         left = sum(self._rarity.values())
         for word in sorted(places, key=self._rarity.__getitem__, reverse=True):
-            rarity, found = self._rarity[word], set(places[word])
+            rarity, found = self._rarity[word], places[word]
             for place in found & weights.keys():
                 weights[place] += rarity
             if 2 * left >= self._needed(weights):
@@ -227,14 +227,15 @@ def _length(title: str, asked: set[str]) -> int:
     """The number of words that a query of these words has to hold to name a title: `war` does not name `On War`."""
     words = _words(title)
     ignored = (asked | _ARTICLES) & _STOPWORDS
-    return sum(word not in ignored for word in words) or len(words)
+    return sum(word not in ignored for word in words) or len(words) or 1
 
 
 def content_words(text: str) -> list[str]:
     """Lower-case words without doublets, at most 32; function words only where there is nothing else."""
     words = _words(text)
-    return ([word for word in words if word not in _STOPWORDS] or words)[:MAX_WORDS]
+    return ([word for word in words if word not in _STOPWORDS] or list(words))[:MAX_WORDS]
 
 
-def _words(text: str) -> list[str]:
-    return list(dict.fromkeys(_WORD.findall(unicodedata.normalize("NFC", text).lower())))
+@lru_cache(maxsize=10_000)  # the same titles come up again and again
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_WORD.findall(unicodedata.normalize("NFC", text).lower())))
