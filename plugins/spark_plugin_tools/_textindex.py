@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple, TypeVar
 
 from ._database import Database, InMemory
 
@@ -21,8 +22,8 @@ SEEN = 50_000
 ones, and a query of nothing else sees the first passages only."""
 RANKED = 1_000
 """Candidates that are looked at more closely."""
-KEPT_WORDS, KEPT_PLACES = 2_000, 1_000
-"""Words whose places are kept, as the words of a run's queries come again and again; longer lists are not."""
+KEPT, KEPT_PLACES = 2_000, 1_000
+"""Words and rows that are kept; not the places of a word that has more."""
 
 _FUNCTION_WORDS = (
     "a about an and are as at by define definition did do does find for from give had has have how in is it its me "
@@ -33,7 +34,18 @@ _ARTICLES = frozenset({"a", "an", "the"})
 _WORD = re.compile(r"[^\W_]+")
 
 
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 Places = dict[str, frozenset[int]]
+
+
+class Met(NamedTuple):
+    """What earlier queries met and is kept, as the words of a run's queries come again and again."""
+
+    places: Places
+    """Where a word is."""
+    rows: dict[int, tuple[str, str]]
+    """Titles and texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +70,7 @@ class TextIndex:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._met: Places = {}
+        self._met = Met({}, {})
         with database.reading() as reader:
             self._size = int(reader.execute("SELECT coalesce(max(id), 0) FROM passage_content").fetchone()[0])
 
@@ -113,15 +125,13 @@ class _Search:
     """One query. BM25 reads every passage that it ranks, so it is asked only where equals are left.
 
     Args:
-        met: places of words that earlier queries met, to read and to add to.
+        met: is added to.
         size: number of passages.
         words: of the query, without doublets.
         k, least: of the hits; see `TextIndex.find`.
     """
 
-    def __init__(
-        self, reader: sqlite3.Connection, met: Places, size: int, words: list[str], k: int, least: float
-    ) -> None:
+    def __init__(self, reader: sqlite3.Connection, met: Met, size: int, words: list[str], k: int, least: float) -> None:
         self._reader, self._met, self._k, self._least = reader, met, k, least
         places = {word: self._places(f'"{word}"') for word in words}
         self._rarity = {word: math.log(1 + size / (len(found) or 0.5)) for word, found in places.items()}
@@ -180,14 +190,12 @@ class _Search:
 
     def _places(self, match: str) -> frozenset[int]:
         """Of the first SEEN passages that match."""
-        places = self._met.get(match)
+        places = self._met.places.get(match)
         if places is None:
             select = "SELECT rowid FROM passage WHERE passage MATCH ? LIMIT ?"
             places = frozenset(place for (place,) in self._reader.execute(select, (match, SEEN)))
             if len(places) <= KEPT_PLACES:
-                if len(self._met) >= KEPT_WORDS:
-                    self._met.clear()
-                self._met[match] = places
+                _keep(self._met.places, {match: places})
         return places
 
     def _weights(self, places: Places) -> dict[int, float]:
@@ -205,10 +213,19 @@ class _Search:
 
     def _rows(self, places: list[int]) -> dict[int, tuple[str, str]]:
         """Titles and texts."""
-        if not places:
-            return {}
-        select = "SELECT id, c0, c1 FROM passage_content WHERE id IN "
-        return {place: (title, text) for place, title, text in self._reader.execute(select + _list(places))}
+        rows = {place: row for place in places if (row := self._met.rows.get(place)) is not None}
+        if missing := [place for place in places if place not in rows]:
+            select = f"SELECT id, c0, c1 FROM passage_content WHERE id IN {_list(missing)}"
+            read = {place: (title, text) for place, title, text in self._reader.execute(select)}
+            _keep(self._met.rows, read)
+            rows |= read
+        return rows
+
+
+def _keep(kept: dict[Key, Value], more: dict[Key, Value]) -> None:
+    if len(kept) >= KEPT:
+        kept.clear()
+    kept.update(more)
 
 
 def _any(words: list[str]) -> str:
