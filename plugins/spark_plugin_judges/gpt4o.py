@@ -58,7 +58,8 @@ class GPT4o(PromptedJudge):
 
     @property
     def _is_openai(self) -> bool:
-        return (urlsplit(self.config.base_url).hostname or "").endswith("api.openai.com")
+        host = urlsplit(self.config.base_url).hostname or ""
+        return host == "api.openai.com" or host.endswith(".api.openai.com")
 
     def client(self) -> openai.OpenAI:
         import openai  # 0.5 s: only when this judge is used

@@ -89,13 +89,6 @@ class JudgeStore:
         usage = None if row[1] is None else Usage.model_validate_json(row[1])
         return WireReply(body=json.loads(row[0]), usage=usage, model=row[2])
 
-    def last_model(self, judge: str) -> str | None:
-        """The model that gave a judge's newest stored reply."""
-        query = "SELECT model FROM response WHERE judge = ? ORDER BY at DESC LIMIT 1"
-        with self._access() as database:
-            row = database.execute(query, (judge,)).fetchone()
-        return None if row is None else str(row[0])
-
     def keep_verdict(self, step: str, wire: WireRequest, reader: str, verdict: Verdict) -> None:
         """Keep what was read from a stored reply."""
         with self._transaction() as database:
