@@ -6,6 +6,7 @@
 Trajectories of 947 tokens in five steps, 305 tokens of actions; bfloat16, LoRA r = 8 on q and v in single precision.
 
 ours       a row for each trajectory, packed; actor and separate critic on one base; the output layer at action tokens.
+in_common  the same, where the first 300 tokens of all trajectories are the same: they are read once for a pass.
 naive      a row for each step, its prefix encoded again, two at a time with right padding; logits at every position;
            reference read again. Actor and critic share the base here too: three models of this size fit on no GPU.
 steptool   what a step of StepTool's trainer does: a row for each trajectory, two at a time with right padding; value
@@ -13,9 +14,9 @@ steptool   what a step of StepTool's trainer does: a row for each trajectory, tw
            then four passes. Its time is that of one pass with its share of the reading. (A critic of its own is what
            ours pays for beside it.)
 
-First of all packed and unpacked rows are compared on a small model in float32: loss and gradients. Each of the three
-then makes one update to warm up and one that is timed. MFU counts our FLOPs (training/plan.py) and the dense bfloat16
-peak of the GPU. The last line is JSON.
+First of all packed and unpacked rows are compared on a small model in float32: loss and gradients. Each variant then
+makes one update to warm up and one that is timed. MFU counts the FLOPs of `ours` (training/plan.py) and the dense
+bfloat16 peak of the GPU. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,7 @@ PEAKS = {"H100": 989, "H200": 989, "A100": 312, "L40S": 362, "B200": 2250}
 """TFLOP/s, dense bfloat16, of the SXM boards."""
 LABELS = list(range(10))
 PASSES = 4
+IN_COMMON = 300
 
 
 def build(shape: dict[str, Any], device: str, dtype: torch.dtype) -> Any:
@@ -87,6 +90,11 @@ def trajectory(seed: int, vocabulary: int, prompt: int, action: int, observation
     return row
 
 
+def beginning_alike(rows: list[Row], tokens: int) -> list[Row]:
+    """The rows with the first tokens of the first one."""
+    return [replace(row, ids=[*rows[0].ids[:tokens], *row.ids[tokens:]]) for row in rows]
+
+
 # -- ours --------------------------------------------------------------------------------------------------------------
 
 
@@ -115,11 +123,12 @@ def shake(model: Any) -> None:
 
 def packing_errors(device: str) -> tuple[float, float]:
     """Loss and relative gradient difference (L2) of packed and unpacked rows, in float32 on a small model."""
-    rows = [trajectory(i, TINY["vocab_size"], 40 + 7 * i, 12 + i, 9) for i in range(4)]
+    rows = beginning_alike([trajectory(i, TINY["vocab_size"], 40 + 7 * i, 12 + i, 9) for i in range(4)], 30)
     found = []
     for pack_tokens in (1, 4096):
         with tempfile.TemporaryDirectory() as folder:
             trainer = our_trainer(build(TINY, device, torch.float32), rows, Path(folder), pack_tokens)
+            assert len(trainer.reader.packs_of(range(4))) == (4 if pack_tokens == 1 else 1)
             loss = trainer.training_step(trainer.model, {"rows": list(range(len(rows)))})
             parameters = [*trainer.agent.actor_parameters(), *trainer.agent.critic_parameters()]
             found.append((float(loss), torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])))
@@ -215,15 +224,17 @@ def free(*owners: list[Any]) -> None:
 
 def measure_all(shape: dict[str, Any], device: str, dtype: torch.dtype, rows: list[Row]) -> dict[str, dict[str, float]]:
     found = {}
-    with tempfile.TemporaryDirectory() as folder:
-        kept: list[Any] = [our_trainer(build(shape, device, dtype), rows, Path(folder), pack_tokens=4096)]
-        indices = list(range(len(rows)))
-        found["ours"] = measure(lambda: kept[0].training_step(kept[0].model, {"rows": indices}), rows)
-        section = StageConfig(kind="ppo", lora=LORA, batch_size=len(rows))
-        model_shape = Shape.of(kept[0].agent.model, dtype)
-        flops = plan(model_shape, section, rows, dtype="", quantized=False, pack_tokens=4096).flops_epoch
-        found["ours"]["tflops"] = flops / found["ours"]["seconds"] / 1e12
-        free(kept)
+    indices = list(range(len(rows)))
+    for name, read in (("ours", rows), ("in_common", beginning_alike(rows, min(IN_COMMON, len(rows[0].ids) // 3)))):
+        with tempfile.TemporaryDirectory() as folder:
+            kept: list[Any] = [our_trainer(build(shape, device, dtype), read, Path(folder), pack_tokens=4096)]
+            found[name] = measure(lambda kept=kept: kept[0].training_step(kept[0].model, {"rows": indices}), read)  # type: ignore[misc]
+            if name == "ours":
+                section = StageConfig(kind="ppo", lora=LORA, batch_size=len(rows))
+                model_shape = Shape.of(kept[0].agent.model, dtype)
+                flops = plan(model_shape, section, rows, dtype="", quantized=False, pack_tokens=4096).flops_epoch
+                found[name]["tflops"] = flops / found[name]["seconds"] / 1e12
+            free(kept)
     for name, share in (("naive", 1.0), ("steptool", 1 / PASSES)):
         kept = [Padded(build(shape, device, dtype), single=name == "steptool")]
         found[name] = measure(lambda kept=kept, name=name: getattr(kept[0], name)(rows), rows, share)  # type: ignore[misc]
@@ -257,6 +268,7 @@ def main() -> None:
     print(json.dumps({
         "device": name, "tiny": args.tiny, "packed_loss_error": loss, "packed_gradient_error": gradient,
         "speed_vs_naive": round(found["naive"]["seconds"] / found["ours"]["seconds"], 2),
+        "speed_in_common": round(found["ours"]["seconds"] / found["in_common"]["seconds"], 2),
         "speed_vs_steptool_shape": round(found["steptool"]["seconds"] / found["ours"]["seconds"], 2),
         **{variant: {k: None if v != v else round(v, 4) for k, v in f.items()} for variant, f in found.items()},
     }))  # fmt: skip

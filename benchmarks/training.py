@@ -2,9 +2,10 @@
 
     OMP_NUM_THREADS=1 python benchmarks/training.py [--trl FOLDER] [--steptool CLONE --steptool-python PYTHON]
 
-Trajectories are built from practice questions: a prompt with five solved questions, then five steps (four calls that
-the question set's script writes, with a thought each, what the tools answered, and the closing answer); 750 to 904
-tokens, 275 to 363 of them of actions. Float32, LoRA r = 8 on q and v.
+Trajectories are built from practice questions: a prompt with five solved questions, the same for all, then five steps
+(four calls that the question set's script writes, with a thought each, what the tools answered, and the closing
+answer); 750 to 904 tokens, 275 to 363 of them of actions. Float32, LoRA r = 8 on q and v. With `--own-examples` every
+prompt has five solved questions of its own, so that trajectories have next to nothing in common.
 
 naive      a row for each step, its prefix encoded again; separate models of actor, reference and critic; logits over
            the whole vocabulary at every position; right padding, two rows at a time. (Exact also for the squared KL of
@@ -17,8 +18,10 @@ steptool   StepTool's StepPPOTrainer from a clone, with one and with four PPO ep
 
 Every run has a process of its own and one thread; runs of the variants take turns. CPU seconds of one update over all
 trajectories (the peers' rollout forwards included, since they make them for every batch), the fastest run of each
-(peers run once); peak resident memory. Ours and naive compute V_old before, ours the reference too: `prepare` is that,
-once a stage, and `speed_vs_naive_one_epoch` counts it. Loss and gradients of faithful are compared with those of naive.
+(peers run once); peak resident memory. Memory that a process touches for the first time costs seconds: ours and
+StepTool make the update twice, and the second counts; naive makes its first micro-batch twice; TRL runs once. Ours and
+naive compute V_old before, ours the reference too: `prepare` is that, once a stage, and `speed_vs_naive_one_epoch`
+counts it. Loss and gradients of faithful are compared with those of naive.
 The last line is JSON; null is what was not run.
 """
 
@@ -77,10 +80,13 @@ def move(parameters: Iterator[tuple[str, nn.Parameter]], adapter: str, seed: int
                 parameter.copy_(0.004 * torch.randn(parameter.shape, generator=generator))
 
 
-def head_of(width: int) -> ValueHead:
+def head_of(width: int, workload: Workload) -> ValueHead:
+    """A value head that says something about a state, around the mean reward, as after a warm-up."""
     torch.manual_seed(0)
     head = ValueHead(width, CriticSection().hidden)
     nn.init.normal_(head.outer.weight, std=0.1)
+    rewards = [reward for one in workload.trajectories for reward in workload.rewards[one.id]]
+    nn.init.constant_(head.outer.bias, sum(rewards) / len(rewards))
     return head
 
 
@@ -94,7 +100,7 @@ class Naive:
         load = lambda: load_model(SMOLLM2, dtype="float32", device="cpu")  # noqa: E731
         self.actor, self.reference = with_actor(load(), LORA, None, 0), load()
         self.critic = with_actor(load(), LORA, None, 0)
-        self.head = head_of(self.reference.config.hidden_size)
+        self.head = head_of(self.reference.config.hidden_size, workload)
         self.labels = workload.labels
         self.questions = list(step_rows(workload))
         move(self.actor.named_parameters(), "default", 1)
@@ -135,6 +141,15 @@ class Naive:
     def prepare(self) -> list[float]:
         """V_old of every step."""
         return [value for batch in self.batches() for value in self.values([s for _, s in batch]).tolist()]
+
+    def warm_up(self) -> None:
+        """Touch the memory that a micro-batch needs."""
+        steps = [step for _, step in next(self.batches())]
+        torch.stack([new[2].sum() for new in self.log_probs(self.actor, steps)]).sum().backward()
+        self.values(steps).sum().backward()
+        self.actor.zero_grad()
+        self.critic.zero_grad()
+        self.head.zero_grad()
 
     @torch.no_grad()
     def distances(self) -> list[float]:
@@ -199,6 +214,7 @@ def run_naive(workload: Workload, result: dict[str, Any]) -> dict[str, Any]:
     rewards = [step["reward"] for steps in naive.questions for step in steps]
     gaps = torch.tensor(rewards) - torch.tensor(v_old)
     distances = naive.distances()
+    naive.warm_up()
     with timed(result, "update"):
         losses = naive.update((gaps / gaps.std()).tolist(), distances)
     return {"losses": losses, "gradients": naive.gradients()}
@@ -216,7 +232,7 @@ def run_ours(workload: Workload, result: dict[str, Any], kind: str, folder: Path
     agent = ActorCritic(model, workload.labels, critic, 0)
     move(model.named_parameters(), CRITIC, 2)
     assert agent.value_head is not None
-    agent.value_head.load_state_dict(head_of(model.config.hidden_size).state_dict())
+    agent.value_head.load_state_dict(head_of(model.config.hidden_size, workload).state_dict())
     rows = [build_row([one], workload.rewards, max_tokens=2048) for one in workload.trajectories]
     arguments = training_arguments(stage, folder, seed=0, cpu=True, quiet=True)
     trainer = SparkTrainer(agent, rows, stage, Host().calls, kind, Firsts(agent, folder, kind), args=arguments)
@@ -224,8 +240,11 @@ def run_ours(workload: Workload, result: dict[str, Any], kind: str, folder: Path
         trainer.prepare()
         trainer.begin_epoch(0)
     move(model.named_parameters(), "default", 1)
-    with timed(result, "update"):
-        loss = trainer.training_step(model, {"rows": list(range(len(rows)))})
+    for _ in range(2):
+        agent.model.zero_grad()
+        agent.value_head.zero_grad()
+        with timed(result, "update"):
+            loss = trainer.training_step(model, {"rows": list(range(len(rows)))})
     gradients = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
     gradients.update({f"head.{n}": p.grad for n, p in agent.value_head.named_parameters()})
     return {"losses": (float(loss), trainer.figures_of_update["value_loss"]), "gradients": gradients}
@@ -298,6 +317,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trajectories", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--own-examples", action="store_true", help="other solved questions in every prompt")
     parser.add_argument("--trl", help="folder with an unpacked trl 1.8 to 1.12, if it is not installed")
     parser.add_argument("--steptool", help="a clone of yuyq18/StepTool")
     parser.add_argument("--steptool-python", help="a Python with trl 0.10 or 0.11, which it needs")
@@ -312,7 +332,7 @@ def main() -> None:
     variants = [*HERE, "trl", *(("steptool_1", "steptool_4") if args.steptool else ())]
     runs: dict[str, list[dict[str, Any]]] = {variant: [] for variant in variants}
     with tempfile.TemporaryDirectory() as folder:
-        workload = make_workload(Path(folder), args.trajectories)
+        workload = make_workload(Path(folder), args.trajectories, own_examples=args.own_examples)
         Path(folder, "workload.json").write_text(workload.to_json(), encoding="utf-8")
         Path(folder, "rows.json").write_text(json.dumps(list(step_rows(workload))), encoding="utf-8")
         for one in workload.trajectories:

@@ -38,9 +38,13 @@ class Workload:
         return cls(data["labels"], list(map(Trajectory.model_validate, data["trajectories"])), data["rewards"])
 
 
-def make_workload(folder: Path, count: int) -> Workload:
+def make_workload(folder: Path, count: int, *, own_examples: bool = False) -> Workload:
     """Practice questions whose scripted candidates have been executed and judged, strung together to five steps behind
-    a prompt with solved questions. What the script wrote gets a thought."""
+    a prompt with solved questions. What the script wrote gets a thought.
+
+    Args:
+        own_examples: every prompt has other solved questions.
+    """
     config = RunConfig.model_validate(
         {
             "run": str(folder / "run"),
@@ -53,13 +57,14 @@ def make_workload(folder: Path, count: int) -> Workload:
     encoder = open_encoder(config, run.actions())
     found, rewards = [], {}
     stored = list(run.trajectories().read("first"))
-    for place, one in enumerate(stored):
-        shots = [solved(stored[(place + k) % len(stored)].question) for k in range(1, SHOTS + 1)]
+    for place, one in enumerate(stored[SHOTS:]):
+        first = place if own_examples else 0
+        shots = [solved(other.question) for other in stored[first : first + SHOTS]]
         asked = one.question.model_copy(update={"text": "\n".join([*shots, one.question.text])})
-        first = one.steps[0]
-        assert first.verdict is not None
+        judged = one.steps[0]
+        assert judged.verdict is not None
         steps, scores = [], []
-        for number, (candidate, score) in enumerate(zip(first.candidates, first.verdict.scores, strict=True)):
+        for number, (candidate, score) in enumerate(zip(judged.candidates, judged.verdict.scores, strict=True)):
             if candidate.arguments is None or len(steps) == 4:
                 continue
             thought = (

@@ -45,11 +45,11 @@ class CriticSection(Section):
 
 
 class AlarmSection(Section):
-    """When training has gone wrong: bounds that raise an alarm. ppo, spark; the KL also replay, rft."""
+    """When training has gone wrong: bounds that raise an alarm. ppo, spark, steptool; the KL also replay, rft."""
 
     max_kl: float | None = Field(default=None, gt=0)
     """nats a step: the stage ends where the KL to the reference is above it, over the last ten updates or an epoch.
-    None: ten times `kl_target`."""
+    None: ten times `kl_target`. steptool: nats a trajectory; ten times `steptool.kl_target`."""
     min_entropy: float = Field(default=0.1, ge=0)
     """bits: a warning where the distribution over actions, over the last ten updates, has less entropy than this."""
 
@@ -97,8 +97,17 @@ class StepToolSection(Section):
     """Trajectories over whose tokens one mean is taken."""
 
 
-SPARK_ONLY = ("sft_branches", "rho", "beta", "kl_target", "old_policy", "replay", "critic")
-"""Keys of a stage that steptool does not use."""
+_OF_PPO = ("clip", "old_policy", "replay", "normalise", "critic")
+UNUSED = {
+    "sft": ("rho", "beta", "kl_target", "alarm", *_OF_PPO),
+    "replay": ("sft_branches", "rho", *_OF_PPO),
+    "rft": ("sft_branches", "rho", *_OF_PPO),
+    "ppo": ("sft_branches", "rho"),
+    "spark": ("sft_branches",),
+    "steptool": ("sft_branches", "rho", "beta", "kl_target", "old_policy", "replay", "critic"),
+}
+"""Keys that a kind of stage does not use."""
+_WHY = {"ppo": "its rho is 0", "steptool": "what it uses is in its section steptool"}
 
 
 class StageConfig(Section):
@@ -127,8 +136,8 @@ class StageConfig(Section):
     """Divide the frozen layers among the processes of `accelerate launch` (FSDP2): each layer is gathered when it is
     used. It leaves room for activations; while it is loaded, the base still has to fit on one GPU."""
     pack_tokens: int | None = Field(default=None, ge=1)
-    """Tokens of one forward pass: rows of an optimiser step stand side by side in it, without padding. None: 4096 on a
-    GPU; one row at a time on a CPU, which is faster there (and for steptool)."""
+    """Tokens of one forward pass: rows of an optimiser step (steptool: of a mini-batch) stand side by side in it,
+    without padding; what they have in common from the beginning is read once. None: 4096 on a GPU, 2048 on a CPU."""
     save_steps: int = Field(default=20, ge=1)
     """Optimiser steps between checkpoints."""
     report_to: tuple[str, ...] = ()
@@ -171,15 +180,15 @@ class StageConfig(Section):
 
     @model_validator(mode="after")
     def _section_fits(self) -> StageConfig:
-        if self.steptool is None:
-            return self
-        if self.kind != "steptool":
+        section = self.steptool
+        if section is not None and self.kind != "steptool":
             raise ValueError(f"a stage of kind {self.kind} takes no section steptool")
-        of_csv = ("require_process_ok", "require_correct", "require_a_success") if self.steptool.csv else ()
-        for key in (*SPARK_ONLY, *of_csv):
+        reads_csv = section is not None and section.csv is not None
+        of_rounds = ("require_process_ok", "require_correct", "require_a_success") if reads_csv else ()
+        for key in (*UNUSED[self.kind], *of_rounds):
             if getattr(self, key) != StageConfig.model_fields[key].default:
-                why = "it reads a csv" if key in of_csv else "what it uses is in its section steptool"
-                raise ValueError(f"a stage of kind steptool does not use {key}: {why}")
-        if self.steptool.csv and self.steptool.annotator:
+                why = "it reads a csv" if key in of_rounds else _WHY.get(self.kind, "take it out")
+                raise ValueError(f"a stage of kind {self.kind} does not use {key}: {why}")
+        if section is not None and section.csv and section.annotator:
             raise ValueError("steptool.annotator: the rewards of a csv come with it; leave one of them out")
         return self

@@ -11,6 +11,8 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
+from .masks import layer_masks
+
 COMPACT_BELOW = 0.75
 """Rows are dropped as soon as fewer than this share still have a branch that grows."""
 NOBODY = -1
@@ -38,6 +40,7 @@ class Branches:
         ]  # a layer grows by new tensors: none is copied
         self._state_RK = mask_RK.bool()
         self._owner_RK = torch.empty(len(mask_RK), 0, dtype=torch.long, device=self.device)
+        self._position_RK = mask_RK.cumsum(1) - 1
         self._row_B = torch.tensor(rows, dtype=torch.long, device=self.device)
         self._next = mask_RK.sum(1)[self._row_B].tolist()
         self.hidden = hidden_RH[self._row_B]
@@ -65,12 +68,15 @@ class Branches:
         padded = [[*row, *[(NOBODY, 0, 0)] * (width - len(row))] for row in slots]
         owner_RQ, ids_RQ, position_RQ = torch.tensor(padded, device=self.device).unbind(-1)
         self._owner_RK = torch.cat([self._owner_RK, owner_RQ], 1)
+        self._position_RK = torch.cat([self._position_RK, position_RQ], 1)
         own_RQK = owner_RQ[:, :, None] == self._owner_RK[:, None]
         own_RQK = own_RQK.tril(self._owner_RK.shape[1] - width)  # among the new tokens: none looks ahead
         seen_RQK = torch.cat([self._state_RK[:, None].expand(-1, width, -1), own_RQK], -1)
+        distance_RQK = position_RQ[:, :, None] - self._position_RK[:, None]
         with torch.no_grad():
             hidden_RQH = self.model(
-                input_ids=ids_RQ, position_ids=position_RQ, attention_mask=seen_RQK[:, None],
+                input_ids=ids_RQ, position_ids=position_RQ,
+                attention_mask=layer_masks(self.model.config, seen_RQK, distance_RQK, self.model.dtype),
                 past_key_values=self._cache, use_cache=True,
             ).last_hidden_state  # fmt: skip
         new = [hidden_RQH[rows[b], starts[b] : starts[b] + len(ids)] for b, ids in enumerate(tokens)]
@@ -89,5 +95,6 @@ class Branches:
         for layer in self._cache.layers:
             layer.keys, layer.values = layer.keys.index_select(0, left), layer.values.index_select(0, left)
         self._state_RK, self._owner_RK = self._state_RK[left], self._owner_RK[left]
+        self._position_RK = self._position_RK[left]
         # Branches of dropped rows are finished: where they point does not matter.
         self._row_B = torch.searchsorted(left, self._row_B).clamp(max=len(left) - 1)

@@ -15,6 +15,7 @@ from typing import Any
 from ..errors import ConfigError
 from ..paths import cache_folder
 from ..processes import local_rank
+from .fitting import check_model
 
 _SMALL_FILES = ("*.json", "*.txt", "*.model", "*.jinja")
 
@@ -150,16 +151,21 @@ def load_model(model: str, *, dtype: str = "auto", device: str = "auto", quantiz
 
     Args:
         quantization: `4bit` keeps linear layers in NF4 (Dettmers et al. 2023, QLoRA); products are in `dtype`.
+
+    Raises:
+        ConfigError: it cannot be loaded, or not be read as this framework reads (`fitting.check_model`).
     """
     from transformers import AutoModelForCausalLM
 
     where = resolve_device(device)
     number = resolve_dtype(dtype, where)
     options = {"dtype": number, "attn_implementation": "sdpa"}
-    if quantization is None:
-        return _loaded(model, AutoModelForCausalLM.from_pretrained, locate(model), **options).to(where).eval()
-    options |= {"quantization_config": _four_bits(number, where), "device_map": {"": where}}
-    return _loaded(model, AutoModelForCausalLM.from_pretrained, locate(model), **options).eval()
+    if quantization is not None:
+        options |= {"quantization_config": _four_bits(number, where), "device_map": {"": where}}
+    loaded = _loaded(model, AutoModelForCausalLM.from_pretrained, locate(model), **options)
+    loaded = (loaded if quantization else loaded.to(where)).eval()
+    check_model(loaded, model)
+    return loaded
 
 
 def _four_bits(dtype: Any, device: str) -> Any:

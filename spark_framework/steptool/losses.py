@@ -106,7 +106,7 @@ def whiten(advantage_T: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class StepLoss:
-    """The loss of a mini-batch and what it is made of; scalars."""
+    """The loss of a mini-batch and what it is made of; scalars. Those of its parts add up to it."""
 
     policy: Tensor
     value: Tensor
@@ -123,19 +123,24 @@ class StepLoss:
 
 def step_loss(
     logp_T: Tensor, old_T: Tensor, advantage_T: Tensor, value_T: Tensor, value_old_T: Tensor, return_T: Tensor,
-    *, clip: float, value_clip: float,
+    *, clip: float, value_clip: float, tokens: int | None = None,
 ) -> StepLoss:  # fmt: skip
-    """PPO's clipped surrogate and clipped value loss, as means over the tokens of a mini-batch."""
+    """PPO's clipped surrogate and clipped value loss, as means over the tokens of a mini-batch.
+
+    Args:
+        tokens: of the whole mini-batch, where T is only a part of it.
+    """
+    tokens = len(logp_T) if tokens is None else tokens
     surrogate_T = clipped_surrogate(logp_T, old_T, advantage_T, clip)
     ratio_T = (logp_T - old_T).exp()
     near_T = value_old_T + (value_T - value_old_T).clamp(-value_clip, value_clip)
     error_T, near_error_T = (value_T - return_T) ** 2, (near_T - return_T) ** 2
     return StepLoss(
-        policy=-surrogate_T.mean(),
-        value=torch.max(error_T, near_error_T).mean() / 2,
-        clip_fraction=(surrogate_T < ratio_T * advantage_T).float().mean(),
-        value_clip_fraction=(near_error_T > error_T).float().mean(),
-        mean_ratio=ratio_T.mean().detach(),
+        policy=-surrogate_T.sum() / tokens,
+        value=torch.max(error_T, near_error_T).sum() / tokens / 2,
+        clip_fraction=(surrogate_T < ratio_T * advantage_T).sum() / tokens,
+        value_clip_fraction=(near_error_T > error_T).sum() / tokens,
+        mean_ratio=ratio_T.sum().detach() / tokens,
     )
 
 

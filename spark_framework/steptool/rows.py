@@ -40,6 +40,12 @@ class StepRow:
         """log pi of the response tokens, [T]."""
         return torch.cat([logp.action_D, logp.token_T])[self.order_T]
 
+    def of_steps(self, value_T: Tensor) -> Tensor:
+        """[S]: the mean of a number over each step's tokens."""
+        step_T = self.places.step_T
+        count_S = step_T.bincount()
+        return torch.zeros(len(count_S)).to(value_T).index_add(0, step_T, value_T) / count_S
+
 
 def step_row(row: Row, scores: Sequence[float], device: torch.device | str = "cpu") -> StepRow:
     """The step-grained view of an unbranched row."""

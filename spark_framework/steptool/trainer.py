@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,10 +15,16 @@ from ..config_stages import StageConfig
 from ..host.calls import Calls
 from ..seeding import child_rng
 from ..training.base import StageTrainer
+from ..training.control import Alarm, Watch
+from ..training.distributed import add_gradients, added, gathered, share
+from ..training.figures import Figures
+from ..training.firsts import Firsts
+from ..training.losses import LogProbs
 from ..training.model import ActorCritic
+from ..training.reading import Reader
 from ..training.rows import Row
-from .losses import adapted_kl_coef, advantages, step_loss, token_rewards, whiten
-from .rows import StepRow, step_row
+from .losses import StepLoss, adapted_kl_coef, advantages, step_loss, token_rewards, whiten
+from .rows import step_row
 
 
 class TokenValueHead(nn.Module):
@@ -43,9 +50,9 @@ class StepTrainer(StageTrainer):
     """
 
     def __init__(self, agent: ActorCritic, rows: Sequence[Row], stage: StageConfig, calls: Calls, name: str,
-                 **kwargs: Any) -> None:  # fmt: skip
+                 firsts: Firsts, **kwargs: Any) -> None:  # fmt: skip
         assert stage.steptool is not None
-        self.section = stage.steptool
+        self.section, self.firsts = stage.steptool, firsts
         device = agent.model.device
         released = self.section.compat == "released"
         scores = [torch.tensor([d.reward for d in row.decisions]) for row in rows]
@@ -57,8 +64,11 @@ class StepTrainer(StageTrainer):
         torch.manual_seed(kwargs["args"].seed)
         width = agent.model.get_base_model().config.hidden_size
         agent.value_head = TokenValueHead(width, zero=not released).to(device)
+        self.reader = Reader(agent, rows, stage.pack_tokens, sharded=stage.shard)
+        self.watch = Watch(name, stage)
+        self.update, self.figures_of_update = Figures(), dict[str, float]()
         self.kl_coef = self.section.kl_coef
-        self.reference: list[Tensor] = []
+        self.reference: list[LogProbs] = []
         self.batch: dict[int, dict[str, Tensor]] = {}
         """Of each row of the batch that is being learnt from: old log-probabilities and values, advantages, returns."""
         self._epoch = 0
@@ -79,30 +89,29 @@ class StepTrainer(StageTrainer):
     def prepare(self) -> None:
         """Reference log-probabilities, from the policy that the stage starts from."""
         self.agent.model.eval()
-        self.reference = [self._read(row)[0] for row in self.rows]
+        self.reference, _ = self.firsts.readings(self.reader, with_states=False)
 
     @torch.no_grad()
     def begin_batch(self, indices: Sequence[int]) -> None:
         """Rewards, advantages and returns of some rows under the policy as it is; adapts the KL penalty's weight."""
         section = self.section
         self.batch = {}
-        for index in indices:
-            row = self.rows[index]
-            old_T, value_T = self._read(row)
+        kl = 0.0
+        for index, (old_T, value_T) in zip(indices, self.reader.each(indices, self._of_row), strict=True):
+            row, reference_T = self.rows[index], self.rows[index].in_order(self.reference[index])
             reward_T = token_rewards(
-                row.score_S.to(old_T), old_T, self.reference[index], row.places, kl_coef=self.kl_coef,
-                compat=section.compat,
-            )  # fmt: skip
+                row.score_S.to(old_T), old_T, reference_T, row.places, kl_coef=self.kl_coef, compat=section.compat
+            )
             advantage_T, return_T = advantages(
                 reward_T, value_T, row.places, gamma=section.gamma, lam=section.lam, compat=section.compat
             )
             self.batch[index] = {"old": old_T, "value": value_T, "advantage": advantage_T, "return": return_T}
+            kl += float((old_T - reference_T).sum()) / len(indices)
         if self.stage.normalise:
             lengths = [len(kept["old"]) for kept in self.batch.values()]
             whitened = whiten(torch.cat([kept["advantage"] for kept in self.batch.values()])).split(lengths)
             for kept, advantage_T in zip(self.batch.values(), whitened, strict=True):
                 kept["advantage"] = advantage_T
-        kl = sum(float((kept["old"] - self.reference[i]).sum()) for i, kept in self.batch.items()) / len(indices)
         self.note({"kl": kl})
         self.kl_coef = adapted_kl_coef(
             self.kl_coef, kl, target=section.kl_target, horizon=section.kl_horizon, trajectories=len(indices)
@@ -114,45 +123,69 @@ class StepTrainer(StageTrainer):
         model.eval()  # no dropout: the ratio compares the same function before and after
         if turn == 0:
             self.begin_batch(self._rows_of(inputs["slot"] // self.section.passes))
-        order = list(self.batch)
+        order, self.update = list(self.batch), Figures()
         child_rng(self.args.seed, "mini-batches", self._epoch, inputs["slot"]).shuffle(order)
         size = self.section.mini_batch
         parts = [order[first : first + size] for first in range(0, len(order), size)]
         total = torch.zeros((), device=self.device)
         for part in parts:
-            loss = self.mini_batch_loss(part) / len(parts)
-            self.accelerator.backward(loss)
-            total += loss.detach()
+            total += self._learn(part, 1 / len(parts))
+        add_gradients([*self.agent.actor_parameters(), *self.agent.critic_parameters()])
+        self.figures_of_update = gathered(self.update).of_update()
+        self.note(self.figures_of_update)
         return total
 
-    def mini_batch_loss(self, indices: Sequence[int]) -> Tensor:
-        """The loss over the response tokens of some rows of the batch; each is one forward pass, without padding."""
-        read = [self._read(self.rows[index]) for index in indices]
-        logp_T, value_T = (torch.cat(parts) for parts in zip(*read, strict=True))
-        kept = {name: torch.cat([self.batch[i][name] for i in indices]) for name in self.batch[indices[0]]}
+    def _learn(self, indices: Sequence[int], weight: float) -> Tensor:
+        """Gradients of the mean loss over the response tokens of some rows of the batch; processes share the rows.
+        Returns the loss, times its weight."""
+        read = [
+            self._read(index, logp, hidden_NH)
+            for pack in self.reader.packs_of(share(indices))
+            for index, logp, hidden_NH in zip(pack, *self.reader.pack(pack), strict=True)
+        ]
+        nothing = torch.zeros(0, device=self.device)
+        kept, names = [self.batch[index] for index, *_ in read], ("old", "advantage", "value", "return")
+        old_T, advantage_T, value_old_T, return_T = (torch.cat([nothing, *(k[name] for k in kept)]) for name in names)
+        logp_T = torch.cat([nothing, *(logp_T for _, logp_T, _ in read)])
+        value_T = torch.cat([nothing, *(value_T for _, _, value_T in read)])
         loss = step_loss(
-            logp_T, kept["old"], kept["advantage"], value_T, kept["value"], kept["return"], clip=self.stage.clip,
-            value_clip=self.section.value_clip,
+            logp_T, old_T, advantage_T, value_T, value_old_T, return_T, clip=self.stage.clip,
+            value_clip=self.section.value_clip, tokens=sum(len(self.batch[index]["old"]) for index in indices),
         )  # fmt: skip
-        self.note(
-            {
-                "policy_loss": loss.policy, "value_loss": loss.value, "clip_fraction": loss.clip_fraction,
-                "value_clip_fraction": loss.value_clip_fraction, "ratio": loss.mean_ratio,
-            }
-        )  # fmt: skip
-        return loss.total(self.section.value_coef)
+        figures = {
+            "policy_loss": loss.policy, "value_loss": loss.value, "clip_fraction": loss.clip_fraction,
+            "value_clip_fraction": loss.value_clip_fraction, "ratio": loss.mean_ratio,
+        }  # fmt: skip
+        whole = added(torch.stack([part.detach() for part in figures.values()]))
+        self.note(dict(zip(figures, whole, strict=True)))
+        loss = replace(loss, mean_ratio=whole[-1])
+        idle = [0 * hidden_NH.sum() for hidden_NH in self.reader.idle(indices)]
+        if read or idle:
+            self.accelerator.backward(weight * (loss.total(self.section.value_coef) + sum(idle)))
+        return weight * StepLoss(*whole).total(self.section.value_coef)
+
+    def _read(self, index: int, logp: LogProbs, hidden_NH: Tensor) -> tuple[int, Tensor, Tensor]:
+        """A row's number, and log pi and V of its response tokens, both [T]; takes note of them."""
+        row, kept = self.rows[index], self.batch[index]
+        logp_T, value_T = self._of_row(index, logp, hidden_NH)
+        self.update.policy(row.row, logp)
+        far_T = self.update.distance(row.row, logp, self.reference[index])
+        self.update.means["kl_k2"].append(far_T.sum()[None])
+        self.update.advantages(row.row, row.of_steps(kept["advantage"]))
+        self.update.value(value_T, kept["return"])
+        return index, logp_T, value_T
+
+    def _of_row(self, index: int, logp: LogProbs, hidden_NH: Tensor) -> tuple[Tensor, Tensor]:
+        """log pi and V of a row's response tokens, both [T]."""
+        assert self.agent.value_head is not None
+        row = self.rows[index]
+        return row.in_order(logp), self.agent.value_head(hidden_NH[row.before_T])
 
     def _rows_of(self, batch: int) -> list[int]:
         """The rows of an epoch's batch; every epoch has its own order."""
         order = list(range(len(self.rows)))
         child_rng(self.args.seed, "rows", self._epoch).shuffle(order)
         return order[batch * self.stage.batch_size : (batch + 1) * self.stage.batch_size]
-
-    def _read(self, row: StepRow) -> tuple[Tensor, Tensor]:
-        """log pi and V of a row's response tokens, both [T]."""
-        assert self.agent.value_head is not None
-        hidden_NH = self.agent.hidden(row.row)
-        return row.in_order(self.agent.log_probs(hidden_NH, row.row)), self.agent.value_head(hidden_NH[row.before_T])
 
     # -- what the base asks ----------------------------------------------------------------------------------------
 
@@ -166,11 +199,15 @@ class StepTrainer(StageTrainer):
             return super()._clip_grad_norm(model)
         return self.accelerator.clip_grad_norm_(self.agent.actor_parameters(), math.inf)
 
+    def after_update(self, *, epoch_ends: bool) -> Alarm | None:
+        return self.watch.after_update(self.figures_of_update["kl_k2"], self.figures_of_update.get("tool_entropy"))
+
     def figures(self) -> dict[str, float]:
         return {"kl_coef": self.kl_coef}
 
     def kept(self) -> dict[str, Any]:
-        return {"kl_coef": self.kl_coef, "reference": self.reference, "batch": self.batch}
+        return {"kl_coef": self.kl_coef, "watch": self.watch.kept(), "batch": self.batch}
 
     def restore(self, kept: dict[str, Any]) -> None:
-        self.kl_coef, self.reference, self.batch = kept["kl_coef"], kept["reference"], kept["batch"]
+        self.kl_coef, self.batch = kept["kl_coef"], kept["batch"]
+        self.watch.restore(kept["watch"])

@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..processes import is_first
+from .distributed import everybodys
 from .rows import Row
 from .saving import writing
 
@@ -63,8 +64,8 @@ def entries(
         compute: gives the tensors for the keys with these indices.
     """
     stored = read(file)
-    missing = [i for i, key in enumerate(keys) if any(f"{key}.{name}" not in stored for name in names)]
-    if missing:
+    mine = {i for i, key in enumerate(keys) if any(f"{key}.{name}" not in stored for name in names)}
+    if missing := sorted(set.union(*everybodys(mine))):  # processes compute together, or not at all
         for i, entry in zip(missing, compute(missing), strict=True):
             stored.update({f"{keys[i]}.{name}": tensor for name, tensor in entry.items()})
         write(file, stored)

@@ -23,89 +23,101 @@ class Alarm:
 
 
 @dataclass
-class _State:
+class _Seen:
     """What a resumed run needs."""
 
-    beta: float
-    epoch_kl: list[float] = field(default_factory=list)
-    """KL of each update since the epoch began."""
-    last_kl: list[float] = field(default_factory=list)
-    last_entropy: list[float] = field(default_factory=list)
+    kl: list[float] = field(default_factory=list)
+    entropy: list[float] = field(default_factory=list)
     warned: bool = False
 
 
-class KlControl:
-    """Adaptive beta (SPaRK: penalty beta * KL^2, target 0.2), back-off and alarms of one stage.
+class Watch:
+    """The alarms of one stage: the KL to the reference is too large, the policy keeps to one action.
 
     Args:
         name: the stage's name in the config, for messages.
     """
 
     def __init__(self, name: str, stage: StageConfig) -> None:
-        self.name, self.stage = name, stage
-        self.limit = stage.alarm.max_kl or STOP_AT * stage.kl_target
-        self._state = _State(stage.beta)
-
-    @property
-    def beta(self) -> float:
-        return self._state.beta
+        self.name, self.stage, self._seen = name, stage, _Seen()
+        of_its_own = stage.steptool
+        target = stage.kl_target if of_its_own is None else of_its_own.kl_target
+        self.limit = stage.alarm.max_kl or STOP_AT * target
+        self.unit = "nats a step" if of_its_own is None else "nats a trajectory"
+        self.penalty = ("beta", stage.beta) if of_its_own is None else ("steptool.kl_coef", of_its_own.kl_coef)
 
     def after_update(self, kl: float, entropy: float | None) -> Alarm | None:
         """Take note of an update.
 
         Args:
-            kl: nats a step, to the reference.
+            kl: to the reference, in the stage's unit.
             entropy: of the distribution over actions, in bits; None where the stage does not choose actions.
         """
-        state = self._state
-        state.epoch_kl.append(kl)
-        state.last_kl = [*state.last_kl, kl][-WINDOW:]
-        if len(state.last_kl) == WINDOW and (mean := sum(state.last_kl) / WINDOW) > self.limit:
-            return self._exploded(mean)
+        seen = self._seen
+        seen.kl = [*seen.kl, kl][-WINDOW:]
+        if len(seen.kl) == WINDOW and (alarm := self.of_mean(sum(seen.kl) / WINDOW)):
+            return alarm
         if entropy is None:
             return None
-        state.last_entropy = [*state.last_entropy, entropy][-WINDOW:]
-        mean = sum(state.last_entropy) / WINDOW
-        if len(state.last_entropy) < WINDOW or mean >= self.stage.alarm.min_entropy or state.warned:
+        seen.entropy = [*seen.entropy, entropy][-WINDOW:]
+        mean = sum(seen.entropy) / WINDOW
+        if len(seen.entropy) < WINDOW or mean >= self.stage.alarm.min_entropy or seen.warned:
             return None
-        state.warned = True
-        return self._collapsed(mean)
-
-    def end_epoch(self) -> Alarm | None:
-        """Double beta where the epoch's KL was above 1.5 times the target (the back-off), halve it where the KL was
-        below two thirds of it."""
-        state, target = self._state, self.stage.kl_target
-        mean = sum(state.epoch_kl) / len(state.epoch_kl)
-        state.epoch_kl = []
-        if mean > 1.5 * target:
-            state.beta *= 2
-        elif mean < target / 1.5:
-            state.beta /= 2
-        return self._exploded(mean) if mean > self.limit else None
-
-    def kept(self) -> dict[str, Any]:
-        return asdict(self._state)
-
-    def restore(self, kept: dict[str, Any]) -> None:
-        self._state = _State(**kept)
-
-    def _exploded(self, kl: float) -> Alarm:
+        seen.warned = True
         return Alarm(
-            f"the KL to the reference is {kl:.3g} nats a step, above {self.limit:.3g}: the stage ends here. Set "
-            f"{self._advice()}",
-            stop=True,
-        )
-
-    def _collapsed(self, entropy: float) -> Alarm:
-        return Alarm(
-            f"the policy keeps to one action: the entropy over actions is {entropy:.3g} bits, below "
+            f"the policy keeps to one action: the entropy over actions is {mean:.3g} bits, below "
             f"{self.stage.alarm.min_entropy:g}. Set {self._advice()}",
             stop=False,
         )
 
-    def _advice(self) -> str:
-        at = f"stages.{self.name}"
-        return (
-            f"{at}.lr to {self.stage.lr / 2:.2g} (it is {self.stage.lr:.2g}), or {at}.beta to "
-            f"{4 * (self.stage.beta or 0.25):.2g} (it is {self.stage.beta:.2g})"
+    def of_mean(self, kl: float) -> Alarm | None:
+        """The alarm that a mean KL of many updates gives."""
+        if kl <= self.limit:
+            return None
+        return Alarm(
+            f"the KL to the reference is {kl:.3g} {self.unit}, above {self.limit:.3g}: the stage ends here. Set "
+            f"{self._advice()}",
+            stop=True,
         )
+
+    def kept(self) -> dict[str, Any]:
+        return asdict(self._seen)
+
+    def restore(self, kept: dict[str, Any]) -> None:
+        self._seen = _Seen(**kept)
+
+    def _advice(self) -> str:
+        at, lr, (key, weight) = f"stages.{self.name}", self.stage.lr, self.penalty
+        return (
+            f"{at}.lr to {lr / 2:.2g} (it is {lr:.2g}), or {at}.{key} to {4 * (weight or 0.25):.2g} (it is "
+            f"{weight:.2g})"
+        )
+
+
+class AdaptiveBeta:
+    """The weight of SPaRK's penalty beta * KL^2, which keeps the KL of an epoch near its target."""
+
+    def __init__(self, beta: float, target: float) -> None:
+        self.beta, self.target = beta, target
+        self._epoch: list[float] = []
+        """KL of each update since the epoch began, nats a step."""
+
+    def after_update(self, kl: float) -> None:
+        self._epoch.append(kl)
+
+    def end_epoch(self) -> float:
+        """Double beta where the epoch's mean KL was above 1.5 times the target (the back-off), halve it where it was
+        below two thirds of it. Returns the mean."""
+        mean = sum(self._epoch) / len(self._epoch)
+        self._epoch = []
+        if mean > 1.5 * self.target:
+            self.beta *= 2
+        elif mean < self.target / 1.5:
+            self.beta /= 2
+        return mean
+
+    def kept(self) -> dict[str, Any]:
+        return {"beta": self.beta, "epoch": self._epoch}
+
+    def restore(self, kept: dict[str, Any]) -> None:
+        self.beta, self._epoch = kept["beta"], kept["epoch"]

@@ -52,7 +52,7 @@ class Critic:
 
     def read(self, indices: Sequence[int]) -> list[Tensor]:
         """separate: V of some rows in one forward pass, inside `ActorCritic.as_critic`."""
-        row = joined([self.rows[i] for i in indices])
+        row, _ = joined([self.rows[i] for i in indices])
         value_D = self.head(self.agent.states(self.agent.hidden(row), row))
         return list(value_D.split([len(self.rows[i].decisions) for i in indices]))
 

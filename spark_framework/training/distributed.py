@@ -21,6 +21,7 @@ from ..errors import ConfigError
 from .figures import Figures
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 def world() -> tuple[int, int]:
@@ -47,6 +48,27 @@ def wait_for_all() -> None:
     """Returns when every process is here."""
     if world()[1] > 1:
         dist.barrier()
+
+
+def everybodys(value: T) -> list[T]:
+    """The value of every process, by rank."""
+    size = world()[1]
+    if size == 1:
+        return [value]
+    found: list[Any] = [None] * size
+    dist.all_gather_object(found, value)
+    return found
+
+
+def by_all(items: Sequence[T], compute: Callable[[list[T]], list[U]], device: Any) -> list[U]:
+    """What `compute` makes of items, in their order: every process computes its share, and all get all."""
+    size = world()[1]
+    if size == 1:
+        return compute(list(items))
+    whole: list[Any] = [None] * len(items)
+    for rank, found in enumerate(everybodys(moved(compute(share(items)), "cpu"))):
+        whole[rank::size] = moved(found, device)
+    return whole
 
 
 def first_says(ask: Callable[[], T]) -> T:
@@ -82,19 +104,15 @@ def added(value: Tensor) -> Tensor:
 
 def gathered(figures: Figures) -> Figures:
     """The figures of all processes, as if one had seen all rows."""
-    size = world()[1]
-    if size == 1:
+    if world()[1] == 1:
         return figures
-    mine = {name: _on_cpu(value) for name, value in vars(figures).items()}
-    everybody: list[dict[str, Any]] = [{}] * size
-    dist.all_gather_object(everybody, mine)
     whole = Figures()
-    for one in everybody:
+    for one in everybodys(moved(vars(figures), "cpu")):
         for name, parts in one["means"].items():
             whole.means[name] += parts
         whole.choices += one["choices"]
         whole.values += one["values"]
-        whole.rewards += one["rewards"]
+        whole.targets += one["targets"]
     return whole
 
 
@@ -129,7 +147,10 @@ def shard_base(model: Any) -> None:
         fully_shard(layer, ignored_params=adapters & set(layer.parameters()))
 
 
-def _on_cpu(value: Any) -> Any:
+def moved(value: Any, device: Any) -> Any:
+    """Tensors, however nested in lists, tuples and dictionaries, on a device."""
     if isinstance(value, dict):
-        return {name: _on_cpu(part) for name, part in value.items()}
-    return [part.cpu() for part in value]
+        return {name: moved(part, device) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(moved(part, device) for part in value)
+    return value.to(device) if isinstance(value, Tensor) else value

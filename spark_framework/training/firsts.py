@@ -9,6 +9,7 @@ from torch import Tensor
 
 from . import cache
 from .critic import Critic
+from .distributed import everybodys, first_says
 from .losses import LogProbs
 from .model import CRITIC, ActorCritic
 from .reading import Reader
@@ -62,8 +63,11 @@ class Firsts:
         )  # fmt: skip
         file = self.folder / f"critic-{key}.safetensors"
         stored = cache.read(file)
-        if not stored:
+        if not all(everybodys(bool(stored))):
             critic.warm_up(seed)
+            agreed = first_says(lambda: [p.detach().cpu() for p in weights.values()])
+            for parameter, value in zip(weights.values(), agreed, strict=True):
+                parameter.data.copy_(value)  # sums of several processes may differ in their last digit
             values = reader.values(critic) if critic.reads_rows else map(critic.head, critic.features)
             stored = {f"value.{i}": value_D for i, value_D in enumerate(values)}
             stored.update((name, p.detach()) for name, p in weights.items())

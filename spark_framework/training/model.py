@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..config_stages import CriticSection, LoraSection
 from ..errors import ConfigError, RunError
 from ..policy.models import quiet_peft
+from ..policy.segments import read_in_segments, segments
 from .critic import ValueHead
 from .logprobs import token_log_probs
 from .losses import LogProbs
@@ -73,6 +74,7 @@ class ActorCritic:
         self.model, self.critic = model, critic
         self.actions = torch.tensor(list(labels), device=model.device)
         base = model.get_base_model()
+        read_in_segments(base)
         self.trunk, self.output = base.base_model, base.get_output_embeddings()
         self.precision = torch.promote_types(model.dtype, torch.float32)
         """Of everything that is summed: log-probabilities, losses, values."""
@@ -103,22 +105,14 @@ class ActorCritic:
             self.model.set_adapter("default")
 
     def hidden(self, row: Row) -> Tensor:
-        """[N, width]: last hidden states of a row. Nothing is padded; branches see only their ancestors, and rows that
-        were joined do not see each other."""
-        device, dtype = self.model.device, self.model.dtype
-        mask = None
-        if row.branched:
-            seen = row.attention_mask().to(device)
-            mask = torch.zeros(seen.shape, dtype=dtype, device=device).masked_fill(~seen, torch.finfo(dtype).min)[
-                None, None
-            ]
+        """[N, width]: last hidden states of a row. Nothing is padded; every token sees its ancestors only."""
+        device = self.model.device
         for layer in self._checkpointed:  # only the layer itself: what is in it stays without dropout
             layer.training = torch.is_grad_enabled()
-        # Joined rows are told apart by their position ids alone; a mask of ones or a cache would hide that.
         out = self.trunk(
             input_ids=torch.tensor([row.ids], device=device),
             position_ids=torch.tensor([row.positions], device=device),
-            attention_mask=mask,
+            segments=segments(row.parents, device.type),
             use_cache=False,
         )
         return out.last_hidden_state[0]  # type: ignore[no-any-return]

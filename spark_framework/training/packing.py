@@ -1,7 +1,7 @@
 """Which rows share a forward pass, and what such a pass reads.
 
-Rows stand side by side in one sequence without padding. Position ids start again with each row; where one of them
-branches, a block mask keeps every token to its ancestors.
+Rows are joined into one token tree without padding. What they have in common from the beginning (instructions, solved
+examples, the tools) is in it once: the hidden states of a token depend on the tokens before it and on nothing else.
 """
 
 from __future__ import annotations
@@ -11,46 +11,65 @@ from dataclasses import replace
 
 from .rows import Row
 
-GPU_TOKENS = 4096
-"""Tokens of a forward pass on a GPU where the config says nothing: enough to keep it busy."""
+TOKENS = {"cpu": 2048, "cuda": 4096}
+"""Tokens of a forward pass where the config says nothing, by kind of device."""
+ALIKE = {"cpu": 0.1, "cuda": 0.0}
+"""Share of a row that it has to have in common with a pass in order to join it. A GPU is kept busy by any row; a CPU
+reads rows that have nothing in common faster one by one."""
 
 
-def packs(lengths: Sequence[int], budget: int | None) -> list[list[int]]:
-    """Indices of rows that go together: rows of like length, at most `budget` tokens (or one row that is longer).
-
-    None: one row at a time, which is faster on a CPU.
-    """
-    if budget is None:
-        return [[i] for i in range(len(lengths))]
+def packs(rows: Sequence[Row], budget: int, alike: float = 0.0) -> list[list[int]]:
+    """Indices of rows that go together: rows that begin alike, at most `budget` tokens (or one row that is longer)."""
     groups: list[list[int]] = []
     room = 0
-    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        if not groups or lengths[i] > room:
+    for i in sorted(range(len(rows)), key=lambda i: rows[i].ids):
+        length = len(rows[i].ids)
+        common = _common(rows[groups[-1][-1]], rows[i]) if groups else 0
+        if not groups or length - common > room or common < alike * length:
             groups.append([])
-            room = budget
+            common, room = 0, budget
         groups[-1].append(i)
-        room -= lengths[i]
+        room -= length - common
     return groups
 
 
-def joined(rows: Sequence[Row]) -> Row:
-    """Several rows as one, for one forward pass; decisions and tokens stand in the rows' order."""
-    if len(rows) == 1:
-        return rows[0]
+def _common(one: Row, other: Row) -> int:
+    """How many tokens two rows have in common before the first that differs."""
+    count = 0
+    for a, b, p, q in zip(one.ids, other.ids, one.parents, other.parents, strict=False):
+        if a != b or p != q:
+            break
+        count += 1
+    return count
+
+
+def joined(rows: Sequence[Row]) -> tuple[Row, list[list[int]]]:
+    """Several rows as one tree, for one forward pass; decisions and tokens stand in the rows' order. With it, where
+    each row's tokens are."""
     whole = Row(name=", ".join(row.name for row in rows))
+    known: dict[tuple[int, int], int] = {}
+    """A token of the tree by its parent and its id."""
+    places = []
     for row in rows:
-        by = len(whole.ids)
-        whole.ids += row.ids
-        whole.positions += row.positions
-        whole.parents += [parent + by if parent >= 0 else -1 for parent in row.parents]
+        at: list[int] = []
+        for token, position, parent in zip(row.ids, row.positions, row.parents, strict=True):
+            key = (at[parent] if parent >= 0 else -1, token)
+            if key not in known:
+                known[key] = len(whole.ids)
+                whole.ids.append(token)
+                whole.positions.append(position)
+                whole.parents.append(key[0])
+            at.append(known[key])
         whole.decisions += [
-            replace(d, state_at=d.state_at + by, first_at=d.first_at + by, tokens_at=[t + by for t in d.tokens_at])
+            replace(d, state_at=at[d.state_at], first_at=at[d.first_at], tokens_at=[at[t] for t in d.tokens_at])
             for d in row.decisions
         ]
-    return whole
+        places.append(at)
+    return whole, places
 
 
 def to_last_state(row: Row) -> Row:
     """The row up to its last state: all that a value function reads of it."""
     end = max(decision.state_at for decision in row.decisions) + 1
-    return Row(row.name, row.ids[:end], row.positions[:end], row.parents[:end], row.decisions)
+    decisions = [replace(d, first_at=d.state_at, tokens_at=[]) for d in row.decisions]  # the actions are cut off
+    return Row(row.name, row.ids[:end], row.positions[:end], row.parents[:end], decisions)

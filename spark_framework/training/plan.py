@@ -9,9 +9,9 @@ V, width d:
     forward   2 (P + r) N  +  4 L q E  +  2 V d A
     backward  2 P N + 4 r N  +  8 L q E  +  2 V d A      frozen weights need no gradient of their own
 
-Below the first trained layer nothing is propagated back. A plain row has E = N (N + 1) / 2; one with branches is
-computed with a dense mask, so E = N^2. A separate critic reads each row up to its last state, without the output layer.
-The layers' norms, softmax and optimiser are left out.
+Below the first trained layer nothing is propagated back. A separate critic reads each row up to its last state, without
+the output layer. Rows are counted one by one: what those of a forward pass have in common is computed once, so the
+arithmetic is a bound. The layers' norms, softmax and optimiser are left out.
 
 Memory: weights; for each trained number 4 bytes, 4 of gradient and 8 of AdamW; what the layers of the largest forward
 pass keep for its backward pass; one chunk of logits. The allocator's slack and the CUDA context (about 1 GiB) come on
@@ -32,7 +32,7 @@ from ..config_stages import StageConfig
 from ..policy.models import load_skeleton, resolve_device, resolve_dtype
 from .logprobs import LOGITS_AT_ONCE
 from .model import with_actor
-from .packing import GPU_TOKENS, to_last_state
+from .packing import TOKENS, to_last_state
 from .rows import Row
 from .trainer import WITH_CRITIC
 
@@ -146,16 +146,16 @@ def plan_stage(policy: LocalPolicyConfig, stage: StageConfig, first: StageConfig
         shape = Shape.of(with_actor(skeleton, first.lora, None, seed=0), dtype)
     return plan(
         shape, stage, rows, dtype=str(dtype).removeprefix("torch."), quantized=policy.quantization is not None,
-        pack_tokens=stage.pack_tokens or (GPU_TOKENS if device != "cpu" else None),
+        pack_tokens=stage.pack_tokens or TOKENS[torch.device(device).type],
     )  # fmt: skip
 
 
 def plan(
-    shape: Shape, stage: StageConfig, rows: Sequence[Row], *, dtype: str, quantized: bool, pack_tokens: int | None
+    shape: Shape, stage: StageConfig, rows: Sequence[Row], *, dtype: str, quantized: bool, pack_tokens: int
 ) -> Plan:
     """The costs of a stage, given a shape."""
     lengths = sorted((len(row.ids) for row in rows), reverse=True)
-    together = min(pack_tokens or 0, sum(lengths[: stage.batch_size]))
+    together = min(pack_tokens, sum(lengths[: stage.batch_size]))
     if stage.steptool is not None:  # the graphs of a mini-batch's rows are kept together
         together = sum(lengths[: stage.steptool.mini_batch])
     longest_pass = max(lengths[0], together)
@@ -175,12 +175,11 @@ def _memory(shape: Shape, stage: StageConfig, rows: Sequence[Row], tokens: int, 
     kept = shape.kept * shape.layers * shape.back * tokens
     if stage.gradient_checkpointing:
         kept = (shape.width * shape.itemsize * shape.layers + shape.kept) * tokens
-    mask = shape.itemsize * tokens**2 if any(row.branched for row in rows) else 0
     chunk = min(LOGITS_AT_ONCE, max(map(_predicted, rows)) * shape.vocabulary)
     return {
         "weights": linear + (shape.parameters - shape.trunk) * shape.itemsize,
         **{name: size * trained for name, size in TRAINED_BYTES.items()},
-        "activations": kept + mask,
+        "activations": kept,
         "a chunk of logits": chunk * (8 + shape.itemsize),  # as they come, in single precision, and as probabilities
     }
 
@@ -221,5 +220,4 @@ def _predicted(row: Row) -> int:
 
 def _size(row: Row) -> tuple[int, int, int]:
     """Tokens, pairs that attend, tokens predicted."""
-    n = len(row.ids)
-    return n, n * n if row.branched else n * (n + 1) // 2, _predicted(row)
+    return len(row.ids), sum(position + 1 for position in row.positions), _predicted(row)

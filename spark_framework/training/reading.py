@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from torch import Tensor
 
 from .critic import Critic
+from .distributed import by_all, idle_passes
 from .losses import LogProbs
 from .model import ActorCritic
-from .packing import joined, packs
+from .packing import ALIKE, TOKENS, joined, packs
 from .rows import Row
 
 
@@ -17,35 +18,69 @@ class Reader:
     """Reads rows by their indices.
 
     Args:
-        budget: tokens of a forward pass; None is one row at a time.
+        budget: tokens of a forward pass; None is 4096 on a GPU and 2048 on a CPU.
+        sharded: layers are gathered from all processes whenever one of them reads.
     """
 
-    def __init__(self, agent: ActorCritic, rows: Sequence[Row], budget: int | None) -> None:
-        self.agent, self.rows, self.budget = agent, rows, budget
+    def __init__(self, agent: ActorCritic, rows: Sequence[Row], budget: int | None, *, sharded: bool = False) -> None:
+        self.agent, self.rows, self.sharded = agent, rows, sharded
+        device = agent.model.device.type
+        self.budget, self.alike = budget or TOKENS[device], ALIKE[device]
 
     def packs_of(self, indices: Sequence[int]) -> list[list[int]]:
         """The rows that share a forward pass."""
-        return [[indices[k] for k in pack] for pack in packs([len(self.rows[i].ids) for i in indices], self.budget)]
+        together = packs([self.rows[i] for i in indices], self.budget, self.alike)
+        return [[indices[k] for k in pack] for pack in together]
 
     def pack(self, indices: Sequence[int]) -> tuple[list[LogProbs], list[Tensor]]:
-        """Log-probabilities and states [D, width] of some rows, in one forward pass of the actor."""
+        """Log-probabilities and last hidden states [N, width] of some rows, in one forward pass of the actor."""
         rows = [self.rows[i] for i in indices]
-        whole = joined(rows)
+        whole, places = joined(rows)
         hidden_NH = self.agent.hidden(whole)
-        states = self.agent.states(hidden_NH, whole).split([len(row.decisions) for row in rows])
-        return self.agent.log_probs(hidden_NH, whole).split(rows), list(states)
+        return self.agent.log_probs(hidden_NH, whole).split(rows), [hidden_NH[at] for at in places]
+
+    def each(
+        self, indices: Sequence[int], what: Callable[[int, LogProbs, Tensor], tuple[Tensor, ...]]
+    ) -> list[tuple[Tensor, ...]]:
+        """What a function of a row's index, log-probabilities and hidden states gives for any number of rows. Several
+        processes share them out."""
+
+        def compute(mine: list[int]) -> list[tuple[Tensor, ...]]:
+            found = {}
+            for pack in self.packs_of(mine):
+                for index, logp, hidden_NH in zip(pack, *self.pack(pack), strict=True):
+                    found[index] = what(index, logp, hidden_NH)
+            list(self.idle(indices))
+            return [found[index] for index in mine]
+
+        return by_all(indices, compute, self.agent.model.device)
 
     def all(self, indices: Sequence[int]) -> tuple[list[LogProbs], list[Tensor]]:
-        """The same for any number of rows."""
-        found: dict[int, tuple[LogProbs, Tensor]] = {}
-        for pack in self.packs_of(indices):
-            found.update(zip(pack, zip(*self.pack(pack), strict=True), strict=True))
-        return [found[i][0] for i in indices], [found[i][1] for i in indices]
+        """Log-probabilities and states [D, width] of any number of rows."""
+
+        def parts(index: int, logp: LogProbs, hidden_NH: Tensor) -> tuple[Tensor, ...]:
+            return logp.action_D, logp.token_T, logp.head_DA, self.agent.states(hidden_NH, self.rows[index])
+
+        found = self.each(indices, parts)
+        return [LogProbs(*one[:3]) for one in found], [one[3] for one in found]
 
     def values(self, critic: Critic) -> list[Tensor]:
         """V of every row, by a critic that reads rows itself."""
-        found: dict[int, Tensor] = {}
-        with self.agent.as_critic():
-            for pack in self.packs_of(range(len(self.rows))):
+        indices = range(len(self.rows))
+
+        def compute(mine: list[int]) -> list[Tensor]:
+            found: dict[int, Tensor] = {}
+            for pack in self.packs_of(mine):
                 found.update(zip(pack, critic.read(pack), strict=True))
-        return [found[i] for i in range(len(self.rows))]
+            list(self.idle(indices))
+            return [found[index] for index in mine]
+
+        with self.agent.as_critic():
+            return by_all(indices, compute, self.agent.model.device)
+
+    def idle(self, indices: Sequence[int]) -> Iterator[Tensor]:
+        """Passes that gather sharded layers as often as other processes do on their shares of some rows, for nothing:
+        the hidden states of each."""
+        if self.sharded:
+            for _ in range(idle_passes(self.packs_of, indices)):
+                yield self.agent.hidden(self.rows[indices[0]])

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from ..errors import DataError
 from ..records import Candidate, Step, Trajectory
@@ -46,7 +45,6 @@ class Row:
     Attributes:
         ids, positions, parents: N each; `parents` is the index of the token before (-1 for the first).
         decisions: trajectory by trajectory, step by step.
-        branched: False where the row is one plain causal sequence, or several one behind the other (no mask is needed).
     """
 
     name: str
@@ -56,10 +54,6 @@ class Row:
     decisions: list[Decision] = field(default_factory=list)
     trajectories: tuple[Trajectory, ...] = ()
     _segments: dict[tuple[int, tuple[int, ...]], int] = field(default_factory=dict, repr=False)
-
-    @property
-    def branched(self) -> bool:
-        return any(parent not in (i - 1, -1) for i, parent in enumerate(self.parents))
 
     def add(self, parent: int, ids: Sequence[int]) -> int:
         """Append a segment after token `parent` (or find it there); returns the index of its last token."""
@@ -74,18 +68,6 @@ class Row:
                 parent = len(self.ids) - 1
             self._segments[key] = parent
         return self._segments[key]
-
-    def attention_mask(self) -> Any:
-        """[N, N] bool: query i sees key j where j is i or an ancestor of i."""
-        import torch
-
-        n = len(self.ids)
-        seen = torch.zeros(n, n, dtype=torch.bool)
-        for i, parent in enumerate(self.parents):
-            if parent >= 0:
-                seen[i] = seen[parent]
-            seen[i, i] = True
-        return seen
 
     def balance(self) -> None:
         """Set the decisions' weights: each depth counts once, whatever the number of branches."""

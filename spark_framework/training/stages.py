@@ -9,7 +9,7 @@ from pathlib import Path
 from ..config import LocalPolicyConfig
 from ..config_stages import StageConfig
 from ..contracts import RewardTerm
-from ..errors import ConfigError, DataError
+from ..errors import DataError
 from ..host.calls import Calls
 from ..policy.models import load_tokenizer
 from ..policy.opening import open_encoder, open_model
@@ -21,7 +21,7 @@ from ..steptool.stage import csv_rows, trajectory_rows
 from ..steptool.trainer import StepTrainer
 from .base import StageTrainer, training_arguments, whole_checkpoint
 from .cache import base_digest, digest, row_digest
-from .distributed import first_says, keep_frozen, shard_base, wait_for_all, world
+from .distributed import first_says, keep_frozen, shard_base, wait_for_all
 from .firsts import Firsts
 from .model import ActorCritic, with_actor
 from .rewards import refreshed_rewards, step_rewards
@@ -74,14 +74,12 @@ def train_stage(
     arguments = training_arguments(
         stage, target, seed=seed, cpu=model.device.type == "cpu", quiet=not sys.stderr.isatty()
     )
-    if stage.kind == "steptool" and world()[1] > 1:
-        raise ConfigError(f"stages.{name}: steptool trains in one process; start it without `accelerate launch`")
     keep_frozen(peft_model)
     if stage.shard:
         shard_base(peft_model)
     trainer: StageTrainer
     if stage.kind == "steptool":
-        trainer = StepTrainer(agent, rows, stage, calls, name, args=arguments, identity=identity)
+        trainer = StepTrainer(agent, rows, stage, calls, name, firsts, args=arguments, identity=identity)
     else:
         trainer = SparkTrainer(
             agent, rows, stage, calls, name, firsts, _reward_of(stage, names, terms), critic_seed, args=arguments,

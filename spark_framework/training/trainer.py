@@ -12,14 +12,13 @@ from ..config_stages import StageConfig
 from ..host.calls import Calls
 from . import losses
 from .base import StageTrainer
-from .control import Alarm, KlControl
+from .control import AdaptiveBeta, Alarm, Watch
 from .critic import Critic
-from .distributed import add_gradients, added, gathered, idle_passes, share
+from .distributed import add_gradients, added, gathered, share
 from .figures import Figures
 from .firsts import Firsts
 from .losses import LogProbs, RowTensors
 from .model import ActorCritic
-from .packing import GPU_TOKENS
 from .reading import Reader
 from .rows import Row
 
@@ -45,7 +44,7 @@ class SparkTrainer(StageTrainer):
     ) -> None:  # fmt: skip
         self.rows, self.firsts, self.reward, self.critic_seed = rows, firsts, reward, critic_seed
         self.critic = Critic(agent, rows, stage.critic) if stage.kind in WITH_CRITIC else None
-        self.kl_control = KlControl(name, stage)
+        self.penalty, self.watch = AdaptiveBeta(stage.beta, stage.kl_target), Watch(name, stage)
         self.update = Figures()
         self.figures_of_update: dict[str, float] = {}
         self.old: list[LogProbs] = []
@@ -53,8 +52,7 @@ class SparkTrainer(StageTrainer):
         self.v_old: list[Tensor] = []
         self.advantages: list[Tensor] = []
         self.prepared_epoch = -1
-        on_gpu = agent.model.device.type == "cuda"
-        self.reader = Reader(agent, rows, stage.pack_tokens or (GPU_TOKENS if on_gpu else None))
+        self.reader = Reader(agent, rows, stage.pack_tokens, sharded=stage.shard)
         super().__init__(agent, stage, calls, name, len(rows), lambda rows: {"rows": rows}, **kwargs)
 
     # -- what is computed once -----------------------------------------------------------------------------------
@@ -133,9 +131,8 @@ class SparkTrainer(StageTrainer):
 
     def _idle(self, indices: Sequence[int]) -> None:
         """Gather sharded layers as often as other processes do, for nothing."""
-        if self.stage.shard:
-            for _ in range(idle_passes(self.reader.packs_of, indices)):
-                self.accelerator.backward(0 * self.agent.hidden(self.rows[indices[0]]).sum())
+        for hidden_NH in self.reader.idle(indices):
+            self.accelerator.backward(0 * hidden_NH.sum())
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -152,31 +149,35 @@ class SparkTrainer(StageTrainer):
             [self._value_loss(i, v) for i, v in zip(indices, self.critic.read(indices), strict=True)]
         ).mean()
 
-    def _row_loss(self, index: int, logp: LogProbs, state_DH: Tensor) -> Tensor:
+    def _row_loss(self, index: int, logp: LogProbs, hidden_NH: Tensor) -> Tensor:
         row, stage, tensors = self.rows[index], self.stage, self._tensors(self.rows[index])
         self.update.policy(row, logp)
         if stage.kind == "sft":
             return losses.imitation_loss(tensors, logp)
         reference = self.reference[index]
         kl = losses.kl_to_reference(tensors, logp, reference)
-        self.update.distance(tensors, logp, reference, kl)
-        loss = self.kl_control.beta * kl**2
+        self.update.means["kl"].append(kl.detach()[None])  # nats a step: what beta follows
+        self.update.distance(row, logp, reference)
+        loss = self.penalty.beta * kl**2
         if stage.kind in ("replay", "rft"):
             return loss + losses.imitation_loss(tensors, logp, actions=stage.kind == "rft", only_ok=True)
         assert self.critic is not None
         old, advantage_D = self.old[index], self.advantages[index]
         loss = loss + losses.ppo_loss(tensors, logp, old, advantage_D, stage.clip)
-        self.update.surrogate(row, logp, old, advantage_D, stage.clip)
+        self.update.surrogate(logp, old, stage.clip)
+        self.update.advantages(row, advantage_D)
         if stage.replay and tensors.ok_D.any():
             loss = loss + stage.replay * losses.imitation_loss(tensors, logp, actions=False, only_ok=True)
         if not self.critic.reads_rows:
+            state_DH = self.agent.states(hidden_NH, row)
             loss = loss + self._value_loss(index, self.critic.of_states(index, state_DH))
         return loss
 
     def _value_loss(self, index: int, value_D: Tensor) -> Tensor:
         assert self.critic is not None
         loss = self.critic.loss(index, value_D)
-        self.update.value(self.rows[index], value_D, loss)
+        self.update.means["value_loss"].append(loss.detach()[None])
+        self.update.value(value_D, value_D.new_tensor([d.reward for d in self.rows[index].decisions]))
         return loss
 
     def after_update(self, *, epoch_ends: bool) -> Alarm | None:
@@ -184,25 +185,27 @@ class SparkTrainer(StageTrainer):
         if kl is None:
             return None
         entropy = self.figures_of_update.get("tool_entropy") if self.critic is not None else None
-        alarm = self.kl_control.after_update(kl, entropy)
-        return (self.kl_control.end_epoch() if epoch_ends else None) or alarm
+        alarm = self.watch.after_update(kl, entropy)
+        self.penalty.after_update(kl)
+        return (self.watch.of_mean(self.penalty.end_epoch()) if epoch_ends else None) or alarm
 
     def figures(self) -> dict[str, float]:
-        return {} if self.stage.kind == "sft" else {"beta": self.kl_control.beta}
+        return {} if self.stage.kind == "sft" else {"beta": self.penalty.beta}
 
     # -- checkpoints ---------------------------------------------------------------------------------------------
 
     def kept(self) -> dict[str, Any]:
         old = self.old if self.stage.old_policy == "refresh" else []
         return {
-            "kl_control": self.kl_control.kept(), "prepared_epoch": self.prepared_epoch,
+            "beta": self.penalty.kept(), "watch": self.watch.kept(), "prepared_epoch": self.prepared_epoch,
             "rewards": [[d.reward for d in row.decisions] for row in self.rows],
             "v_old": self.v_old, "advantages": self.advantages,
             "old": [(x.action_D, x.token_T, x.head_DA) for x in old],
         }  # fmt: skip
 
     def restore(self, kept: dict[str, Any]) -> None:
-        self.kl_control.restore(kept["kl_control"])
+        self.penalty.restore(kept["beta"])
+        self.watch.restore(kept["watch"])
         self.prepared_epoch, self.v_old, self.advantages = kept["prepared_epoch"], kept["v_old"], kept["advantages"]
         for row, rewards in zip(self.rows, kept["rewards"], strict=True):
             for decision, reward in zip(row.decisions, rewards, strict=True):

@@ -9,27 +9,27 @@ import pytest
 import torch
 
 from spark_framework.config_stages import StageConfig
-from spark_framework.training.control import WINDOW, KlControl
+from spark_framework.training.control import WINDOW, AdaptiveBeta, Watch
 from spark_framework.training.figures import Figures
-from spark_framework.training.losses import LogProbs, RowTensors
+from spark_framework.training.losses import LogProbs
 from spark_framework.training.rows import Decision, Row
 
 
-def control(**settings: Any) -> KlControl:
-    return KlControl("mine", StageConfig.model_validate({"kind": "ppo", "lr": 1e-4, **settings}))
+def watch(**settings: Any) -> Watch:
+    return Watch("mine", StageConfig.model_validate({"kind": "ppo", "lr": 1e-4, **settings}))
 
 
 @pytest.mark.parametrize(("kl", "beta"), [(0.31, 2.0), (0.29, 1.0), (0.14, 1.0), (0.13, 0.5)])
 def test_beta_follows_the_kl_of_an_epoch(kl: float, beta: float) -> None:
-    one = control(kl_target=0.2)
+    one = AdaptiveBeta(1.0, target=0.2)
     for value in (kl - 0.01, kl + 0.01):
-        assert one.after_update(value, 3.0) is None
-    assert one.end_epoch() is None
+        one.after_update(value)
+    assert one.end_epoch() == pytest.approx(kl)
     assert one.beta == beta
 
 
 def test_a_kl_that_explodes_ends_the_stage() -> None:
-    one = control(alarm={"max_kl": 2.0})
+    one = watch(alarm={"max_kl": 2.0})
     assert [one.after_update(19.0, 3.0)] + [one.after_update(0.1, 3.0) for _ in range(WINDOW)] == [None] * (WINDOW + 1)
     for _ in range(WINDOW):
         alarm = one.after_update(3.0, 3.0)
@@ -43,13 +43,22 @@ def test_a_kl_that_explodes_ends_the_stage() -> None:
 
 def test_the_bound_is_ten_targets_where_none_is_set() -> None:
     for kl, stops in ((0.99, False), (1.01, True)):
-        one = control(kl_target=0.1)
-        one.after_update(kl, None)
-        assert (one.end_epoch() is not None) is stops
+        assert (watch(kl_target=0.1).of_mean(kl) is not None) is stops
+
+
+def test_steptool_is_watched_in_its_own_unit() -> None:
+    one = watch(kind="steptool", steptool={"kl_coef": 0.3, "kl_target": 6.0})
+    assert one.of_mean(60.0) is None
+    alarm = one.of_mean(61.0)
+    assert alarm is not None
+    assert alarm.text == (
+        "the KL to the reference is 61 nats a trajectory, above 60: the stage ends here. Set stages.mine.lr to 5e-05 "
+        "(it is 0.0001), or stages.mine.steptool.kl_coef to 1.2 (it is 0.3)"
+    )
 
 
 def test_a_policy_that_keeps_to_one_action_is_warned_of_once() -> None:
-    one = control(beta=0.0, alarm={"min_entropy": 0.5})
+    one = watch(beta=0.0, alarm={"min_entropy": 0.5})
     alarms = [one.after_update(0.1, 0.4) for _ in range(3 * WINDOW)]
     (alarm,) = [alarm for alarm in alarms if alarm is not None]
     assert alarms.index(alarm) == WINDOW - 1
@@ -61,7 +70,7 @@ def test_a_policy_that_keeps_to_one_action_is_warned_of_once() -> None:
 
 
 def test_it_goes_on_from_what_was_kept() -> None:
-    one, other = control(alarm={"max_kl": 2.0}), control(alarm={"max_kl": 2.0})
+    one, other = watch(alarm={"max_kl": 2.0}), watch(alarm={"max_kl": 2.0})
     for _ in range(WINDOW - 1):
         one.after_update(3.0, 0.05)
     other.restore(one.kept())
@@ -85,17 +94,15 @@ def test_figures_are_what_their_names_say() -> None:
     logp = LogProbs(torch.tensor([0.1, 0.0, 0.0]), zero, head, torch.full((3,), math.log(4)))
     one = row("ash", "birch", "answer")
     figures.policy(one, logp)
-    tensors = RowTensors(torch.ones(3), torch.ones(3), torch.tensor([1.0, 1.0, 0.0]), torch.arange(3))
-    figures.distance(tensors, logp, LogProbs(zero, torch.tensor([0.0, 0.4, 0.0]), head), torch.tensor(0.7))
-    figures.surrogate(
-        one, logp, LogProbs(torch.tensor([0.5, 0.0, 0.0]), zero, head), torch.tensor([2.0, -1.0, 0.5]), 0.2
-    )
-    figures.value(one, torch.tensor([1.0, 1.0, 2.0]), torch.tensor(0.25))
+    one.decisions[2].constrained = False
+    figures.distance(one, logp, LogProbs(zero, torch.tensor([0.0, 0.4, 0.0]), head))
+    figures.surrogate(logp, LogProbs(torch.tensor([0.5, 0.0, 0.0]), zero, head), 0.2)
+    figures.advantages(one, torch.tensor([2.0, -1.0, 0.5]))
+    figures.value(torch.tensor([1.0, 1.0, 2.0]), torch.tensor([1.0, 0.0, 3.0]))
     found = figures.of_update()
     marginal = torch.tensor([0.25, 0.625, 0.125])  # of the two states in which a tool was chosen
     assert found == pytest.approx(
         {
-            "kl": 0.7,
             "approx_kl": (0.1**2 / 2 + 0.4**2 / 2) / 5,
             "entropy": 1.5 / 3,
             "token_entropy": 2.0,
@@ -105,7 +112,6 @@ def test_figures_are_what_their_names_say() -> None:
             "advantage/ash": 2.0,
             "advantage/birch": -1.0,
             "advantage/answer": 0.5,
-            "value_loss": 0.25,
             "explained_variance": 1 - (2 / 3) / (14 / 9),
         },
         abs=1e-6,
@@ -117,5 +123,14 @@ def test_what_cannot_be_said_is_left_out() -> None:
     one = row("answer")
     head = torch.tensor([[0.5, 0.5]]).log()
     figures.policy(one, LogProbs(torch.zeros(1), torch.zeros(0), head))
-    figures.value(one, torch.tensor([0.5]), torch.tensor(0.25))
-    assert figures.of_update().keys() == {"entropy", "value_loss"}
+    figures.value(torch.tensor([0.5]), torch.tensor([1.0]))
+    assert figures.of_update().keys() == {"entropy"}
+
+
+def test_free_text_has_no_distribution_over_actions() -> None:
+    figures = Figures()
+    one = row("")
+    one.decisions[0].constrained = False
+    figures.policy(one, LogProbs(torch.zeros(1), torch.zeros(1), torch.zeros(1, 1), torch.full((1,), math.log(2))))
+    figures.advantages(one, torch.tensor([1.0]))
+    assert figures.of_update() == {"token_entropy": pytest.approx(1.0)}

@@ -180,6 +180,7 @@ def check(folder: Path, path: str, questions: list[list[Trajectory]], dtype: str
 
 CASES = {
     "separate": {},
+    "row_by_row": {"pack_tokens": 1},
     "shared": {"critic": {"kind": "shared", "coef": 0.3}},
     "detached": {"critic": {"kind": "detached"}},
     "packed_in_one": {"pack_tokens": 10_000},
@@ -201,7 +202,7 @@ def test_an_update_is_the_naive_one(tiny: Path, tmp_path: Path, case: str, dtype
 
 
 def test_the_cases_pack_as_their_names_say(tiny: Path, tmp_path: Path) -> None:
-    for budget, expected in ((None, 4), (110, 3), (10_000, 1)):
+    for budget, expected in ((None, 1), (1, 4), (110, 2), (10_000, 1)):
         made = prepared(tmp_path, str(tiny), QUESTIONS, "float32", pack_tokens=budget)
         found = made.reader.packs_of([0, 1, 2, 3])
         assert len(found) == expected

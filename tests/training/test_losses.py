@@ -22,7 +22,7 @@ from spark_framework.training.model import ActorCritic
 from spark_framework.training.rewards import refreshed_rewards, step_rewards
 from spark_framework.training.rows import build_row
 from spark_framework.training.trainer import SparkTrainer
-from tests.training.trees import LABELS, actor, shake, tree
+from tests.training.trees import LABELS, actor, read_plainly, shake, tree
 
 REWARDS = {"r/0/0": [0.3, -0.7, 0.0], "r/0/1": [0.3, 0.5, -1.0, 0.1], "r/0/2": [-1.0, -0.4]}
 CLIP = 0.2
@@ -50,7 +50,8 @@ class Plain:
             ids = list(one.prompt_ids)
             for depth, part in enumerate(one.steps):
                 chosen = part.candidate
-                logits = model(input_ids=torch.tensor([[*ids, *chosen.token_ids]])).logits[0]
+                with read_plainly(model):
+                    logits = model(input_ids=torch.tensor([[*ids, *chosen.token_ids]])).logits[0]
                 head = logits[len(ids) - 1, list(LABELS)].log_softmax(-1)
                 free = range(len(ids) + chosen.opening, len(ids) + len(chosen.token_ids))
                 every = logits.log_softmax(-1)
@@ -154,7 +155,8 @@ def test_the_value_functions_are_read_at_the_states(tiny: Path, tmp_path: Path) 
         for one in trajectories:
             ids = list(one.prompt_ids)
             for part in one.steps:
-                state = made.agent.trunk(input_ids=torch.tensor([ids])).last_hidden_state[0, -1:]
+                with read_plainly(made.agent.model):
+                    state = made.agent.trunk(input_ids=torch.tensor([ids])).last_hidden_state[0, -1:]
                 values.append(made.agent.value_head(state).item())
                 ids += [*part.candidate.token_ids, *part.context_ids]
     flat = torch.tensor([r for rewards in REWARDS.values() for r in rewards])

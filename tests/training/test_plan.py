@@ -51,7 +51,7 @@ def trajectory(tokens: int = 947, predicted: int = 302, last_state: int = 887) -
 
 def cost(shape: Shape, rows: list[Row] | None = None, **stage: Any) -> Plan:
     section = StageConfig.model_validate({"kind": "ppo", "batch_size": 1, **stage})
-    return plan(shape, section, rows or [trajectory()], dtype="bfloat16", quantized=False, pack_tokens=None)
+    return plan(shape, section, rows or [trajectory()], dtype="bfloat16", quantized=False, pack_tokens=2048)
 
 
 def test_llama_8b_costs_what_the_research_note_says() -> None:

@@ -42,20 +42,18 @@ def test_what_is_shared_stands_once() -> None:
     first = len(one.steps[0].candidate.token_ids) + len(one.steps[0].context_ids)
     alone = [len(path_ids(t)) - len(PROMPT) for t in (one, two, three)]
     assert len(row.ids) == len(PROMPT) + sum(alone) - first  # the first two have their first step in common
-    assert row.branched
-    assert not row_of([one]).branched
 
 
 def test_a_branched_row_equals_its_trajectories_on_their_own(tiny: Path) -> None:
-    model = actor(tiny)
-    agent = ActorCritic(model, LABELS, None, 0)
+    agent = ActorCritic(actor(tiny), LABELS, None, 0)
+    plain = actor(tiny).get_base_model().base_model
     trajectories = tree()
     row = row_of(trajectories)
     with torch.no_grad():
         hidden = agent.hidden(row)
         for one in trajectories:
             ids = path_ids(one)
-            alone = agent.trunk(input_ids=torch.tensor([ids])).last_hidden_state[0]
+            alone = plain(input_ids=torch.tensor([ids])).last_hidden_state[0]
             ends = [d.tokens_at[-1] for d in row.decisions]
             path = next(p for p in (path_to(row, end) for end in ends) if [row.ids[i] for i in p] == ids)
             torch.testing.assert_close(hidden[path], alone, atol=1e-5, rtol=0)
@@ -139,27 +137,41 @@ def test_behaviour_log_probabilities_that_do_not_fit_are_an_error(odd: tuple[flo
 # -- packing ---------------------------------------------------------------------------------------------------------
 
 
+def plain_row(*ids: int) -> Row:
+    row = Row("r")
+    row.add(-1, ids)
+    return row
+
+
 def test_packs_hold_what_the_budget_allows() -> None:
-    assert packs([5, 9, 5], None) == [[0], [1], [2]]
-    assert packs([50, 400, 60, 30, 90], 100) == [[1], [4], [2], [0, 3]]  # the longest first; one is too long for all
-    assert packs([50, 400, 60], 1000) == [[1, 2, 0]]
+    rows = [plain_row(*range(at, at + length)) for at, length in ((0, 50), (1000, 400), (2000, 60), (3000, 30))]
+    assert packs(rows, 100) == [[0], [1], [2, 3]]  # one is too long for all
+    assert packs(rows, 1000) == [[0, 1, 2, 3]]
+    assert packs(rows, 1) == [[0], [1], [2], [3]]
+
+
+def test_rows_that_begin_alike_go_together_and_what_they_share_counts_once() -> None:
+    shared = range(100, 180)
+    rows = [plain_row(*start, *range(at, at + 10)) for start, at in ((shared, 1), ((5,), 2), (shared, 3), ((5,), 4))]
+    assert packs(rows, 100) == [[1, 3], [0, 2]]
+    whole, places = joined([rows[0], rows[2]])
+    assert len(whole.ids) == 100
+    assert [[whole.ids[i] for i in at] for at in places] == [rows[0].ids, rows[2].ids]
+    assert places[0][:80] == places[1][:80]
 
 
 def test_joined_rows_keep_their_tokens_apart() -> None:
     rows = [row_of(tree(0, 0)), row_of(tree(1, 1)[:1])]
-    whole = joined(rows)
-    assert whole.ids == rows[0].ids + rows[1].ids
-    assert whole.positions == rows[0].positions + rows[1].positions
-    seen = whole.attention_mask()
-    n = len(rows[0].ids)
-    assert torch.equal(seen[:n, :n], rows[0].attention_mask())
-    assert torch.equal(seen[n:, n:], rows[1].attention_mask())
-    assert not seen[:n, n:].any()
-    assert not seen[n:, :n].any()
-    assert not joined([rows[1], rows[1]]).branched
+    whole, places = joined(rows)
+    assert len(whole.ids) == sum(len(row.ids) for row in rows) - len(PROMPT)
+    for row, at in zip(rows, places, strict=True):
+        assert [whole.ids[i] for i in at] == row.ids
+        assert [whole.positions[i] for i in at] == row.positions
+        for token, parent in zip(at, row.parents, strict=True):
+            assert whole.parents[token] == (at[parent] if parent >= 0 else -1)
     for ours, alone in zip(whole.decisions[len(rows[0].decisions) :], rows[1].decisions, strict=True):
         assert [whole.ids[t] for t in ours.tokens_at] == [rows[1].ids[t] for t in alone.tokens_at]
-        assert (ours.state_at, ours.first_at) == (alone.state_at + n, alone.first_at + n)
+        assert (ours.state_at, ours.first_at) == (places[1][alone.state_at], places[1][alone.first_at])
 
 
 def test_a_critics_row_ends_at_the_last_state() -> None:

@@ -148,7 +148,7 @@ def test_beta_follows_the_kl(
     made = watched(monkeypatch)
     stage = {**DATA, "kind": "ppo", "epochs": 3, "beta": 1.0, "kl_target": target}
     train(demonstrations(tmp_path / "run", stages={"ppo": stage}, rollouts=ROUND), "ppo")
-    assert made[0].kl_control.beta == (8.0 if grows else 0.125)
+    assert made[0].penalty.beta == (8.0 if grows else 0.125)
 
 
 def test_a_stage_stops_where_the_kl_runs_away(
@@ -340,7 +340,8 @@ def test_an_interrupted_stage_ends_as_an_uninterrupted_one(
 ) -> None:
     """Three steps an epoch, interrupted at the fifth: the last checkpoint is of step 4 (in the middle of an epoch) or
     of step 3 (at the end of one, where beta moves)."""
-    stage = {**DATA, **VARIANTS[name], "epochs": 3, "kl_target": 1e-3, "schedule": "cosine", "save_steps": save_steps}
+    stage = {**DATA, **VARIANTS[name], "epochs": 3, "schedule": "cosine", "save_steps": save_steps}
+    stage |= {} if name == "sft" else {"kl_target": 1e-3}
     whole, cut = (demonstrations(tmp_path / part, stages={name: stage}, rollouts=ROUND) for part in ("whole", "cut"))
     expected = weights(train(whole, name))
     interrupted(cut, name, 5)

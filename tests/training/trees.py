@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from spark_framework.config_stages import LoraSection
 from spark_framework.policy.models import load_model
+from spark_framework.policy.segments import read_in_segments
 from spark_framework.records import ANSWER, Candidate, Question, Step, Trajectory, Verdict
 
 LABELS = (300, 301, 302, 303)
@@ -75,6 +77,17 @@ def shake(model: Any, scale: float, seed: int = 1, adapter: str = "default") -> 
         for name, parameter in model.named_parameters():
             if "lora_" in name and f".{adapter}." in name:
                 parameter.add_(scale * torch.randn(parameter.shape, generator=generator))
+
+
+@contextmanager
+def read_plainly(model: Any) -> Iterator[None]:
+    """Inside, an actor's model reads plain rows, as transformers made it."""
+    base = model.get_base_model()
+    base.set_attn_implementation("sdpa")
+    try:
+        yield
+    finally:
+        read_in_segments(base)
 
 
 def path_ids(trajectory: Trajectory) -> list[int]:

@@ -1,0 +1,102 @@
+"""Attention over a token tree: rows that share a prefix, and branches, in one sequence without a mask over all of it.
+
+The tree is cut into segments, runs of tokens without a branch. Each segment's queries meet the keys of the segments
+that it grows from, and its own causally: just the pairs that exist. A plain row is one segment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AttentionInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+NAME = "spark_segments"
+LONGEST = {"cpu": 128, "cuda": 512}
+"""Tokens of a segment that grows from another, by kind of device. Its queries meet all of its own keys, half of those
+in vain; and each segment is a few calls."""
+Span = tuple[int, int]
+"""Begin and end (exclusive) of tokens that stand next to each other."""
+
+
+@dataclass
+class Segment:
+    """A run of tokens, and the runs that it grows from, first token first."""
+
+    begin: int
+    end: int
+    before: tuple[Span, ...]
+    masks: dict[int | None, Tensor] = field(default_factory=dict)
+    """By sliding window: the additive mask [queries, keys], where one is needed."""
+
+    def mask(self, window: int | None, like: Tensor) -> Tensor | None:
+        """None where every query sees all keys up to its own."""
+        behind, size = sum(end - begin for begin, end in self.before), self.end - self.begin
+        if window is not None and behind + size <= window:
+            window = None
+        if window is None and not behind:
+            return None
+        if window not in self.masks:
+            key_K = torch.arange(behind + size, device=like.device)
+            distance_QK = key_K[behind:, None] - key_K
+            seen_QK = (distance_QK >= 0) & (distance_QK < (window or len(key_K)))
+            added_QK = torch.zeros(seen_QK.shape, dtype=like.dtype, device=like.device)
+            self.masks[window] = added_QK.masked_fill(~seen_QK, torch.finfo(like.dtype).min)
+        return self.masks[window]
+
+
+def segments(parents: Sequence[int], device: str) -> list[Segment]:
+    """The segments of a tree, in order of their tokens; long ones that grow from others are cut.
+
+    Args:
+        parents: of each token the index of the token before it, -1 for none; a parent comes before its children.
+        device: kind of device that the model is on.
+    """
+    jumps = {i: parent for i, parent in enumerate(parents) if parent != i - 1 or i == 0}
+    cuts = sorted({*jumps, *(parent + 1 for parent in jumps.values()), len(parents)})
+    found: list[Segment] = []
+    paths: dict[int, tuple[Span, ...]] = {0: ()}
+    """All tokens up to a token that ends a run, by the index behind it."""
+    for begin, end in pairwise(cuts):
+        before = paths[parents[begin] + 1]
+        size = LONGEST[device] if before else end - begin
+        found += [Segment(at, min(at + size, end), _and(before, begin, at)) for at in range(begin, end, size)]
+        paths[end] = _and(before, begin, end)
+    return found
+
+
+def _and(spans: tuple[Span, ...], begin: int, end: int) -> tuple[Span, ...]:
+    """Spans and one more, which may be empty or touch the last."""
+    if begin == end:
+        return spans
+    if spans and spans[-1][1] == begin:
+        return (*spans[:-1], (spans[-1][0], end))
+    return (*spans, (begin, end))
+
+
+def read_in_segments(model: Any) -> None:
+    """From now on a transformers model reads trees: its trunk wants `segments` as an argument, and no mask."""
+    AttentionInterface.register(NAME, _attention)
+    model.set_attn_implementation(NAME)
+
+
+def _attention(
+    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, *,
+    segments: Sequence[Segment], sliding_window: int | None = None, **kwargs: Any,
+) -> tuple[Tensor, None]:  # fmt: skip
+    """Scaled dot-product attention, segment by segment. [1, heads, N, width] each; gives [1, N, heads, width]."""
+    found = []
+    for one in segments:
+        spans = [*one.before, (one.begin, one.end)]
+        keys, values = (torch.cat([whole[:, :, a:b] for a, b in spans], 2) for whole in (key, value))
+        mask = one.mask(sliding_window, query)
+        out, _ = sdpa_attention_forward(
+            module, query[:, :, one.begin : one.end], keys, values, None if mask is None else mask[None, None], **kwargs
+        )
+        found.append(out)
+    return (found[0] if len(found) == 1 else torch.cat(found, 1)), None
