@@ -141,7 +141,7 @@ class StageConfig(Section):
     save_steps: int = Field(default=20, ge=1)
     """Optimiser steps between checkpoints."""
     report_to: tuple[str, ...] = ()
-    """Trackers of transformers.Trainer: tensorboard, wandb, trackio …"""
+    """Trackers of transformers.Trainer: tensorboard, wandb, trackio … They have to be installed."""
 
     sft_branches: Literal["viable", "chosen"] = "viable"
     """sft: learn every branch and every viable candidate of the first step, or only what the selector chose."""

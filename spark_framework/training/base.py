@@ -215,7 +215,7 @@ def whole_checkpoint(folder: Path) -> str | None:
 def training_arguments(stage: StageConfig, folder: Path, *, seed: int, cpu: bool, quiet: bool) -> TrainingArguments:
     """Trainer's arguments. A step takes `batch_size` rows; steptool makes its own batches, a step is a pass."""
     return TrainingArguments(
-        output_dir=str(folder / "checkpoints"),
+        output_dir=str(folder / "checkpoints"), run_name=f"{folder.parent.parent.name}-{folder.name}",
         per_device_train_batch_size=1 if stage.kind == "steptool" else stage.batch_size, num_train_epochs=stage.epochs,
         learning_rate=stage.lr, lr_scheduler_type=stage.schedule, warmup_steps=stage.warmup_ratio,
         max_grad_norm=stage.max_grad_norm, save_strategy="steps", save_steps=stage.save_steps,

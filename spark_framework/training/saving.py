@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,10 @@ def save_adapter(model: Any, target: Path, base: str) -> Path:
         model.save_pretrained(str(part), selected_adapters=["default"])
         (part / BASE).write_text(json.dumps({"digest": base}) + "\n", encoding="utf-8")
         os.replace(part, final)
-    shutil.rmtree(target / "checkpoints", ignore_errors=True)
+    for checkpoint in (target / "checkpoints").glob("checkpoint-*"):  # what trackers wrote beside them stays
+        shutil.rmtree(checkpoint, ignore_errors=True)
+    with suppress(OSError):
+        (target / "checkpoints").rmdir()
     return final
 
 

@@ -27,6 +27,7 @@ from .model import ActorCritic, with_actor
 from .rewards import refreshed_rewards, step_rewards
 from .rows import Row, add_alternatives, build_row
 from .saving import check_base, save_adapter
+from .trackers import check_trackers
 from .trainer import WITH_CRITIC, Reward, SparkTrainer
 
 Terms = Sequence[tuple[float, RewardTerm]]
@@ -48,6 +49,7 @@ def train_stage(
     """
     config = folder.config
     assert isinstance(config.policy, LocalPolicyConfig)
+    check_trackers(stage.report_to, f"stages.{name}.report_to")
     model = open_model(config.policy)
     seed = child_seed(config.seed, "stage", name) % 2**31
     init = None if stage.init is None else folder.adapter(stage.init)
