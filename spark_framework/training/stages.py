@@ -13,7 +13,7 @@ from ..errors import DataError
 from ..host.calls import Calls
 from ..policy.models import load_tokenizer
 from ..policy.opening import open_encoder, open_model
-from ..processes import is_first
+from ..processes import check_launcher, is_first
 from ..records import Trajectory
 from ..run_folder import RunFolder
 from ..seeding import child_seed
@@ -49,6 +49,7 @@ def train_stage(
     """
     config = folder.config
     assert isinstance(config.policy, LocalPolicyConfig)
+    check_launcher()
     check_trackers(stage.report_to, f"stages.{name}.report_to")
     model = open_model(config.policy)
     seed = child_seed(config.seed, "stage", name) % 2**31

@@ -169,3 +169,21 @@ def test_weights_in_4_bits_are_not_divided(tiny: Path, tmp_path: Path) -> None:
     data = settings(tiny, tmp_path, **changes)
     with pytest.raises(ConfigError, match="cannot be divided"):
         RunConfig.model_validate({**data, "policy": {**data["policy"], "quantization": "4bit"}})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "text"),
+    [
+        ("ACCELERATE_USE_FSDP", "true", "its FSDP plugin is not used, .* set the stage's key shard"),
+        ("ACCELERATE_USE_DEEPSPEED", "true", "its DEEPSPEED plugin is not used"),
+        ("ACCELERATE_MIXED_PRECISION", "bf16", "the precision is that of policy.dtype; set mixed_precision to no"),
+    ],
+)
+def test_what_the_launcher_was_told_is_heeded_or_refused(
+    demonstrations: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, text: str
+) -> None:
+    run = demonstrations(tmp_path / "run", stages={"ppo": PPO}, rollouts=ROUND)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigError, match=text):
+        train(run, "ppo")
+    assert not (run / "train").exists()
