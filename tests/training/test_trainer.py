@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from spark_framework import TrajectoryStore, train
 from spark_framework.api import hookimpl
-from spark_framework.errors import ConfigError, DataError, RunError
+from spark_framework.errors import DataError, RunError
 from spark_framework.host.loading import Host, using_host
 from spark_framework.policy.models import load_model
 from spark_framework.training.base import STATE, whole_checkpoint
@@ -375,36 +375,3 @@ def test_a_finished_stage_is_left_alone(demonstrations: Runs, tmp_path: Path) ->
     stamp = (adapter / "adapter_model.safetensors").stat().st_mtime_ns
     assert train(run, "sft") == adapter
     assert (adapter / "adapter_model.safetensors").stat().st_mtime_ns == stamp
-
-
-# -- trackers --------------------------------------------------------------------------------------------------------
-
-
-def test_figures_go_to_tensorboard(demonstrations: Runs, tmp_path: Path) -> None:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    stage = {**DATA, "kind": "ppo", "report_to": ["tensorboard"]}
-    run = demonstrations(tmp_path / "run", stages={"ppo": stage}, rollouts=ROUND)
-    train(run, "ppo")
-    (events,) = (run / "train" / "ppo").rglob("events.out.tfevents.*")
-    seen = EventAccumulator(str(events.parent))
-    seen.Reload()
-    lines = [json.loads(line) for line in (run / "train/ppo/log.jsonl").read_text().splitlines()]
-    for figure in ("loss", "kl", "beta", "tool_entropy", "advantage/answer"):
-        expected = [line[figure] for line in lines if "loss" in line]
-        assert [one.value for one in seen.Scalars(f"train/{figure}")] == pytest.approx(expected, rel=1e-5), figure
-
-
-@pytest.mark.parametrize(
-    ("tracker", "text"),
-    [
-        ("tensorbord", "stages.ppo.report_to: there is no tracker tensorbord; there are azure_ml, clearml"),
-        ("clearml", "stages.ppo.report_to: clearml is not installed; run `pip install clearml`, or leave it out"),
-    ],
-)
-def test_a_tracker_that_is_not_there_is_one_line(demonstrations: Runs, tmp_path: Path, tracker: str, text: str) -> None:
-    stage = {**DATA, "kind": "ppo", "report_to": [tracker]}
-    run = demonstrations(tmp_path / "run", stages={"ppo": stage}, rollouts=ROUND)
-    with pytest.raises(ConfigError, match=text):
-        train(run, "ppo")
-    assert not (run / "train").exists()
