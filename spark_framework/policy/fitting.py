@@ -45,7 +45,7 @@ def check_model(model: Any, name: str) -> None:
             apart = torch.nn.functional.linear(one, model.get_output_embeddings().weight)
             plain = model.config._attn_implementation
             read_in_segments(model)
-            in_segments = trunk(**tree, segments=segments(parents, model.device.type)).last_hidden_state[0]
+            in_segments = trunk(**tree, segments=segments(parents, model.device)).last_hidden_state[0]
             model.set_attn_implementation(plain)
     except Exception as exc:  # a family with another calling convention: it raises in many ways
         reason = (str(exc).strip() or type(exc).__name__).splitlines()[0]

@@ -17,7 +17,7 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 NAME = "spark_segments"
-LONGEST = {"cpu": 128, "cuda": 512}
+LONGEST = {"cpu": 128, "gpu": 512}
 """Tokens of a segment that grows from another, by kind of device. Its queries meet all of its own keys, half of those
 in vain; and each segment is a few calls."""
 Span = tuple[int, int]
@@ -50,12 +50,17 @@ class Segment:
         return self.masks[window]
 
 
-def segments(parents: Sequence[int], device: str) -> list[Segment]:
+def kind(device: torch.device | str) -> str:
+    """`cpu` or `gpu`, which is everything else: what figures by kind of device are listed under."""
+    return "cpu" if torch.device(device).type == "cpu" else "gpu"
+
+
+def segments(parents: Sequence[int], device: torch.device | str) -> list[Segment]:
     """The segments of a tree, in order of their tokens; long ones that grow from others are cut.
 
     Args:
         parents: of each token the index of the token before it, -1 for none; a parent comes before its children.
-        device: kind of device that the model is on.
+        device: where the model is.
     """
     jumps = {i: parent for i, parent in enumerate(parents) if parent != i - 1 or i == 0}
     cuts = sorted({*jumps, *(parent + 1 for parent in jumps.values()), len(parents)})
@@ -64,7 +69,7 @@ def segments(parents: Sequence[int], device: str) -> list[Segment]:
     """All tokens up to a token that ends a run, by the index behind it."""
     for begin, end in pairwise(cuts):
         before = paths[parents[begin] + 1]
-        size = LONGEST[device] if before else end - begin
+        size = LONGEST[kind(device)] if before else end - begin
         found += [Segment(at, min(at + size, end), _and(before, begin, at)) for at in range(begin, end, size)]
         paths[end] = _and(before, begin, end)
     return found

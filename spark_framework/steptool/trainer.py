@@ -66,7 +66,8 @@ class StepTrainer(StageTrainer):
         agent.value_head = TokenValueHead(width, zero=not released).to(device)
         self.reader = Reader(agent, rows, stage.pack_tokens, sharded=stage.shard)
         self.watch = Watch(name, stage)
-        self.update, self.figures_of_update = Figures(), dict[str, float]()
+        self.update = Figures()
+        self.figures_of_update: dict[str, float] = {}
         self.kl_coef = self.section.kl_coef
         self.reference: list[LogProbs] = []
         self.batch: dict[int, dict[str, Tensor]] = {}

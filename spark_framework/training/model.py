@@ -112,7 +112,7 @@ class ActorCritic:
         out = self.trunk(
             input_ids=torch.tensor([row.ids], device=device),
             position_ids=torch.tensor([row.positions], device=device),
-            segments=segments(row.parents, device.type),
+            segments=segments(row.parents, device),
             use_cache=False,
         )
         return out.last_hidden_state[0]  # type: ignore[no-any-return]

@@ -11,9 +11,9 @@ from dataclasses import replace
 
 from .rows import Row
 
-TOKENS = {"cpu": 2048, "cuda": 4096}
+TOKENS = {"cpu": 2048, "gpu": 4096}
 """Tokens of a forward pass where the config says nothing, by kind of device."""
-ALIKE = {"cpu": 0.1, "cuda": 0.0}
+ALIKE = {"cpu": 0.1, "gpu": 0.0}
 """Share of a row that it has to have in common with a pass in order to join it. A GPU is kept busy by any row; a CPU
 reads rows that have nothing in common faster one by one."""
 

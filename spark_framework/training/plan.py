@@ -30,6 +30,7 @@ from torch import nn
 from ..config import LocalPolicyConfig
 from ..config_stages import StageConfig
 from ..policy.models import load_skeleton, resolve_device, resolve_dtype
+from ..policy.segments import kind
 from .logprobs import LOGITS_AT_ONCE
 from .model import with_actor
 from .packing import TOKENS, to_last_state
@@ -146,7 +147,7 @@ def plan_stage(policy: LocalPolicyConfig, stage: StageConfig, first: StageConfig
         shape = Shape.of(with_actor(skeleton, first.lora, None, seed=0), dtype)
     return plan(
         shape, stage, rows, dtype=str(dtype).removeprefix("torch."), quantized=policy.quantization is not None,
-        pack_tokens=stage.pack_tokens or TOKENS[torch.device(device).type],
+        pack_tokens=stage.pack_tokens or TOKENS[kind(device)],
     )  # fmt: skip
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 from torch import Tensor
 
+from ..policy.segments import kind
 from .critic import Critic
 from .distributed import by_all, idle_passes
 from .losses import LogProbs
 from .model import ActorCritic
 from .packing import ALIKE, TOKENS, joined, packs
 from .rows import Row
+
+T = TypeVar("T")
 
 
 class Reader:
@@ -24,7 +28,7 @@ class Reader:
 
     def __init__(self, agent: ActorCritic, rows: Sequence[Row], budget: int | None, *, sharded: bool = False) -> None:
         self.agent, self.rows, self.sharded = agent, rows, sharded
-        device = agent.model.device.type
+        device = kind(agent.model.device)
         self.budget, self.alike = budget or TOKENS[device], ALIKE[device]
 
     def packs_of(self, indices: Sequence[int]) -> list[list[int]]:
@@ -42,18 +46,8 @@ class Reader:
     def each(
         self, indices: Sequence[int], what: Callable[[int, LogProbs, Tensor], tuple[Tensor, ...]]
     ) -> list[tuple[Tensor, ...]]:
-        """What a function of a row's index, log-probabilities and hidden states gives for any number of rows. Several
-        processes share them out."""
-
-        def compute(mine: list[int]) -> list[tuple[Tensor, ...]]:
-            found = {}
-            for pack in self.packs_of(mine):
-                for index, logp, hidden_NH in zip(pack, *self.pack(pack), strict=True):
-                    found[index] = what(index, logp, hidden_NH)
-            list(self.idle(indices))
-            return [found[index] for index in mine]
-
-        return by_all(indices, compute, self.agent.model.device)
+        """What a function of a row's index, log-probabilities and hidden states gives for any number of rows."""
+        return self._shared_out(indices, lambda pack: [what(*one) for one in zip(pack, *self.pack(pack), strict=True)])
 
     def all(self, indices: Sequence[int]) -> tuple[list[LogProbs], list[Tensor]]:
         """Log-probabilities and states [D, width] of any number of rows."""
@@ -66,17 +60,20 @@ class Reader:
 
     def values(self, critic: Critic) -> list[Tensor]:
         """V of every row, by a critic that reads rows itself."""
-        indices = range(len(self.rows))
+        with self.agent.as_critic():
+            return self._shared_out(range(len(self.rows)), critic.read)
 
-        def compute(mine: list[int]) -> list[Tensor]:
-            found: dict[int, Tensor] = {}
+    def _shared_out(self, indices: Sequence[int], read: Callable[[list[int]], Sequence[T]]) -> list[T]:
+        """What `read` gives for each row of a pass, for any number of rows; several processes share them out."""
+
+        def compute(mine: list[int]) -> list[T]:
+            found: dict[int, T] = {}
             for pack in self.packs_of(mine):
-                found.update(zip(pack, critic.read(pack), strict=True))
+                found.update(zip(pack, read(pack), strict=True))
             list(self.idle(indices))
             return [found[index] for index in mine]
 
-        with self.agent.as_critic():
-            return by_all(indices, compute, self.agent.model.device)
+        return by_all(indices, compute, self.agent.model.device)
 
     def idle(self, indices: Sequence[int]) -> Iterator[Tensor]:
         """Passes that gather sharded layers as often as other processes do on their shares of some rows, for nothing:

@@ -14,7 +14,7 @@ from spark_framework.errors import ConfigError
 from spark_framework.policy.branches import Branches
 from spark_framework.policy.fitting import check_model
 from spark_framework.policy.models import load_model
-from spark_framework.policy.segments import LONGEST, Segment, read_in_segments, segments
+from spark_framework.policy.segments import LONGEST, Segment, kind, read_in_segments, segments
 
 SHAPE = {
     "vocab_size": 97, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4,
@@ -130,3 +130,9 @@ def test_a_tree_is_cut_where_it_branches_and_what_grows_is_cut_short() -> None:
         (7 + cut, 7 + 2 * cut, ((3, 5), (7, 7 + cut))),
         (7 + 2 * cut, 7 + long, ((3, 5), (7, 7 + 2 * cut))),
     ]
+
+
+@pytest.mark.parametrize(("device", "expected"), [("cpu", "cpu"), ("cuda", "gpu"), ("cuda:1", "gpu"), ("mps", "gpu")])
+def test_every_device_has_its_figures(device: str, expected: str) -> None:
+    assert kind(device) == expected
+    assert segments([-1, 0, 0], device)

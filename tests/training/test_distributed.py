@@ -26,8 +26,6 @@ ROUND = [{"name": "demonstrations", "proposer": "scripted", "questions": 6, "bra
 PPO = {**STAGE, "data": "demonstrations", "kind": "ppo", "batch_size": 5, "epochs": 2, "kl_target": 1e-3,
        "pack_tokens": 1}  # fmt: skip
 """Steps of 5 rows and of 1: never even."""
-
-
 STEPTOOL = {**STAGE, "data": "demonstrations", "kind": "steptool", "batch_size": 5, "pack_tokens": 1,
             "steptool": {"passes": 2, "mini_batch": 3}}  # fmt: skip
 """Mini-batches of 3 rows and of 2."""
