@@ -23,7 +23,7 @@ from collections import defaultdict
 from typing import Any, NamedTuple
 
 from spark_framework.api import Candidate, JudgeRequest, Question
-from spark_plugin_judges.contrast import SMOLLM2, Contrast
+from spark_plugin_judges.local.contrast import SMOLLM2, Contrast
 
 
 class Case(NamedTuple):

@@ -29,11 +29,11 @@ from typing import Any, NamedTuple
 import torch
 
 from spark_framework import RunConfig
-from spark_framework.host.toolbox import open_tools
+from spark_framework.host.lifecycle import open_tools
 from spark_framework.policy import Move, Sampling
-from spark_framework.policy.actions import ActionSpace
+from spark_framework.policy.factory import open_policy
+from spark_framework.policy.formats import ActionSpace
 from spark_framework.policy.local import LocalPolicy
-from spark_framework.policy.opening import open_policy
 from spark_framework.questions import open_questions
 from spark_framework.records import Candidate, Question
 

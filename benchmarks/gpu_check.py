@@ -34,15 +34,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spark_framework.config_stages import CriticSection, LoraSection, StageConfig
-from spark_framework.host.loading import Host
-from spark_framework.training.base import training_arguments
-from spark_framework.training.critic import ValueHead
-from spark_framework.training.firsts import Firsts
-from spark_framework.training.model import CRITIC, ActorCritic, with_actor
-from spark_framework.training.plan import Shape, plan
-from spark_framework.training.rows import Decision, Row
-from spark_framework.training.trainer import SparkTrainer
+from spark_framework.config.training import CriticSection, LoraSection, StageConfig
+from spark_framework.host.manager import Host
+from spark_framework.training.cost_model import Shape, plan
+from spark_framework.training.data.token_tree import Decision, Row
+from spark_framework.training.model.actor_critic import CRITIC, ActorCritic, with_actor
+from spark_framework.training.model.critic import ValueHead
+from spark_framework.training.model.firsts import Firsts
+from spark_framework.training.trainers.base import training_arguments
+from spark_framework.training.trainers.spark import SparkTrainer
 
 LORA = LoraSection(r=8, alpha=16, targets=("q_proj", "v_proj"))
 LLAMA_8B = {

@@ -21,8 +21,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from spark_framework.api import Candidate, Judge, JudgeRequest, Question, Step, Verdict
-from spark_framework.host.loading import Host
-from spark_framework.judging.session import open_judging
+from spark_framework.host.manager import Host
+from spark_framework.judging.client import open_judging
 from spark_framework.judging.terms import Terms
 from spark_framework.records import THINK
 

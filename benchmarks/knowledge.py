@@ -14,10 +14,10 @@ out the right option, and how often a wrong one? Deterministic, no network. The 
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import re
 from collections import Counter, defaultdict
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,7 @@ def decided(rows: list[Row], search: Tool) -> dict[str, int]:
 
 
 def build(name: str, settings: dict[str, Any]) -> Tool:
-    (cls,) = importlib.import_module(f"spark_plugin_tools.{name}").spark_tools()
+    (cls,) = entry_points(group="spark_framework.v1")[f"tool.{name}"].load().spark_tools()
     tool: Tool = cls(cls.Config.model_validate(settings))
     tool.prepare()
     return tool

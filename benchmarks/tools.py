@@ -18,7 +18,7 @@ from contextlib import ExitStack, closing
 from typing import Any
 
 from spark_framework.api import ToolContext
-from spark_framework.host.loading import Host
+from spark_framework.host.manager import Host
 
 ROUNDS, CALLS_EACH = 25, 10
 WANTED = {"python": 20, "solver": 3}

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from spark_framework import RunConfig, generate
-from spark_framework.config import SMOLLM2
-from spark_framework.policy.opening import open_encoder
+from spark_framework.config.run import SMOLLM2
+from spark_framework.policy.factory import open_encoder
 from spark_framework.records import ANSWER, Call, Question, Step, Trajectory
-from spark_framework.run_folder import existing_run
+from spark_framework.runs.run_dir import existing_run
 
 TOKENS, WRITTEN = range(750, 905), range(275, 364)
 """Tokens of a trajectory, and how many of them the policy wrote."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from spark_framework.config import RunConfig
+from spark_framework.config.run import RunConfig
 
 MODULES = {
     "spark_framework": "For programs and notebooks. The whole of a run: [a first one](../tutorial/first-run.md).",

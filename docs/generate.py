@@ -20,11 +20,14 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from spark_framework import cli, config, config_stages, hookspecs
-from spark_framework.contracts import Tool, Toolset
-from spark_framework.host.choices import Choice
-from spark_framework.host.inventory import OWN_DISTRIBUTION
-from spark_framework.host.loading import Host, import_target
+from spark_framework import cli
+from spark_framework.config import run as config
+from spark_framework.config import training as config_stages
+from spark_framework.contracts import hookspecs
+from spark_framework.contracts.components import Tool, Toolset
+from spark_framework.host.component_spec import Choice
+from spark_framework.host.discovery import OWN_DISTRIBUTION
+from spark_framework.host.manager import Host, import_target
 from spark_framework.questions import MmluProConfig, PracticeConfig
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -298,7 +301,7 @@ KINDS = {
 
 
 def _users() -> dict[str, str]:
-    from spark_framework.host import calls
+    from spark_framework.host import hooks as calls
 
     found: dict[str, list[str]] = {}
     for name in hook_names():

@@ -11,36 +11,36 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .config import RunConfig, preset
-    from .config_files import load_config
-    from .host.loading import Host, using_host
-    from .pipeline import evaluate, export, generate, train
+    from .config.load import load_config
+    from .config.run import RunConfig, preset
+    from .host.manager import Host, using_host
+    from .pipeline.generate import evaluate, export, generate, train
     from .records import Question, Trajectory
-    from .rollout.store import TrajectoryStore
+    from .runs.trajectories import TrajectoryStore
     from .studies.calibrate import calibrate
-    from .studies.judges import study_judges
+    from .studies.judge_sensitivity.study import study_judges
     from .studies.ladder import ladder
     from .studies.rejudge import rejudge
     from .studies.reselect import reselect
 
 _PUBLIC = {
-    "Host": "host.loading",
+    "Host": "host.manager",
     "Question": "records",
-    "RunConfig": "config",
+    "RunConfig": "config.run",
     "Trajectory": "records",
-    "TrajectoryStore": "rollout.store",
+    "TrajectoryStore": "runs.trajectories",
     "calibrate": "studies.calibrate",
-    "evaluate": "pipeline",
-    "export": "pipeline",
-    "generate": "pipeline",
+    "evaluate": "pipeline.generate",
+    "export": "pipeline.generate",
+    "generate": "pipeline.generate",
     "ladder": "studies.ladder",
-    "load_config": "config_files",
-    "preset": "config",
+    "load_config": "config.load",
+    "preset": "config.run",
     "rejudge": "studies.rejudge",
     "reselect": "studies.reselect",
-    "study_judges": "studies.judges",
-    "train": "pipeline",
-    "using_host": "host.loading",
+    "study_judges": "studies.judge_sensitivity.study",
+    "train": "pipeline.generate",
+    "using_host": "host.manager",
 }
 
 __all__ = [

@@ -1,6 +1,7 @@
 """Everything a plugin may import, and nothing else of the framework."""
 
-from .contracts import (
+from .contracts.calibrated_judge import CalibratedJudge, Calibration, fit_calibration
+from .contracts.components import (
     Component,
     ComponentConfig,
     Judge,
@@ -12,18 +13,17 @@ from .contracts import (
     ToolContext,
     Toolset,
 )
+from .contracts.hookspecs import hookimpl
+from .contracts.remote_judge import Batches, Price, Usage, WireJudge, WireReply, WireRequest
+from .contracts.tool_arguments import arguments_from_schema
 from .errors import ConfigError, JudgeError, ToolError, UserError
-from .evaluation.answers import match_option, resolve_answer
-from .hookspecs import hookimpl
-from .host.choices import JudgeChoice
-from .judging.calibration import CalibratedJudge, Calibration, fit_calibration
-from .judging.verdict_file import recorded_verdicts, step_digest
-from .paths import cache_folder
-from .policy.models import model_folder
+from .host.component_spec import JudgeChoice
+from .models.loading import model_folder
+from .questions.grading import match_option, resolve_answer
 from .records import ANSWER, LETTERS, THINK, Call, Candidate, Question, Step, Trajectory, Verdict
-from .schemas import arguments_from_schema
-from .steptool.api_server import RecordedApis
-from .wire import Batches, Price, Usage, WireJudge, WireReply, WireRequest
+from .runs.verdicts import recorded_verdicts, step_digest
+from .steptool.recorded_apis import RecordedApis
+from .util.cache_dir import cache_folder
 
 API_VERSION = (1, 0)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spark_framework import RunConfig, generate
-from spark_framework.run_folder import open_run
+from spark_framework.runs.run_dir import open_run
 
 STAGE = {"lr": 1e-3, "batch_size": 2, "lora": {"r": 2, "alpha": 4}, "save_steps": 2}
 

@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _check_disabled(names: list[str]) -> None:
     """Unlike a config and the environment, which serve several machines, a typed option has to mean something here."""
-    from ..host.inventory import scan
+    from ..host.discovery import scan
 
     scan().check_disabled(names)
 

@@ -10,10 +10,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from ..errors import PluginError
-from ..host.inventory import KINDS, OWN_DISTRIBUTION, Inventory, did_you_mean, scan
+from ..host.discovery import KINDS, OWN_DISTRIBUTION, Inventory, did_you_mean, scan
 
 if TYPE_CHECKING:
-    from ..contracts import Tool, Toolset
+    from ..contracts.components import Tool, Toolset
 
 
 def list_offers(args: argparse.Namespace) -> int:
@@ -35,8 +35,8 @@ def list_offers(args: argparse.Namespace) -> int:
 
 def show(args: argparse.Namespace) -> int:
     """Print one component, which is imported for that."""
-    from ..contracts import Tool, Toolset
-    from ..host.loading import Host
+    from ..contracts.components import Tool, Toolset
+    from ..host.manager import Host
     from .tables import fields
 
     host = Host(args.disable)
@@ -59,7 +59,7 @@ def show(args: argparse.Namespace) -> int:
 
 def check(args: argparse.Namespace) -> int:
     """Run what can be checked without the author's own test, in a process of its own."""
-    from ..host.isolated import isolated
+    from ..host.subprocess_call import isolated
 
     inventory = scan(args.disable)
     kind, reference = _kind_and_reference(inventory, args.component)

@@ -6,12 +6,12 @@ import argparse
 import json
 from pathlib import Path
 
-from .. import pipeline
-from ..config import RunConfig, preset
-from ..config_files import load_config
-from ..host.loading import Host, using_host
-from ..judging.forecast import forecast_rollouts
-from ..processes import is_first
+from ..config.load import load_config
+from ..config.run import RunConfig, preset
+from ..host.manager import Host, using_host
+from ..judging.cost import forecast_rollouts
+from ..pipeline import generate as pipeline
+from ..util.launcher import is_first
 
 
 def quickstart(args: argparse.Namespace) -> int:

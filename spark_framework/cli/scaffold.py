@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..host.inventory import scan
+from ..host.discovery import scan
 from ..scaffold import new_plugin
 
 

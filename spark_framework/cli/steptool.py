@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 
 from ..errors import DataError
-from ..host.loading import Host, using_host
-from ..steptool.work import Judging, evaluate_trajectories, export_trajectories
+from ..host.manager import Host, using_host
+from ..steptool.commands import Judging, evaluate_trajectories, export_trajectories
 
 
 def import_(args: argparse.Namespace) -> int:
@@ -33,7 +33,7 @@ def export(args: argparse.Namespace) -> int:
 
 def evaluate(args: argparse.Namespace) -> int:
     """Prints the figures as JSON."""
-    from ..steptool.evaluating import read_needed
+    from ..steptool.metrics import read_needed
 
     needed = read_needed(Path(args.needed)) if args.needed else None
     with using_host(Host(args.disable)):
@@ -46,7 +46,7 @@ def evaluate(args: argparse.Namespace) -> int:
 
 def check(args: argparse.Namespace) -> int:
     """Compare recordings with what is computed here; prints a line for each figure. 1 where one does not agree."""
-    from ..steptool.checking import compare_with
+    from ..steptool.check_recordings import compare_with
 
     found = compare_with(Path(args.file), Path(args.data) if args.data else None)
     if not found:

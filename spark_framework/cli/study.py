@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..host.loading import Host, using_host
+from ..host.manager import Host, using_host
 from ..studies.calibrate import calibrate as fit
-from ..studies.judges import estimate_study, study_judges
+from ..studies.judge_sensitivity.study import estimate_study, study_judges
 from ..studies.rejudge import estimate_rejudging
 from ..studies.rejudge import rejudge as judge_again
 from ..studies.reselect import reselect as select_again

@@ -13,13 +13,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from ..config_files import build_config, load_config
-from ..contracts import Tool, ToolContext, Toolset
+from ..config.load import build_config, load_config
+from ..contracts.components import Tool, ToolContext, Toolset
 from ..errors import ConfigError, DataError, PluginError, UserError
-from ..host.choices import Choice, ToolChoice
-from ..host.loading import Host, using_host
-from ..host.toolbox import check_permissions, open_tools
-from ..strict_json import read_json
+from ..host.component_spec import Choice, ToolChoice
+from ..host.lifecycle import check_permissions, open_tools
+from ..host.manager import Host, using_host
+from ..util.strict_json import read_json
 from . import plugins
 from .tables import table
 
@@ -115,9 +115,9 @@ def _choice(name: str, settings: list[str], allowed: list[str]) -> Choice:
 @contextmanager
 def _tools_of(path: str) -> Iterator[dict[str, Tool]]:
     """The tools of a run's config file, with its permissions and its recorded replies."""
-    from ..config import RunConfig
-    from ..host.loading import current_host
-    from ..host.replies import open_replies
+    from ..config.run import RunConfig
+    from ..host.manager import current_host
+    from ..host.tool_cache import open_replies
 
     config = load_config(path, RunConfig)
     replies = config.replies.file or config.run / "replies.sqlite"

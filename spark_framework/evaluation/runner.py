@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from ..policy import Move, Policy, Sampling
 from ..records import ANSWER, Question, Step, Trajectory
-from ..rollout.waves import Workshop, close, execute
-from ..seeding import child_seed
+from ..rollout.engine import Workshop, close, execute
+from ..util.seeding import child_seed
 
 
 def act(

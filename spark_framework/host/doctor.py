@@ -18,8 +18,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ..errors import PluginError
-from .inventory import API, GROUP, OWN_DISTRIBUTION, Inventory, Offer, normalise, one_line
-from .isolated import isolated
+from .discovery import API, GROUP, OWN_DISTRIBUTION, Inventory, Offer, normalise, one_line
+from .subprocess_call import isolated
 
 SLOW = 5.0
 """Seconds for importing one plugin. A sound one takes a hundredth of that; a slow machine may take longer."""
@@ -104,7 +104,7 @@ def load(order: dict[str, Any]) -> dict[str, Any]:
     """
     from pydantic import ValidationError
 
-    from .loading import Host
+    from .manager import Host
 
     start, threads, problem = time.perf_counter(), threading.active_count(), ""
     try:

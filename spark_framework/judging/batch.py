@@ -13,14 +13,14 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
-from ..contracts import Judge, JudgeRequest
+from ..contracts.components import Judge, JudgeRequest
+from ..contracts.remote_judge import Batches, WireJudge, WireRequest
 from ..errors import JudgeError, RunError
-from ..wire import Batches, WireJudge, WireRequest
-from .digest import reader
-from .money import cost
+from .budget import cost
+from .fingerprint import reader
 
 if TYPE_CHECKING:
-    from .session import JudgingSession
+    from .client import JudgingSession
 
 log = logging.getLogger(__name__)
 Asked = dict[str, tuple[WireRequest, JudgeRequest]]
@@ -33,7 +33,7 @@ def run_batches(session: JudgingSession, judge: Judge, steps: Sequence[JudgeRequ
     Raises:
         RunError: the worst case does not fit into the budget, or the service stays away.
     """
-    from .session import wire_judges
+    from .client import wire_judges
 
     for part in wire_judges(judge):
         service = part.batches()

@@ -6,11 +6,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..contracts import Judge, JudgeRequest
-from ..host.calls import Calls
-from ..wire import Usage
-from .money import cost
-from .session import wire_judges
+from ..contracts.components import Judge, JudgeRequest
+from ..contracts.remote_judge import Usage
+from ..host.hooks import Calls
+from .budget import cost
+from .client import wire_judges
 
 CHARACTERS_PER_TOKEN = 3.8
 """Of our prompts: 8,600 characters are 2,250 tokens (SmolLM2's tokenizer; providers' differ by some per cent)."""

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..models.branched_generation import Branches
 from ..records import Candidate, Question
 from . import Move, Sampling
-from .branches import Branches
-from .encoding import Encoder
+from .renderer import Encoder
 
 CHUNK = 256
 """Tokens whose logits are in memory at a time while candidates are scored."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .. import api
 from ..errors import UserError
-from ..host.inventory import KINDS, OWN_DISTRIBUTION, Inventory
+from ..host.discovery import KINDS, OWN_DISTRIBUTION, Inventory
 from ..records import ANSWER, THINK
 
 MOST = 32

@@ -11,50 +11,50 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ..judging.marks import Annotation, composed, marked, marks
+    from ..training.algorithms.steptool import Places, adapted_kl_coef, advantages, step_loss, token_rewards, whiten
+    from ..training.algorithms.steptool_padded import padded_advantages, padded_loss
+    from ..training.data.ppo_csv import PpoExample, read_ppo_csv, write_ppo_csv
     from .annotations import AnnotatedAnswer
-    from .answers import Prediction, read_queries, trajectories_of, tree_of, write_queries
-    from .api_server import RecordedApis
-    from .checking import compare_with
+    from .check_recordings import compare_with
     from .collection import Collection, import_files
-    from .evaluating import figures, read_needed, tool_recall
-    from .files import PpoExample, read_ppo_csv, write_ppo_csv
-    from .losses import Places, adapted_kl_coef, advantages, step_loss, token_rewards, whiten
-    from .padded import padded_advantages, padded_loss
-    from .shaping import Annotation, composed, marked, marks
-    from .work import Judging, evaluate_trajectories, export_trajectories
+    from .commands import Judging, evaluate_trajectories, export_trajectories
+    from .metrics import figures, read_needed, tool_recall
+    from .predictions import Prediction, read_queries, trajectories_of, tree_of, write_queries
+    from .recorded_apis import RecordedApis
 
 _PUBLIC = {
     "AnnotatedAnswer": "annotations",
-    "Annotation": "shaping",
+    "Annotation": ".judging.marks",
     "Collection": "collection",
-    "Judging": "work",
-    "Places": "losses",
-    "PpoExample": "files",
-    "Prediction": "answers",
-    "RecordedApis": "api_server",
-    "adapted_kl_coef": "losses",
-    "advantages": "losses",
-    "compare_with": "checking",
-    "composed": "shaping",
-    "evaluate_trajectories": "work",
-    "export_trajectories": "work",
-    "figures": "evaluating",
+    "Judging": "commands",
+    "Places": ".training.algorithms.steptool",
+    "PpoExample": ".training.data.ppo_csv",
+    "Prediction": "predictions",
+    "RecordedApis": "recorded_apis",
+    "adapted_kl_coef": ".training.algorithms.steptool",
+    "advantages": ".training.algorithms.steptool",
+    "compare_with": "check_recordings",
+    "composed": ".judging.marks",
+    "evaluate_trajectories": "commands",
+    "export_trajectories": "commands",
+    "figures": "metrics",
     "import_files": "collection",
-    "marked": "shaping",
-    "marks": "shaping",
-    "padded_advantages": "padded",
-    "padded_loss": "padded",
-    "read_needed": "evaluating",
-    "read_ppo_csv": "files",
-    "read_queries": "answers",
-    "step_loss": "losses",
-    "token_rewards": "losses",
-    "tool_recall": "evaluating",
-    "trajectories_of": "answers",
-    "tree_of": "answers",
-    "whiten": "losses",
-    "write_ppo_csv": "files",
-    "write_queries": "answers",
+    "marked": ".judging.marks",
+    "marks": ".judging.marks",
+    "padded_advantages": ".training.algorithms.steptool_padded",
+    "padded_loss": ".training.algorithms.steptool_padded",
+    "read_needed": "metrics",
+    "read_ppo_csv": ".training.data.ppo_csv",
+    "read_queries": "predictions",
+    "step_loss": ".training.algorithms.steptool",
+    "token_rewards": ".training.algorithms.steptool",
+    "tool_recall": "metrics",
+    "trajectories_of": "predictions",
+    "tree_of": "predictions",
+    "whiten": ".training.algorithms.steptool",
+    "write_ppo_csv": ".training.data.ppo_csv",
+    "write_queries": "predictions",
 }
 
 __all__ = [

@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from ..errors import DataError
+from ..judging.marks import MOST_CONTRIBUTION, SOLVED, Annotation, Status, marked, marks, repeats_of
 from ..records import THINK, Record, Step, Trajectory
-from .answers import SOURCE, ToolMessage, called, message_of, open_question
-from .shaping import MOST_CONTRIBUTION, SOLVED, Annotation, Status, marked, marks, repeats_of
+from .predictions import SOURCE, ToolMessage, called, message_of, open_question
 
 LONGEST_STEP = 200_000
 """Characters of a written step that are read."""

@@ -13,11 +13,11 @@ from typing import Any
 
 from ..errors import DataError, RunError
 from ..records import Record, Trajectory
-from ..rollout.store import TrajectoryStore
+from ..runs.trajectories import TrajectoryStore
+from ..training.data.ppo_csv import PpoExample, read_ppo_csv, write_ppo_csv
 from .annotations import AnnotatedAnswer, annotated_answer, annotated_trajectory, trajectory_of
-from .answers import Answer, Prediction, read_queries, trajectories_of, tree_of, write_queries
-from .files import PpoExample, read_ppo_csv, write_ppo_csv
-from .styles import STYLES, VERBATIM, verbatim_example, verbatim_trajectory, written
+from .chat_styles import STYLES, VERBATIM, verbatim_example, verbatim_trajectory, written
+from .predictions import Answer, Prediction, read_queries, trajectories_of, tree_of, write_queries
 
 
 class QueryNotes(Record):

@@ -14,20 +14,20 @@ from pathlib import Path
 
 import numpy as np
 
-from ..contracts import Judge
+from ..contracts.calibrated_judge import CalibratedJudge, Calibration, fit_calibration
+from ..contracts.components import Judge
+from ..contracts.remote_judge import WireReply, WireRequest
 from ..errors import ConfigError, DataError, JudgeError, RunError, UserError
-from ..host.calls import Calls
-from ..judging.calibration import CalibratedJudge, Calibration, fit_calibration
-from ..judging.money import cost
-from ..judging.session import JudgingSession
-from ..pipeline import observed
-from ..run_folder import RunFolder, existing_run
-from ..wire import WireReply, WireRequest
-from ._arrays import Floats
-from .agreement import over_states, spearman
+from ..host.hooks import Calls
+from ..judging.budget import cost
+from ..judging.client import JudgingSession
+from ..pipeline.generate import observed
+from ..runs.decisions import State, states_of, stratified
+from ..runs.run_dir import RunFolder, existing_run
+from ..stats.agreement import over_states, spearman
+from ..stats.arrays import Floats
 from .rejudge import JudgeLike, as_judge, asked, session_for
 from .reselect import stored_scores
-from .states import State, states_of, stratified
 
 FOLDS = 5
 """Parts of the questions: each is mapped by a map that was fitted on the others."""

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from .. import pipeline
-from ..config import RunConfig
+from ..config.run import RunConfig
 from ..errors import ConfigError
 from ..evaluation.metrics import bootstrap_interval, entropy_bits, mcnemar, summary
+from ..pipeline import generate as pipeline
 from ..records import ANSWER, Trajectory
-from ..rollout.store import TrajectoryStore
-from ..run_folder import write_whole
+from ..runs.run_dir import write_whole
+from ..runs.trajectories import TrajectoryStore
 
 log = logging.getLogger(__name__)
 AGAINST = "sft"

@@ -14,23 +14,23 @@ from typing import Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
-from ..config import JudgingSection
-from ..config_files import build_config
-from ..contracts import Component, Judge
+from ..config.load import build_config
+from ..config.run import JudgingSection
+from ..contracts.components import Component, Judge
+from ..contracts.remote_judge import Usage
 from ..errors import ConfigError, JudgeError, RunError
-from ..host.calls import Calls
-from ..host.choices import Choice, JudgeChoice
-from ..host.loading import current_host
-from ..host.toolbox import opened
-from ..judging.digest import reader
-from ..judging.forecast import Forecast, forecast_steps
-from ..judging.money import cost
-from ..judging.session import JudgingSession, open_judging, wire_judges
-from ..judging.verdict_file import VerdictFile
-from ..pipeline import observed
-from ..run_folder import RunFolder, existing_run, write_whole
-from ..wire import Usage
-from .states import State, states_of
+from ..host.component_spec import Choice, JudgeChoice
+from ..host.hooks import Calls
+from ..host.lifecycle import opened
+from ..host.manager import current_host
+from ..judging.budget import cost
+from ..judging.client import JudgingSession, open_judging, wire_judges
+from ..judging.cost import Forecast, forecast_steps
+from ..judging.fingerprint import reader
+from ..pipeline.generate import observed
+from ..runs.decisions import State, states_of
+from ..runs.run_dir import RunFolder, existing_run, write_whole
+from ..runs.verdicts import VerdictFile
 
 JudgeLike: TypeAlias = str | Mapping[str, Any] | Judge | type[Judge]
 """A judge's name, a mapping with `use` and its settings, an instance, or a class."""

@@ -10,18 +10,18 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..config import RunConfig
-from ..config_files import build_config
-from ..contracts import Selector
+from ..config.load import build_config
+from ..config.run import RunConfig
+from ..contracts.components import Selector
 from ..errors import RunError
-from ..host.toolbox import opened
-from ..judging.verdict_file import VerdictFile
-from ..run_folder import RunFolder, existing_run, write_whole
-from .bootstrap import bootstrap_mean, bootstrap_sums
-from .distributions import entropy
-from .selection import Choices, Rule, Scores, flipped, with_frozen_counters, with_own_counters
-from .states import State, states_of
-from .tables import Cell, Figure, Table
+from ..host.lifecycle import opened
+from ..runs.decisions import State, states_of
+from ..runs.run_dir import RunFolder, existing_run, write_whole
+from ..runs.verdicts import VerdictFile
+from ..stats.bootstrap import bootstrap_mean, bootstrap_sums
+from ..stats.entropy import entropy
+from ..stats.tables import Cell, Figure, Table
+from .replayed_selection import Choices, Rule, Scores, flipped, with_frozen_counters, with_own_counters
 
 SelectorLike: TypeAlias = str | Mapping[str, Any] | Selector | type[Selector]
 """A selector's name, a mapping with `use` and its settings, an instance, or a class."""

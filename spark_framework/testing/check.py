@@ -6,11 +6,11 @@ from typing import Any
 
 from pydantic import create_model
 
-from ..config_files import build_config
-from ..contracts import Component, Toolset
+from ..config.load import build_config
+from ..contracts.components import Component, Toolset
 from ..errors import UserError
-from ..host.choices import JudgeChoice, RewardChoice, SelectorChoice, ToolChoice
-from ..host.loading import Host, using_host
+from ..host.component_spec import JudgeChoice, RewardChoice, SelectorChoice, ToolChoice
+from ..host.manager import Host, using_host
 from .checks import static_checks
 from .component import ComponentContract
 from .judge import JudgeContract

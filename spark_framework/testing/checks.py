@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from ..contracts import Component
+from ..contracts.components import Component
 
 Check = TypeVar("Check", bound=Callable[..., None])
 Result = TypeVar("Result")

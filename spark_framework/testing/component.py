@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 import yaml
 from pydantic import ValidationError
 
-from ..contracts import Component, ComponentConfig
+from ..contracts.components import Component, ComponentConfig
 from ..errors import PluginError, UserError
-from ..host.inventory import GROUP
-from ..host.loading import Host, checked_class, import_target
+from ..host.discovery import GROUP
+from ..host.manager import Host, checked_class, import_target
 from .checks import require, short, static
 from .probe import HEAVY, Report, probe
 from .settings import is_constant, varied

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
-from ..contracts import Judge, JudgeRequest
+from ..contracts.components import Judge, JudgeRequest
 from ..errors import JudgeError, UserError
 from ..records import Verdict
 from .checks import require, short, within

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from ..contracts import Component
+    from ..contracts.components import Component
 
 HEAVY = frozenset({
     "accelerate", "anthropic", "datasets", "faiss", "httpx2", "keras", "langchain", "litellm", "llama_cpp",
@@ -50,7 +50,7 @@ def probe(component: Component) -> Report:
 
 @cache
 def _probed(module: str, name: str, config: str) -> Report:
-    from ..host.isolated import isolated
+    from ..host.subprocess_call import isolated
 
     if "<locals>" in name:
         return Report(problem="it is defined inside a function: move the class to the top of a module")

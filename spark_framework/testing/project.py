@@ -58,7 +58,7 @@ class Project:
 
     def trajectories(self) -> list[Trajectory]:
         """What the run has stored."""
-        from ..rollout.store import TrajectoryStore
+        from ..runs.trajectories import TrajectoryStore
 
         return list(TrajectoryStore(self.run_folder / "trajectories.jsonl").read())
 

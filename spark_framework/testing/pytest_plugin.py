@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from ..contracts import Component
-    from ..host.loading import Host
+    from ..contracts.components import Component
+    from ..host.manager import Host
     from .project import Project
 
 FakeDistribution = Callable[..., Path]
@@ -28,7 +28,7 @@ def spark_component(request: pytest.FixtureRequest) -> Component:
 @pytest.fixture
 def spark_host() -> Iterator[Host]:
     """A fresh host, which is the current one during the test. What is installed is listed when it is first asked."""
-    from ..host.loading import Host, using_host
+    from ..host.manager import Host, using_host
 
     with using_host(Host()) as host:
         yield host

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ..contracts import RewardTerm
+from ..contracts.components import RewardTerm
 from ..records import Step, Trajectory
 from .checks import require, short, static, within
 from .component import ComponentContract

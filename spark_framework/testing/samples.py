@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..contracts import JudgeRequest
+from ..contracts.components import JudgeRequest
 from ..records import ANSWER, THINK, Call, Candidate, Question, Step, Trajectory, Verdict
 
 ACTIONS = ("calculator", "python", "solver", "science", "stats_finance", "encyclopedia", "dictionary", "search", THINK)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
-from ..contracts import Selector
+from ..contracts.components import Selector
 from .checks import require, short, static, within
 from .component import ComponentContract
 from .samples import ACTIONS, sample_candidate

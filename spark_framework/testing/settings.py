@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import ValidationError
 
-from ..contracts import ComponentConfig
+from ..contracts.components import ComponentConfig
 from ..errors import UserError
 
 

@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 
 from pydantic import ValidationError
 
-from ..contracts import Tool, ToolContext
+from ..contracts.components import Tool, ToolContext
+from ..contracts.tool_arguments import MAX_SCHEMA
 from ..errors import ToolError
-from ..host.calls import MAX_OUTPUT
+from ..host.hooks import MAX_OUTPUT
 from ..records import ANSWER, THINK
-from ..schemas import MAX_SCHEMA
 from .checks import require, short, static, within
 from .component import ComponentContract
 from .samples import hostile_values

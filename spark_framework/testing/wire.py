@@ -7,10 +7,10 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
-from ..contracts import Judge, JudgeRequest
+from ..contracts.components import Judge, JudgeRequest
+from ..contracts.remote_judge import WireJudge, WireReply, WireRequest
 from ..errors import JudgeError
 from ..records import Verdict
-from ..wire import WireJudge, WireReply, WireRequest
 from .checks import require, short
 from .garbled import spoilt
 from .judge import JudgeContract

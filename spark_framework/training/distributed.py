@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from ..errors import ConfigError
-from .figures import Figures
+from .trainers.metrics import Figures
 
 T = TypeVar("T")
 U = TypeVar("U")

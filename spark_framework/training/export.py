@@ -7,10 +7,10 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from ..config import LocalPolicyConfig
+from ..config.run import LocalPolicyConfig
 from ..errors import RunError
-from ..policy.models import load_model, load_tokenizer, quiet_peft
-from .saving import writing
+from ..models.loading import load_model, load_tokenizer, quiet_peft
+from .files import writing
 
 
 def export_model(policy: LocalPolicyConfig, adapter: Path, to: Path) -> Path:

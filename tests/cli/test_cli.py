@@ -15,8 +15,8 @@ import pytest
 import spark_framework
 from spark_framework import studies
 from spark_framework.cli import main
-from spark_framework.config import RunConfig
-from spark_framework.host.loading import current_host
+from spark_framework.config.run import RunConfig
+from spark_framework.host.manager import current_host
 
 
 @pytest.fixture
@@ -322,7 +322,7 @@ def test_train_evaluate_ladder(run, noted, config):
 
 
 def test_quickstart_is_the_ladder_of_its_preset(run, noted, config, monkeypatch):
-    monkeypatch.setattr("spark_framework.config.preset", lambda name: config)
+    monkeypatch.setattr("spark_framework.config.run.preset", lambda name: config)
     assert run("quickstart", "--run", "my: run")[0] == 0
     assert noted == [("ladder", "my: run", 1)]
 
@@ -334,7 +334,7 @@ def failing(monkeypatch, error: BaseException) -> None:
     def scan(disable=()):
         raise error
 
-    monkeypatch.setattr("spark_framework.host.inventory.scan", scan)
+    monkeypatch.setattr("spark_framework.host.discovery.scan", scan)
     monkeypatch.delitem(sys.modules, "spark_framework.cli.plugins", raising=False)
 
 

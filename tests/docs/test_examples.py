@@ -15,9 +15,9 @@ import yaml
 
 from spark_framework import TrajectoryStore
 from spark_framework.cli import _parser
-from spark_framework.config import RunConfig
-from spark_framework.config_files import check_config
-from spark_framework.host.loading import Host, using_host
+from spark_framework.config.load import check_config
+from spark_framework.config.run import RunConfig
+from spark_framework.host.manager import Host, using_host
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs" / "examples"

@@ -8,9 +8,9 @@ from types import ModuleType
 
 import pytest
 
-from spark_framework import hookspecs
-from spark_framework.config import RunConfig
-from spark_framework.host.loading import Host, using_host
+from spark_framework.config.run import RunConfig
+from spark_framework.contracts import hookspecs
+from spark_framework.host.manager import Host, using_host
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = ("api.md", "cli.md", "config.md", "hooks.md", "catalogue.md")

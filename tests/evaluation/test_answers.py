@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from spark_framework.evaluation.answers import extract_letter, match_option, resolve_answer
+from spark_framework.questions.grading import extract_letter, match_option, resolve_answer
 
 LLAMA = Path(__file__).parents[3] / "shared" / "data" / "mmlu_pro" / "llama31_8b_outputs_600.jsonl"
 

@@ -23,7 +23,7 @@ from spark_framework.api import (
     hookimpl,
 )
 from spark_framework.errors import ConfigError
-from spark_framework.host.loading import Host
+from spark_framework.host.manager import Host
 
 
 class Echo(Tool):

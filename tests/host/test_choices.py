@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from spark_framework.api import ComponentConfig, Judge, RewardTerm, Selector, hookimpl
 from spark_framework.errors import PluginError
-from spark_framework.host.choices import JudgeChoice, RewardChoice, SelectorChoice, ToolChoice, choose
-from spark_framework.host.loading import Host, using_host
+from spark_framework.host.component_spec import JudgeChoice, RewardChoice, SelectorChoice, ToolChoice, choose
+from spark_framework.host.manager import Host, using_host
 
 
 class Picky(Selector):

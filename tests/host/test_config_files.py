@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from spark_framework.config_files import check_config, load_config
+from spark_framework.config.load import check_config, load_config
 from spark_framework.errors import ConfigError, PluginError
-from spark_framework.host.choices import JudgeChoice
-from spark_framework.host.loading import Host, using_host
+from spark_framework.host.component_spec import JudgeChoice
+from spark_framework.host.manager import Host, using_host
 
 
 class Strict(BaseModel):

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from spark_framework.host import doctor
+from spark_framework.host.discovery import Inventory, scan
 from spark_framework.host.doctor import Finding, examine, examine_metadata
-from spark_framework.host.inventory import Inventory, scan
 
 TERM = """
     {first}

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from spark_framework.errors import ConfigError, PluginError
-from spark_framework.host.inventory import Offer, scan
+from spark_framework.host.discovery import Offer, scan
 
 BOMB = {"bomb": "raise RuntimeError('imported')"}
 

@@ -9,7 +9,7 @@ import pytest
 
 from spark_framework.api import hookimpl
 from spark_framework.errors import PluginError
-from spark_framework.host.loading import Host, current_host, using_host
+from spark_framework.host.manager import Host, current_host, using_host
 
 GOOD = """
     from spark_framework.api import Judge, Selector, hookimpl

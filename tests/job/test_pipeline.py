@@ -14,19 +14,10 @@ from typing import Any
 import pytest
 
 from spark_framework import Host, RunConfig, TrajectoryStore, evaluate, generate, ladder, train, using_host
-from spark_framework.api import (
-    ComponentConfig,
-    Judge,
-    RewardTerm,
-    Selector,
-    Tool,
-    ToolArgs,
-    Verdict,
-    hookimpl,
-)
+from spark_framework.api import ComponentConfig, Judge, RewardTerm, Selector, Tool, ToolArgs, Verdict, hookimpl
 from spark_framework.cli import main
 from spark_framework.errors import ConfigError, RunError
-from spark_framework.run_folder import existing_run
+from spark_framework.runs.run_dir import existing_run
 from tests.runs import STAGE, config, config_file, settings
 
 pytestmark = pytest.mark.xdist_group("pipeline")  # one process makes the run that most of these tests read
@@ -171,9 +162,11 @@ def test_rounds_and_stages_come_in_an_order_that_works(
 ) -> None:
     done: list[str] = []
     figures = {"accuracy": 0.5, "accuracy_95": [0.4, 0.6]}
-    monkeypatch.setattr("spark_framework.pipeline.generate", lambda config, name: done.append(name))
-    monkeypatch.setattr("spark_framework.pipeline.train", lambda run, name: done.append(name))
-    monkeypatch.setattr("spark_framework.pipeline.evaluate", lambda run, rung: done.append(f"test {rung}") or figures)
+    monkeypatch.setattr("spark_framework.pipeline.generate.generate", lambda config, name: done.append(name))
+    monkeypatch.setattr("spark_framework.pipeline.generate.train", lambda run, name: done.append(name))
+    monkeypatch.setattr(
+        "spark_framework.pipeline.generate.evaluate", lambda run, rung: done.append(f"test {rung}") or figures
+    )
     monkeypatch.setattr("spark_framework.studies.ladder.compare", lambda answered: {})
     monkeypatch.setattr("spark_framework.studies.ladder.table", lambda result: "")
     rounds = [{"name": "later", "adapter": "sft"}, {"name": "first"}]

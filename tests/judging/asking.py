@@ -32,8 +32,8 @@ from spark_framework.api import (
     WireReply,
     WireRequest,
 )
-from spark_framework.host.loading import Host
-from spark_framework.judging.session import JudgingSession, open_judging
+from spark_framework.host.manager import Host
+from spark_framework.judging.client import JudgingSession, open_judging
 from spark_framework.judging.terms import Terms
 
 

@@ -25,8 +25,8 @@ from spark_framework.api import (
     fit_calibration,
 )
 from spark_framework.errors import DataError
-from spark_framework.host.loading import Host
-from spark_framework.judging.session import open_judging
+from spark_framework.host.manager import Host
+from spark_framework.judging.client import open_judging
 from spark_framework.judging.terms import Terms
 
 

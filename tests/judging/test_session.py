@@ -38,7 +38,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("spark_framework.judging.session.FIRST_WAIT", 0.0)
+    monkeypatch.setattr("spark_framework.judging.client.FIRST_WAIT", 0.0)
 
 
 def judged(path: Path, judge: Judge, requests: list[JudgeRequest], **terms: Any) -> list[Any]:

@@ -9,8 +9,8 @@ import pytest
 from online_calls import ENTROPY, PAGES, entry
 from online_server import OnlineServer
 
-from spark_plugin_tools import _online
-from spark_plugin_tools._online import Client, OnlineSettings
+from spark_plugin_tools.shared import http_client
+from spark_plugin_tools.shared.http_client import Client, OnlineSettings
 
 
 @pytest.fixture
@@ -45,5 +45,5 @@ def client(new_client: Callable[..., Client]) -> Client:
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses that were asked for, without waiting."""
     asked: list[float] = []
-    monkeypatch.setattr(_online.time, "sleep", asked.append)
+    monkeypatch.setattr(http_client.time, "sleep", asked.append)
     return asked

@@ -9,9 +9,9 @@ from typing import Any
 from judge_server import JudgeServer
 
 from spark_framework.api import Candidate, JudgeRequest, Question
-from spark_plugin_judges._prompted import PromptedJudge
-from spark_plugin_judges.claude import Claude
-from spark_plugin_judges.gpt4o import GPT4o
+from spark_plugin_judges.llm.claude import Claude
+from spark_plugin_judges.llm.gpt4o import GPT4o
+from spark_plugin_judges.llm.prompted_judge import PromptedJudge
 
 N = 9
 NAMES = tuple(f"c{k + 1}" for k in range(N))

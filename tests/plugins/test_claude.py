@@ -10,9 +10,9 @@ from judge_calls import GOOD, KEY, NAMES, a_request, shown_block
 from judge_server import Answer, JudgeServer
 
 from spark_framework.api import JudgeError, Usage, Verdict, WireReply
-from spark_plugin_judges.claude import Claude
-from spark_plugin_judges.gpt4o import GPT4o
-from spark_plugin_judges.reply import reply_schema
+from spark_plugin_judges.llm.claude import Claude
+from spark_plugin_judges.llm.gpt4o import GPT4o
+from spark_plugin_judges.llm.reply import reply_schema
 
 Ask = Callable[..., Verdict]
 

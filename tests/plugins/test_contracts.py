@@ -9,7 +9,7 @@ from typing import ClassVar
 import pytest
 
 from spark_framework.api import Judge, JudgeRequest, RewardTerm, Selector, Tool, WireJudge, WireReply
-from spark_framework.host.inventory import OWN_DISTRIBUTION, scan
+from spark_framework.host.discovery import OWN_DISTRIBUTION, scan
 from spark_framework.testing import (
     ComponentContract,
     JudgeContract,
@@ -18,13 +18,13 @@ from spark_framework.testing import (
     ToolContract,
     WireJudgeContract,
 )
-from spark_plugin_judges.claude import Claude
-from spark_plugin_judges.gpt4o import GPT4o
 from spark_plugin_judges.jury import Jury
-from spark_plugin_judges.material import labels, shuffled
+from spark_plugin_judges.llm.claude import Claude
+from spark_plugin_judges.llm.gpt4o import GPT4o
+from spark_plugin_judges.llm.prompt import labels, shuffled
 from spark_plugin_judges.scripted import Scripted
-from spark_plugin_judges.steptool_annotator import SteptoolAnnotator
-from spark_plugin_judges.steptool_rules import SteptoolRules
+from spark_plugin_judges.steptool.annotator import SteptoolAnnotator
+from spark_plugin_judges.steptool.rules import SteptoolRules
 from spark_plugin_judges.verifier import Verifier
 from spark_plugin_rewards.contribution import Contribution
 from spark_plugin_rewards.diversity_gap import DiversityGap
@@ -39,11 +39,11 @@ from spark_plugin_selectors.softmax import Softmax
 from spark_plugin_selectors.top_score import TopScore
 from spark_plugin_selectors.uniform import Uniform
 from spark_plugin_tools.calculator import Calculator
-from spark_plugin_tools.dictionary import Dictionary
-from spark_plugin_tools.encyclopedia import Encyclopedia
+from spark_plugin_tools.knowledge.dictionary import Dictionary
+from spark_plugin_tools.knowledge.encyclopedia import Encyclopedia
+from spark_plugin_tools.knowledge.search import Search
 from spark_plugin_tools.python import Python
 from spark_plugin_tools.science import Science
-from spark_plugin_tools.search import Search
 from spark_plugin_tools.solver import Solver
 from spark_plugin_tools.stats_finance import StatsFinance
 

@@ -12,8 +12,8 @@ from judge_server import Answer, JudgeServer
 from pydantic import ValidationError
 
 from spark_framework.api import JudgeError, Price, Usage, Verdict, WireReply
-from spark_plugin_judges import material, reply
-from spark_plugin_judges.gpt4o import GPT4o
+from spark_plugin_judges.llm import prompt, reply
+from spark_plugin_judges.llm.gpt4o import GPT4o
 
 Ask = Callable[..., Verdict]
 
@@ -213,12 +213,12 @@ def test_what_cannot_change_a_verdict_changes_neither() -> None:
 
 def test_prompt_and_parser_change_the_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
     before, key = GPT4o().fingerprint(), request_of().key
-    monkeypatch.setattr(material, "REMINDER", "Score {first} to {last}.")
+    monkeypatch.setattr(prompt, "REMINDER", "Score {first} to {last}.")
     assert GPT4o().fingerprint() != before
     assert request_of().key != key
     monkeypatch.undo()
     assert GPT4o().fingerprint() == before
-    monkeypatch.setattr("spark_plugin_judges._prompted.PARSER_VERSION", reply.PARSER_VERSION + 1)
+    monkeypatch.setattr("spark_plugin_judges.llm.prompted_judge.PARSER_VERSION", reply.PARSER_VERSION + 1)
     assert GPT4o().fingerprint() != before
 
 

@@ -12,10 +12,10 @@ from judge_calls import GOOD, JUDGES, KEY, a_request, new_judge
 from judge_server import Answer, JudgeServer
 
 from spark_framework.api import Batches, JudgeError, Usage, Verdict, WireReply, WireRequest
-from spark_framework.host.loading import Host
-from spark_framework.judging.session import open_judging
+from spark_framework.host.manager import Host
+from spark_framework.judging.client import open_judging
 from spark_framework.judging.terms import Terms
-from spark_plugin_judges._prompted import PromptedJudge
+from spark_plugin_judges.llm.prompted_judge import PromptedJudge
 
 STEPS = [a_request(seed) for seed in range(5)]
 

@@ -16,13 +16,13 @@ from judge_calls import GOOD, JUDGES, KEY, UNUSABLE, N, a_request, bad, new_judg
 from judge_server import Answer, JudgeServer
 
 from spark_framework.api import JudgeError, JudgeRequest, Price, UserError, Verdict
-from spark_framework.host.loading import Host
-from spark_framework.judging import session as judging
-from spark_framework.judging.session import open_judging
+from spark_framework.host.manager import Host
+from spark_framework.judging import client as judging
+from spark_framework.judging.client import open_judging
 from spark_framework.judging.terms import Terms
-from spark_plugin_judges import _prompted, material
-from spark_plugin_judges._faults import retry_after
-from spark_plugin_judges._prompted import NOT_BEHAVIOUR, PromptedJudge
+from spark_plugin_judges.llm import prompt, prompted_judge
+from spark_plugin_judges.llm.prompted_judge import NOT_BEHAVIOUR, PromptedJudge
+from spark_plugin_judges.llm.provider_errors import retry_after
 
 Ask = Callable[..., Verdict]
 
@@ -367,15 +367,15 @@ def test_another_prompt_asks_again_and_another_parser_reads_again(
     assert judged() == before
     assert len(server.requests) == 1
     if part == "prompt":
-        monkeypatch.setattr(material, "REMINDER", "Score {first} to {last} anew.")
+        monkeypatch.setattr(prompt, "REMINDER", "Score {first} to {last} anew.")
     else:
-        monkeypatch.setattr(_prompted, "PARSER_VERSION", 99)
+        monkeypatch.setattr(prompted_judge, "PARSER_VERSION", 99)
     assert judged().fingerprint != before.fingerprint
     assert len(server.requests) == asked
 
 
 def ledger(folder: Path) -> list[tuple[Any, ...]]:
-    from spark_framework.judging.store import JudgeStore
+    from spark_framework.judging.cache import JudgeStore
 
     store = JudgeStore(folder / "judge.sqlite")
     try:

@@ -18,7 +18,7 @@ import pytest
 from judge_calls import GOOD, KEY, N, a_request
 
 from spark_framework.api import JudgeError
-from spark_plugin_judges.gpt4o import GPT4o
+from spark_plugin_judges.llm.gpt4o import GPT4o
 
 BODY = json.dumps(
     {

@@ -12,12 +12,12 @@ from pydantic import ValidationError
 
 from spark_framework.api import Candidate, ComponentConfig, Judge, JudgeError, JudgeRequest, Question, Step, Verdict
 from spark_framework.errors import ConfigError, RunError, UserError
-from spark_framework.host.choices import choose
-from spark_framework.host.loading import Host
-from spark_framework.judging.session import JudgingSession, open_judging
+from spark_framework.host.component_spec import choose
+from spark_framework.host.manager import Host
+from spark_framework.judging.client import JudgingSession, open_judging
 from spark_framework.judging.terms import Terms
-from spark_plugin_judges.contrast import Contrast
 from spark_plugin_judges.jury import Jury
+from spark_plugin_judges.local.contrast import Contrast
 from spark_plugin_judges.scripted import Scripted
 from spark_plugin_judges.verifier import Verifier
 from tests.judging.asking import Asking, Server

@@ -22,11 +22,11 @@ from spark_framework.api import (
     Verdict,
     fit_calibration,
 )
-from spark_framework.host.loading import Host
-from spark_framework.judging.session import open_judging
+from spark_framework.host.manager import Host
+from spark_framework.judging.client import open_judging
 from spark_framework.judging.terms import Terms
-from spark_plugin_judges.contrast import Contrast
-from spark_plugin_judges.reward_model import RewardModel
+from spark_plugin_judges.local.contrast import Contrast
+from spark_plugin_judges.local.reward_model import RewardModel
 
 QUESTION = Question(
     id="q", text="What is 12*34?", options=("408", "46", "340"), answer=None, category="math", source="test"
@@ -123,7 +123,7 @@ def defined_value(tiny: Path, known: str, unknown: str, text: str) -> float:
     """The raw value by its definition: whole texts, no cache, no padding. All text is text, also `<|im_end|>`."""
     import torch
 
-    from spark_framework.policy.models import load_model, load_tokenizer
+    from spark_framework.models.loading import load_model, load_tokenizer
 
     model, tokenizer = load_model(str(tiny), dtype="float32", device="cpu"), load_tokenizer(str(tiny))
     row = tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids

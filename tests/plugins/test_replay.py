@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from spark_framework.api import Candidate, JudgeError, JudgeRequest, Question, Step, UserError, Verdict
-from spark_framework.judging.verdict_file import RecordedVerdict, VerdictFile, step_digest
-from spark_framework.run_folder import existing_run
+from spark_framework.runs.run_dir import existing_run
+from spark_framework.runs.verdicts import RecordedVerdict, VerdictFile, step_digest
 from spark_plugin_judges.replay import Replay
 from spark_plugin_judges.verifier import Verifier
 

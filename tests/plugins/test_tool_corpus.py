@@ -19,8 +19,8 @@ import pytest
 from tool_calls import call
 
 from spark_framework.api import UserError
-from spark_plugin_tools import _textindex
-from spark_plugin_tools.search import Search
+from spark_plugin_tools.knowledge.search import Search
+from spark_plugin_tools.knowledge.sources import text_index
 
 
 def search(corpus: Path, **settings: Any) -> Search:
@@ -271,7 +271,7 @@ def test_a_weak_match_gives_way_to_a_good_one_of_a_later_source(corpus: Path) ->
 
 def test_common_words_do_not_hide_rare_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a corpus with more passages of `battle` than BM25 may rank."""
-    monkeypatch.setattr(_textindex, "RANKED", 50)
+    monkeypatch.setattr(text_index, "RANKED", 50)
     rows = [{"title": f"Battle {n}", "text": f"The battle {n} of the war was a battle of a war."} for n in range(300)]
     rows.insert(170, {"title": "Lepanto", "text": "The naval battle of 1571 in the war."})
     rows.insert(250, {"title": "Lepanto", "text": "A town on a gulf."})

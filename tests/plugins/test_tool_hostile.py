@@ -22,7 +22,7 @@ import pytest
 from tool_calls import LIMIT, NAMES
 
 from spark_framework.api import Tool, ToolContext
-from spark_framework.host.loading import Host
+from spark_framework.host.manager import Host
 
 HERE = Path(__file__).parent
 SHARED = HERE.parents[1].parent / "shared" / "data" / "tool_attacks.json"

@@ -10,7 +10,7 @@ import pytest
 from tool_calls import call, tool_class
 
 from spark_framework.api import Tool
-from spark_plugin_tools._knowledge import rows
+from spark_plugin_tools.knowledge.sources.packaged_facts import rows
 
 SOURCES = {"encyclopedia": "packaged", "dictionary": "glossary", "search": "articles"}
 

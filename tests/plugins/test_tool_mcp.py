@@ -21,9 +21,9 @@ from mcp_servers.hostile_http import TOKEN, serving
 from pydantic import ValidationError
 
 from spark_framework.api import ConfigError, Tool, ToolContext, ToolError, UserError
-from spark_framework.config import RunConfig
-from spark_framework.host.loading import Host
-from spark_framework.host.toolbox import open_tools
+from spark_framework.config.run import RunConfig
+from spark_framework.host.lifecycle import open_tools
+from spark_framework.host.manager import Host
 from spark_plugin_tools.mcp import Mcp
 
 pytest.importorskip("mcp")
@@ -332,7 +332,7 @@ def test_a_missing_command_is_one_line() -> None:
 
 
 def test_a_missing_sdk_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in [name for name in sys.modules if name.startswith("spark_plugin_tools._mcp_")]:
+    for module in [name for name in sys.modules if name.startswith("spark_plugin_tools.mcp.")]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "mcp", None)
     with pytest.raises(UserError, match=r"pip install 'spark-framework\[mcp\]'"):

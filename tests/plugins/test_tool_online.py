@@ -15,13 +15,13 @@ from tool_calls import call
 
 from spark_framework.api import Tool, ToolContext, ToolError, UserError
 from spark_framework.cli import main
-from spark_plugin_tools._mediawiki import lead
-from spark_plugin_tools._online import Client
-from spark_plugin_tools._websearch import BENCHMARK_MIRRORS, brave, tavily
-from spark_plugin_tools._wiktionary import definition
-from spark_plugin_tools.dictionary import Dictionary
-from spark_plugin_tools.encyclopedia import Encyclopedia
-from spark_plugin_tools.search import Search
+from spark_plugin_tools.knowledge.dictionary import Dictionary
+from spark_plugin_tools.knowledge.encyclopedia import Encyclopedia
+from spark_plugin_tools.knowledge.search import Search
+from spark_plugin_tools.knowledge.sources.mediawiki import lead
+from spark_plugin_tools.knowledge.sources.web_search import BENCHMARK_MIRRORS, brave, tavily
+from spark_plugin_tools.knowledge.sources.wiktionary import definition
+from spark_plugin_tools.shared.http_client import Client
 
 
 def test_an_article_is_asked_for_as_wikimedia_asks_for_it(server: OnlineServer, new_client: Any) -> None:

@@ -15,10 +15,10 @@ from online_calls import ENTROPY, ENTROPY_TEXT, RESULTS, SOURCES, Ask, every_sou
 from online_server import KEY, OnlineServer
 from pydantic import ValidationError
 
-from spark_plugin_tools._mediawiki import lead
-from spark_plugin_tools._online import Client, OnlineSettings, plain
-from spark_plugin_tools._websearch import BENCHMARK_MIRRORS, brave, tavily
-from spark_plugin_tools._wiktionary import definition
+from spark_plugin_tools.knowledge.sources.mediawiki import lead
+from spark_plugin_tools.knowledge.sources.web_search import BENCHMARK_MIRRORS, brave, tavily
+from spark_plugin_tools.knowledge.sources.wiktionary import definition
+from spark_plugin_tools.shared.http_client import Client, OnlineSettings, plain
 
 
 @every_source

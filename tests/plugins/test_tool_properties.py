@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tool_calls import LIMIT, NAMES
 
 from spark_framework.api import Tool, ToolContext
-from spark_framework.host.loading import Host
+from spark_framework.host.manager import Host
 
 SECONDS = 30.0  # the solver's five, and as much again several times for a busy machine
 HOST = Host()

@@ -20,8 +20,8 @@ from python_programs import Program, programs
 from tool_calls import call
 
 from spark_framework.api import ToolContext, ToolError, UserError
-from spark_plugin_tools import _zygote
 from spark_plugin_tools.python import Python
+from spark_plugin_tools.python.bubblewrap import sandbox
 
 
 def sandbox_can_be_made() -> bool:
@@ -50,7 +50,7 @@ def python() -> Iterator[Python]:
 def hasty() -> Iterator[Python]:
     """With one second for a program."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_zygote, "SECONDS", 1.0)
+        patch.setattr(sandbox, "SECONDS", 1.0)
         tool = full_python()
         yield tool
         tool.close()
@@ -108,7 +108,7 @@ def test_without_user_namespaces_it_says_what_bubblewrap_says(monkeypatch: pytes
 @needs_sandbox
 def test_a_sandbox_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     fake_bubblewrap(
-        tmp_path, f'while [ "$1" != -s ]; do shift; done; shift 5; exec {sys.executable} {_zygote.CHILD} "$@"'
+        tmp_path, f'while [ "$1" != -s ]; do shift; done; shift 5; exec {sys.executable} {sandbox.CHILD} "$@"'
     )
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "not tight, a program in it could read files of the host" in refusal(full_python())
@@ -117,7 +117,7 @@ def test_a_sandbox_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_
 @needs_sandbox
 def test_a_filter_that_lets_everything_through_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     allow_all = bytes.fromhex("060000000000ff7f")
-    monkeypatch.setattr(_zygote, "filter_program", lambda: allow_all)
+    monkeypatch.setattr(sandbox, "filter_program", lambda: allow_all)
     tool = full_python()
     with pytest.raises(UserError, match="a program in it could open a socket, start a process, start a thread, signal"):
         tool.prepare()
@@ -126,14 +126,14 @@ def test_a_filter_that_lets_everything_through_is_refused(monkeypatch: pytest.Mo
 
 @needs_sandbox
 def test_a_filter_that_cannot_be_installed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_zygote, "filter_program", lambda: b"\xff" * 8)
+    monkeypatch.setattr(sandbox, "filter_program", lambda: b"\xff" * 8)
     assert "not tight" in refusal(full_python())
 
 
 @needs_sandbox
 def test_a_folder_that_can_be_written_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = _zygote.sandbox_command
-    monkeypatch.setattr(_zygote, "sandbox_command", lambda: with_tmpfs(right()))
+    right = sandbox.sandbox_command
+    monkeypatch.setattr(sandbox, "sandbox_command", lambda: with_tmpfs(right()))
     assert "could write files;" in refusal(full_python())
 
 

@@ -7,7 +7,7 @@ import os
 import pytest
 from tool_calls import answer
 
-from spark_plugin_tools._workers import WorkerError, WorkerPool
+from spark_plugin_tools.shared.worker_pool import WorkerError, WorkerPool
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_refuses_with_a_reason(op: str, expressions: list[str], message: str) ->
 
 
 def test_a_request_that_takes_too_long_loses_its_process() -> None:
-    pool = WorkerPool("spark_plugin_tools._algebra", workers=1, seconds=0.5)
+    pool = WorkerPool("spark_plugin_tools.solver.algebra", workers=1, seconds=0.5)
     easy = {"op": "solve", "expressions": ["x-7=0"], "variables": []}
     bomb = {"op": "expand", "expressions": ["(x+y+z+w+a+b)^60"], "variables": []}
     assert pool.ask(easy) == {"text": "x = 7"}
@@ -119,7 +119,7 @@ def test_a_request_that_takes_too_long_loses_its_process() -> None:
 
 
 def test_a_worker_that_died_is_replaced() -> None:
-    pool = WorkerPool("spark_plugin_tools._algebra", workers=1, seconds=5)
+    pool = WorkerPool("spark_plugin_tools.solver.algebra", workers=1, seconds=5)
     easy = {"op": "solve", "expressions": ["x-7=0"], "variables": []}
     pool.ask(easy)
     (worker,) = pool._idle
@@ -132,7 +132,7 @@ def test_a_worker_that_died_is_replaced() -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_process_starts_workers_of_its_own() -> None:
-    pool = WorkerPool("spark_plugin_tools._algebra", workers=1, seconds=5)
+    pool = WorkerPool("spark_plugin_tools.solver.algebra", workers=1, seconds=5)
     easy = {"op": "solve", "expressions": ["x-7=0"], "variables": []}
     pool.ask(easy)
     child = os.fork()
@@ -152,7 +152,7 @@ def test_a_worker_that_cannot_start_says_so() -> None:
 
 def test_the_worker_sees_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
-    pool = WorkerPool("spark_plugin_tools._algebra", workers=1, seconds=5)
+    pool = WorkerPool("spark_plugin_tools.solver.algebra", workers=1, seconds=5)
     pool.ask({"op": "eval", "expressions": ["1"], "variables": []})
     (worker,) = pool._idle
     environment = f"/proc/{worker.process.pid}/environ"

@@ -14,7 +14,7 @@ from online_server import KEY, OnlineServer
 from tool_calls import call, tool_class
 
 from spark_framework.api import Tool, ToolContext, ToolError, UserError
-from spark_plugin_tools import _leads
+from spark_plugin_tools.knowledge.sources import wiki_leads
 
 NAMES = ("encyclopedia", "dictionary", "search")
 LEADS = {
@@ -46,7 +46,7 @@ Make = Callable[..., Tool]
 
 @pytest.fixture
 def no_leads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_leads, "find_spec", lambda name: None)
+    monkeypatch.setattr(wiki_leads, "find_spec", lambda name: None)
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_other_data_is_another_fingerprint(make: Make, leads: Path, monkeypatch:
         leads.write_text(leads.read_text().replace("armed", "unarmed"))
         with_others = make(name).fingerprint()
         with monkeypatch.context() as patch:
-            patch.setattr(_leads, "find_spec", lambda name: None)
+            patch.setattr(wiki_leads, "find_spec", lambda name: None)
             without = make(name).fingerprint()
         assert len({with_leads, with_others, without}) == 3
 

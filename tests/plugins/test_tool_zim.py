@@ -10,8 +10,8 @@ import pytest
 from tool_calls import call
 
 from spark_framework.api import UserError
-from spark_plugin_tools._zim import lead_of
-from spark_plugin_tools.encyclopedia import Encyclopedia
+from spark_plugin_tools.knowledge.encyclopedia import Encyclopedia
+from spark_plugin_tools.knowledge.sources.zim import lead_of
 
 pytest.importorskip("libzim")
 

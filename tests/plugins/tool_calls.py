@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 from functools import cache
+from importlib.metadata import entry_points
 from typing import Any
 
 from spark_framework.api import Tool, ToolContext
@@ -13,7 +13,7 @@ LIMIT = 2000
 
 
 def tool_class(name: str) -> type[Tool]:
-    (found,) = importlib.import_module(f"spark_plugin_tools.{name}").spark_tools()
+    (found,) = entry_points(group="spark_framework.v1")[f"tool.{name}"].load().spark_tools()
     return found
 
 

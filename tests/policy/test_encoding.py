@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from spark_framework.policy.actions import Action, ActionSpace, JsonCalls, ReAct
-from spark_framework.policy.encoding import Encoder
-from spark_framework.policy.models import load_tokenizer
+from spark_framework.models.loading import load_tokenizer
+from spark_framework.policy.formats import Action, ActionSpace, JsonCalls, ReAct
+from spark_framework.policy.renderer import Encoder
 from spark_framework.records import Call, Candidate, Question
 
 TEXT = {"type": "object", "properties": {"expression": {"type": "string"}}, "required": ["expression"]}

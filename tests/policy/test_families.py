@@ -11,10 +11,10 @@ import torch
 import transformers
 
 from spark_framework.errors import ConfigError
-from spark_framework.policy.branches import Branches
-from spark_framework.policy.fitting import check_model
-from spark_framework.policy.models import load_model
-from spark_framework.policy.segments import LONGEST, Segment, kind, read_in_segments, segments
+from spark_framework.models.branched_generation import Branches
+from spark_framework.models.compatibility import check_model
+from spark_framework.models.loading import load_model
+from spark_framework.models.tree_attention import LONGEST, Segment, kind, read_in_segments, segments
 
 SHAPE = {
     "vocab_size": 97, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4,

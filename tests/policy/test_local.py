@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from spark_framework.models.loading import load_model, load_tokenizer
 from spark_framework.policy import Move, Sampling
-from spark_framework.policy.actions import ActionSpace, ReAct
-from spark_framework.policy.encoding import Encoder
+from spark_framework.policy.formats import ActionSpace, ReAct
 from spark_framework.policy.local import LocalPolicy
-from spark_framework.policy.models import load_model, load_tokenizer
+from spark_framework.policy.renderer import Encoder
 from spark_framework.records import Candidate, Question
 from tests.policy.test_encoding import SPACE
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from spark_framework.errors import ConfigError
-from spark_framework.policy.models import load_model
+from spark_framework.models.loading import load_model
 
 
 def test_without_cuda(tiny: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from spark_framework import TrajectoryStore, evaluate, generate
 from spark_framework.cli import main
-from spark_framework.config import RunConfig
+from spark_framework.config.run import RunConfig
 from spark_framework.policy import Sampling
 from spark_framework.records import Trajectory
 from tests.runs import config_file
@@ -160,9 +160,9 @@ def test_it_can_be_evaluated(server: tuple[Server, str], tmp_path: Path) -> None
 def test_text_that_cannot_be_read_is_an_error_not_a_guess(
     server: tuple[Server, str], tmp_path: Path, text: str | None
 ) -> None:
-    from spark_framework.host.toolbox import open_tools
-    from spark_framework.policy.actions import ActionSpace
-    from spark_framework.policy.opening import open_policy
+    from spark_framework.host.lifecycle import open_tools
+    from spark_framework.policy.factory import open_policy
+    from spark_framework.policy.formats import ActionSpace
     from spark_framework.questions.practice import PracticeConfig, PracticeQuestions
 
     state, url = server

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from spark_framework.config import RunConfig
-from spark_framework.host.toolbox import open_tools
+from spark_framework.config.run import RunConfig
+from spark_framework.host.lifecycle import open_tools
+from spark_framework.models.loading import load_tokenizer
 from spark_framework.policy import Move, Sampling
-from spark_framework.policy.actions import ActionSpace
-from spark_framework.policy.models import load_tokenizer
-from spark_framework.policy.opening import open_encoder, open_policy
+from spark_framework.policy.factory import open_encoder, open_policy
+from spark_framework.policy.formats import ActionSpace
 from spark_framework.records import Question
 
 pytestmark = [

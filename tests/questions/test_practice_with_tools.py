@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
+from importlib.metadata import entry_points
 
 import pytest
 
@@ -22,7 +22,8 @@ pytest.importorskip("spark_plugin_tools")
 
 @pytest.fixture(scope="module")
 def tools() -> Iterator[dict[str, Tool]]:
-    modules = [importlib.import_module(f"spark_plugin_tools.{name}") for name in TOOLS]
+    offers = entry_points(group="spark_framework.v1")
+    modules = [offers[f"tool.{name}"].load() for name in TOOLS]
     opened = {tool.name: tool() for module in modules for tool in module.spark_tools()}
     yield opened
     for tool in opened.values():

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from spark_framework.api import ANSWER, THINK, Candidate, Question, Tool, ToolArgs, ToolError
-from spark_framework.host.loading import Host
-from spark_framework.judging.session import JudgingSession
-from spark_framework.judging.store import JudgeStore
+from spark_framework.host.manager import Host
+from spark_framework.judging.cache import JudgeStore
+from spark_framework.judging.client import JudgingSession
 from spark_framework.judging.terms import Terms
 from spark_framework.policy import Move, Sampling
-from spark_framework.policy.actions import ActionSpace
-from spark_framework.rollout.waves import Workshop
+from spark_framework.policy.formats import ActionSpace
+from spark_framework.rollout.engine import Workshop
 from spark_plugin_judges.scripted import Scripted
 from spark_plugin_selectors.rarity_first import RarityFirst
 

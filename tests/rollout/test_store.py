@@ -13,7 +13,7 @@ import pytest
 
 from spark_framework.errors import DataError
 from spark_framework.records import Candidate, Question, Step, Trajectory
-from spark_framework.rollout.store import TrajectoryStore
+from spark_framework.runs.trajectories import TrajectoryStore
 
 
 def trajectory(index: int, round_name: str = "r") -> Trajectory:

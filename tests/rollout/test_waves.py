@@ -10,13 +10,13 @@ import pytest
 
 from spark_framework.api import ANSWER, THINK, Judge, JudgeError, Verdict
 from spark_framework.errors import ConfigError, UserError
+from spark_framework.models.loading import load_model, load_tokenizer
 from spark_framework.policy import Sampling
-from spark_framework.policy.actions import ActionSpace, ReAct
-from spark_framework.policy.encoding import Encoder
+from spark_framework.policy.formats import ActionSpace, ReAct
 from spark_framework.policy.local import LocalPolicy
-from spark_framework.policy.models import load_model, load_tokenizer
+from spark_framework.policy.renderer import Encoder
 from spark_framework.records import Trajectory
-from spark_framework.rollout.waves import Plan, WaveResult, count_actions, roll_out, roll_out_all
+from spark_framework.rollout.engine import Plan, WaveResult, count_actions, roll_out, roll_out_all
 from spark_plugin_judges.scripted import Scripted
 from tests.rollout.puppet import TOOLS, Puppet, questions, workshop
 
@@ -299,7 +299,7 @@ def test_the_judge_never_sees_the_answer_of_a_question() -> None:
 
 def test_observers_hear_of_steps_in_question_order() -> None:
     from spark_framework.api import hookimpl
-    from spark_framework.host.loading import Host
+    from spark_framework.host.manager import Host
 
     heard: list[str] = []
 

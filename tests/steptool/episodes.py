@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from spark_framework.steptool.files import PpoExample
+from spark_framework.training.data.ppo_csv import PpoExample
 
 EXAMPLES = [
     PpoExample(

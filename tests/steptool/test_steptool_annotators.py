@@ -11,10 +11,10 @@ import pytest
 
 from spark_framework.api import Candidate, JudgeError, JudgeRequest, Question, Step, Verdict
 from spark_framework.cli import main
+from spark_framework.judging.hindsight import hindsight_request
 from spark_framework.steptool import Annotation, Prediction, marked, marks, read_queries, trajectories_of
-from spark_framework.steptool.annotating import hindsight_request
-from spark_plugin_judges.steptool_annotator import SteptoolAnnotator
-from spark_plugin_judges.steptool_rules import SteptoolRules, overlap
+from spark_plugin_judges.steptool.annotator import SteptoolAnnotator
+from spark_plugin_judges.steptool.rules import SteptoolRules, overlap
 from spark_plugin_rewards.contribution import Contribution
 from spark_plugin_rewards.is_solved import IsSolved
 from spark_plugin_rewards.succ_calling import SuccCalling

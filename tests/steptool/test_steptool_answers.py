@@ -10,15 +10,9 @@ import pytest
 from pydantic import BaseModel
 
 from spark_framework.errors import DataError
+from spark_framework.judging.marks import Annotation, composed, marked, marks
 from spark_framework.steptool.annotations import AnnotatedAnswer
-from spark_framework.steptool.answers import (
-    Prediction,
-    read_queries,
-    trajectories_of,
-    tree_of,
-    write_queries,
-)
-from spark_framework.steptool.shaping import Annotation, composed, marked, marks
+from spark_framework.steptool.predictions import Prediction, read_queries, trajectories_of, tree_of, write_queries
 from tests.steptool.episodes import annotated, call, finish, prediction, reply
 from tests.steptool.shared import SHARED, needs_shared
 

@@ -12,7 +12,7 @@ from spark_framework import TrajectoryStore
 from spark_framework.cli import main
 from spark_framework.errors import DataError, RunError
 from spark_framework.steptool import Collection, export_trajectories, import_files, read_ppo_csv, write_ppo_csv
-from spark_framework.steptool.styles import STYLES
+from spark_framework.steptool.chat_styles import STYLES
 from tests.steptool.episodes import EXAMPLES, annotated, call, finish, prediction, reply
 from tests.steptool.shared import SHARED, needs_shared
 

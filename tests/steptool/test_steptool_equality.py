@@ -11,16 +11,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from spark_framework.config_stages import LoraSection, StageConfig
-from spark_framework.host.loading import Host
-from spark_framework.policy.models import load_model
+from spark_framework.config.training import LoraSection, StageConfig
+from spark_framework.host.manager import Host
+from spark_framework.models.loading import load_model
 from spark_framework.records import Trajectory
-from spark_framework.steptool.losses import advantages, token_rewards, whiten
-from spark_framework.steptool.trainer import StepTrainer
-from spark_framework.training.base import training_arguments
-from spark_framework.training.firsts import Firsts
-from spark_framework.training.model import ActorCritic, with_actor
-from spark_framework.training.rows import build_row
+from spark_framework.training.algorithms.steptool import advantages, token_rewards, whiten
+from spark_framework.training.data.token_tree import build_row
+from spark_framework.training.model.actor_critic import ActorCritic, with_actor
+from spark_framework.training.model.firsts import Firsts
+from spark_framework.training.trainers.base import training_arguments
+from spark_framework.training.trainers.steptool import StepTrainer
 from tests.training.trees import LABELS, closing, path_ids, shake, step, trajectory
 
 LORA = LoraSection(r=4, alpha=8)

@@ -13,8 +13,8 @@ from spark_framework import evaluate
 from spark_framework.api import ANSWER, THINK, Call, Candidate, Question, Step, Trajectory
 from spark_framework.cli import main
 from spark_framework.errors import ConfigError, DataError, RunError
+from spark_framework.judging.marks import StepMarks
 from spark_framework.steptool import Judging, evaluate_trajectories, figures, import_files, marked, tool_recall
-from spark_framework.steptool.shaping import StepMarks
 from tests.steptool.episodes import call, finish, prediction, reply
 
 Runs = Callable[..., Path]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from spark_framework.errors import DataError
-from spark_framework.steptool.files import PpoExample, read_ppo_csv, write_ppo_csv
+from spark_framework.training.data.ppo_csv import PpoExample, read_ppo_csv, write_ppo_csv
 from tests.steptool.episodes import EXAMPLES
 from tests.steptool.shared import SHARED, needs_shared
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from spark_framework.steptool.losses import (
+from spark_framework.training.algorithms.steptool import (
     Compat,
     Places,
     adapted_kl_coef,

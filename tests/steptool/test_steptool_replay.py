@@ -14,11 +14,11 @@ from spark_framework.api import ANSWER, Candidate, Question, Trajectory
 from spark_framework.cli import main
 from spark_framework.errors import UserError
 from spark_framework.evaluation.runner import act
-from spark_framework.host.loading import Host
-from spark_framework.host.toolbox import open_tools
+from spark_framework.host.lifecycle import open_tools
+from spark_framework.host.manager import Host
 from spark_framework.policy import Move, Sampling
-from spark_framework.policy.actions import ActionSpace
-from spark_framework.rollout.waves import Workshop
+from spark_framework.policy.formats import ActionSpace
+from spark_framework.rollout.engine import Workshop
 from spark_framework.steptool import Prediction, RecordedApis, read_queries, trajectories_of
 from tests.runs import config
 from tests.steptool.episodes import call, finish, function, prediction, reply

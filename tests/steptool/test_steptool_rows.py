@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import torch
 
-from spark_framework.config_stages import StepToolSection
+from spark_framework.config.training import StepToolSection
 from spark_framework.errors import DataError
-from spark_framework.steptool.files import PpoExample
-from spark_framework.steptool.rows import StepRow, csv_row, step_row
+from spark_framework.training.data.ppo_csv import PpoExample
+from spark_framework.training.data.steptool_rows import StepRow, csv_row, step_row
 from tests.steptool.episodes import EXAMPLES, byte_ids, plain_byte_ids
 
 PAPER, RELEASED = StepToolSection(), StepToolSection(compat="released")

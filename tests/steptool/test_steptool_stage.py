@@ -16,11 +16,11 @@ from spark_framework import RunConfig, TrajectoryStore, ladder, load_config, pre
 from spark_framework.api import hookimpl
 from spark_framework.cli import main
 from spark_framework.errors import ConfigError, DataError
-from spark_framework.host.loading import Host, using_host
-from spark_framework.policy.models import load_model, load_tokenizer
-from spark_framework.steptool.files import read_ppo_csv, write_ppo_csv
-from spark_framework.steptool.trainer import StepTrainer
-from spark_framework.training.base import whole_checkpoint
+from spark_framework.host.manager import Host, using_host
+from spark_framework.models.loading import load_model, load_tokenizer
+from spark_framework.training.data.ppo_csv import read_ppo_csv, write_ppo_csv
+from spark_framework.training.trainers.base import whole_checkpoint
+from spark_framework.training.trainers.steptool import StepTrainer
 from tests.runs import STAGE, config, config_file
 from tests.steptool.episodes import EXAMPLES
 
@@ -152,7 +152,7 @@ def test_own_trajectories_are_trained_on(demonstrations: Runs, tmp_path: Path, c
 def test_rewards_are_succ_calling_and_contribution_and_then_is_solved(
     demonstrations: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from spark_framework.run_folder import existing_run
+    from spark_framework.runs.run_dir import existing_run
 
     made = watched(monkeypatch)
     stage = {**STEP, "data": "demonstrations", "steptool": {"passes": 1}}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
 
-from spark_framework.studies.agreement import (
+from spark_framework.stats.agreement import (
     binary_agreement,
     icc,
     kendall,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from spark_framework.studies.agreement import krippendorff_alpha
-from spark_framework.studies.bootstrap import Interval, bootstrap_mean, bootstrap_states, bootstrap_sums
+from spark_framework.stats.agreement import krippendorff_alpha
+from spark_framework.stats.bootstrap import Interval, bootstrap_mean, bootstrap_states, bootstrap_sums
 
 nan = np.nan
 
@@ -81,7 +81,7 @@ def test_one_seed_is_one_result() -> None:
 def test_many_questions_are_drawn_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     values, question = rng(8).normal(size=30), np.arange(30)
     whole = bootstrap_mean(values, question, rng=rng(), resamples=100)
-    monkeypatch.setattr("spark_framework.studies.bootstrap._CHUNK", 700)
+    monkeypatch.setattr("spark_framework.stats.bootstrap._CHUNK", 700)
     assert figures(bootstrap_mean(values, question, rng=rng(), resamples=100)) == pytest.approx(figures(whole))
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from spark_framework import calibrate, rejudge
 from spark_framework.api import CalibratedJudge, Calibration, JudgeRequest, UserError, WireReply, WireRequest
-from spark_framework.judging.verdict_file import VerdictFile
-from spark_framework.run_folder import existing_run
-from spark_framework.studies.states import states_of
+from spark_framework.runs.decisions import states_of
+from spark_framework.runs.run_dir import existing_run
+from spark_framework.runs.verdicts import VerdictFile
 
 Command = Callable[..., tuple[int, str, str]]
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from spark_framework.studies.agreement import over_states
-from spark_framework.studies.decisions import (
+from spark_framework.stats.agreement import over_states
+from spark_framework.stats.viability import (
     empty_viable,
     leniency_matched_threshold,
     near_threshold,

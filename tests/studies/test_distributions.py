@@ -10,8 +10,8 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats
 from scipy.spatial import distance
 
-from spark_framework.studies.bootstrap import bootstrap_sums
-from spark_framework.studies.distributions import (
+from spark_framework.stats.bootstrap import bootstrap_sums
+from spark_framework.stats.entropy import (
     conditional_jensen_shannon,
     entropy,
     jensen_shannon,

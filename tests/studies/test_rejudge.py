@@ -17,10 +17,10 @@ import pytest
 
 from spark_framework import Trajectory, TrajectoryStore, generate, rejudge
 from spark_framework.api import ComponentConfig, Judge, JudgeRequest, UserError, Verdict
-from spark_framework.judging.verdict_file import VerdictFile
-from spark_framework.run_folder import existing_run
+from spark_framework.runs.decisions import states_of
+from spark_framework.runs.run_dir import existing_run
+from spark_framework.runs.verdicts import VerdictFile
 from spark_framework.studies.rejudge import estimate_rejudging
-from spark_framework.studies.states import states_of
 from tests.plugins.judge_server import Answer, JudgeServer
 from tests.studies.noisy import Noisy
 
@@ -256,7 +256,7 @@ def test_a_key_that_is_missing_is_named_before_anything_is_asked(
 
 
 def test_a_run_without_trajectories_is_a_clear_line(tiny: Path, tmp_path: Path, command: Command) -> None:
-    from spark_framework.run_folder import open_run
+    from spark_framework.runs.run_dir import open_run
     from tests.runs import config
 
     open_run(config(tiny, tmp_path / "new"))

@@ -12,8 +12,8 @@ import pytest
 
 from spark_framework import rejudge, reselect
 from spark_framework.api import Candidate, Selector, UserError
-from spark_framework.run_folder import existing_run
-from spark_framework.studies.states import State, states_of
+from spark_framework.runs.decisions import State, states_of
+from spark_framework.runs.run_dir import existing_run
 from tests.studies.noisy import Noisy
 
 Command = Callable[..., tuple[int, str, str]]

@@ -15,10 +15,10 @@ import pytest
 
 from spark_framework import study_judges
 from spark_framework.api import UserError
-from spark_framework.run_folder import existing_run
-from spark_framework.studies.judges import JudgeStudy, estimate_study
-from spark_framework.studies.states import states_of
-from spark_framework.studies.tables import Figure
+from spark_framework.runs.decisions import states_of
+from spark_framework.runs.run_dir import existing_run
+from spark_framework.stats.tables import Figure
+from spark_framework.studies.judge_sensitivity.study import JudgeStudy, estimate_study
 from tests.plugins.judge_server import JudgeServer
 from tests.studies.conftest import OWN
 from tests.studies.noisy import Noisy

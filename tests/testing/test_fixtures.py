@@ -10,7 +10,7 @@ from textwrap import dedent
 
 import pytest
 
-from spark_framework.host.loading import current_host
+from spark_framework.host.manager import current_host
 
 JUDGE = """
     from spark_framework.api import ComponentConfig, Judge, Verdict, hookimpl

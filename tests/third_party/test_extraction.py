@@ -9,7 +9,7 @@ from typing import Any
 
 from environments import ROOT, Environment, build
 
-from spark_framework.host.inventory import Inventory
+from spark_framework.host.discovery import Inventory
 from spark_framework.scaffold import new_plugin
 from spark_framework.testing.project import new_project
 

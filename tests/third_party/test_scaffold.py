@@ -11,7 +11,7 @@ import pytest
 from environments import OFFLINE, PIP, build, run
 
 from spark_framework.errors import UserError
-from spark_framework.host.inventory import KINDS, Inventory
+from spark_framework.host.discovery import KINDS, Inventory
 from spark_framework.scaffold import new_plugin
 from spark_framework.testing.project import Project
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 
-from spark_framework.config_stages import StageConfig
-from spark_framework.training.control import WINDOW, AdaptiveBeta, Watch
-from spark_framework.training.figures import Figures
-from spark_framework.training.losses import LogProbs
-from spark_framework.training.rows import Decision, Row
+from spark_framework.config.training import StageConfig
+from spark_framework.training.algorithms.losses import LogProbs
+from spark_framework.training.data.token_tree import Decision, Row
+from spark_framework.training.trainers.alarms import WINDOW, AdaptiveBeta, Watch
+from spark_framework.training.trainers.metrics import Figures
 
 
 def watch(**settings: Any) -> Watch:

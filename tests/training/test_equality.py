@@ -12,16 +12,16 @@ import torch
 from torch import Tensor
 from torch.nn.functional import layer_norm
 
-from spark_framework.config import SMOLLM2
-from spark_framework.config_stages import LoraSection, StageConfig
-from spark_framework.host.loading import Host
-from spark_framework.policy.models import load_model, locate
+from spark_framework.config.run import SMOLLM2
+from spark_framework.config.training import LoraSection, StageConfig
+from spark_framework.host.manager import Host
+from spark_framework.models.loading import load_model, locate
 from spark_framework.records import Trajectory
-from spark_framework.training.base import training_arguments
-from spark_framework.training.firsts import Firsts
-from spark_framework.training.model import CRITIC, ActorCritic, with_actor
-from spark_framework.training.rows import build_row
-from spark_framework.training.trainer import SparkTrainer
+from spark_framework.training.data.token_tree import build_row
+from spark_framework.training.model.actor_critic import CRITIC, ActorCritic, with_actor
+from spark_framework.training.model.firsts import Firsts
+from spark_framework.training.trainers.base import training_arguments
+from spark_framework.training.trainers.spark import SparkTrainer
 from tests.training.trees import LABELS, shake, tree
 
 LORA = LoraSection(r=4, alpha=8)

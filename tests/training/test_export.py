@@ -13,7 +13,7 @@ from safetensors import safe_open
 from spark_framework import export, train
 from spark_framework.cli import main
 from spark_framework.errors import RunError
-from spark_framework.policy.models import load_model
+from spark_framework.models.loading import load_model
 from tests.runs import STAGE
 
 Runs = Callable[..., Path]

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from spark_framework.config_stages import CriticSection, LoraSection
-from spark_framework.policy.models import load_model
-from spark_framework.training import logprobs
-from spark_framework.training.model import ActorCritic, with_actor
+from spark_framework.config.training import CriticSection, LoraSection
+from spark_framework.models.loading import load_model
+from spark_framework.training.model import token_logprobs
+from spark_framework.training.model.actor_critic import ActorCritic, with_actor
 from tests.training.trees import LABELS
 
 
@@ -20,7 +20,7 @@ from tests.training.trees import LABELS
 def test_chunks_equal_the_whole(monkeypatch: pytest.MonkeyPatch, chunk: int, bias: bool) -> None:
     torch.manual_seed(0)
     head = nn.Linear(16, 50, bias=bias, dtype=torch.float64).requires_grad_(False)
-    monkeypatch.setattr(logprobs, "LOGITS_AT_ONCE", chunk * 50)
+    monkeypatch.setattr(token_logprobs, "LOGITS_AT_ONCE", chunk * 50)
     hidden = 3 * torch.randn(7, 16, dtype=torch.float64)
     target, upstream = torch.randint(50, (7,)), torch.randn(7, dtype=torch.float64)
     found = []
@@ -30,7 +30,7 @@ def test_chunks_equal_the_whole(monkeypatch: pytest.MonkeyPatch, chunk: int, bia
             every = head(given).log_softmax(-1)
             logp, entropy = every.gather(1, target[:, None])[:, 0], -(every.exp() * every).sum(-1)
         else:
-            logp, entropy = logprobs.token_log_probs(given, head, target)
+            logp, entropy = token_logprobs.token_log_probs(given, head, target)
         (logp * upstream).sum().backward()
         found.append((logp, entropy, given.grad))
     for ours, theirs in zip(*found, strict=True):
@@ -39,7 +39,7 @@ def test_chunks_equal_the_whole(monkeypatch: pytest.MonkeyPatch, chunk: int, bia
 
 def test_no_token_is_no_trouble() -> None:
     hidden = torch.zeros(0, 4, requires_grad=True)
-    logp, entropy = logprobs.token_log_probs(hidden, nn.Linear(4, 9).requires_grad_(False), torch.zeros(0).long())
+    logp, entropy = token_logprobs.token_log_probs(hidden, nn.Linear(4, 9).requires_grad_(False), torch.zeros(0).long())
     assert (len(logp), len(entropy)) == (0, 0)
     logp.sum().backward()
 
@@ -49,7 +49,7 @@ def test_sums_are_in_single_precision_over_half_precision_weights() -> None:
     head = nn.Linear(64, 5000, bias=False).bfloat16().requires_grad_(False)
     hidden = torch.randn(5, 64).bfloat16()
     target = torch.randint(5000, (5,))
-    logp, _ = logprobs.token_log_probs(hidden, head, target)
+    logp, _ = token_logprobs.token_log_probs(hidden, head, target)
     assert logp.dtype == torch.float32
     expected = head(hidden).float().log_softmax(-1).gather(1, target[:, None])[:, 0]
     torch.testing.assert_close(logp, expected, atol=1e-5, rtol=0)

@@ -10,18 +10,18 @@ import pytest
 import torch
 
 from spark_framework.api import RewardTerm
-from spark_framework.config_stages import CriticSection, StageConfig
+from spark_framework.config.training import CriticSection, StageConfig
 from spark_framework.errors import DataError
-from spark_framework.host.loading import Host
+from spark_framework.host.manager import Host
 from spark_framework.records import Trajectory
-from spark_framework.training import losses
-from spark_framework.training.base import training_arguments
-from spark_framework.training.firsts import Firsts
-from spark_framework.training.losses import LogProbs, RowTensors
-from spark_framework.training.model import ActorCritic
-from spark_framework.training.rewards import refreshed_rewards, step_rewards
-from spark_framework.training.rows import build_row
-from spark_framework.training.trainer import SparkTrainer
+from spark_framework.training.algorithms import losses
+from spark_framework.training.algorithms.losses import LogProbs, RowTensors
+from spark_framework.training.data.rewards import refreshed_rewards, step_rewards
+from spark_framework.training.data.token_tree import build_row
+from spark_framework.training.model.actor_critic import ActorCritic
+from spark_framework.training.model.firsts import Firsts
+from spark_framework.training.trainers.base import training_arguments
+from spark_framework.training.trainers.spark import SparkTrainer
 from tests.training.trees import LABELS, actor, read_plainly, shake, tree
 
 REWARDS = {"r/0/0": [0.3, -0.7, 0.0], "r/0/1": [0.3, 0.5, -1.0, 0.1], "r/0/2": [-1.0, -0.4]}

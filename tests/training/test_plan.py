@@ -11,11 +11,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from spark_framework.cli import main
-from spark_framework.config_stages import LoraSection, StageConfig
-from spark_framework.policy.models import load_model, load_skeleton
-from spark_framework.training.model import ActorCritic, with_actor
-from spark_framework.training.plan import Plan, Shape, plan
-from spark_framework.training.rows import Decision, Row
+from spark_framework.config.training import LoraSection, StageConfig
+from spark_framework.models.loading import load_model, load_skeleton
+from spark_framework.training.cost_model import Plan, Shape, plan
+from spark_framework.training.data.token_tree import Decision, Row
+from spark_framework.training.model.actor_critic import ActorCritic, with_actor
 from tests.runs import STAGE
 
 Runs = Callable[..., Path]

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from spark_framework.errors import DataError
-from spark_framework.training.model import ActorCritic
-from spark_framework.training.packing import joined, packs, to_last_state
-from spark_framework.training.rows import Row, add_alternatives, build_row
+from spark_framework.training.data.packing import joined, packs, to_last_state
+from spark_framework.training.data.token_tree import Row, add_alternatives, build_row
+from spark_framework.training.model.actor_critic import ActorCritic
 from tests.training.trees import LABELS, PROMPT, actor, path_ids, trajectory, tree
 
 

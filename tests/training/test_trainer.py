@@ -16,11 +16,11 @@ from safetensors.torch import load_file
 from spark_framework import TrajectoryStore, train
 from spark_framework.api import hookimpl
 from spark_framework.errors import DataError, RunError
-from spark_framework.host.loading import Host, using_host
-from spark_framework.policy.models import load_model
-from spark_framework.training.base import STATE, whole_checkpoint
-from spark_framework.training.model import ActorCritic
-from spark_framework.training.trainer import SparkTrainer
+from spark_framework.host.manager import Host, using_host
+from spark_framework.models.loading import load_model
+from spark_framework.training.model.actor_critic import ActorCritic
+from spark_framework.training.trainers.base import STATE, whole_checkpoint
+from spark_framework.training.trainers.spark import SparkTrainer
 from tests.runs import STAGE
 
 DATA = {**STAGE, "data": "demonstrations"}
@@ -142,7 +142,7 @@ def test_beta_follows_the_kl(
     demonstrations: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: float, grows: bool
 ) -> None:
     """Doubled after an epoch above 1.5 targets, halved after one below two thirds of it."""
-    from spark_framework.training import control as module
+    from spark_framework.training.trainers import alarms as module
 
     monkeypatch.setattr(module, "STOP_AT", 1e30)
     made = watched(monkeypatch)
@@ -181,7 +181,7 @@ def test_an_alarm_that_ended_a_stage_holds_after_an_interruption(demonstrations:
     whole, cut = (demonstrations(tmp_path / part, stages={"ppo": stage}, rollouts=ROUND) for part in ("whole", "cut"))
     expected = weights(train(whole, "ppo"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("spark_framework.training.stages.save_adapter", interrupt)
+        patch.setattr("spark_framework.training.run_stage.save_adapter", interrupt)
         with pytest.raises(KeyboardInterrupt):
             train(cut, "ppo")
     assert whole_checkpoint(cut / "train" / "ppo" / "checkpoints") is not None

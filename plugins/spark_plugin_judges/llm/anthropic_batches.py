@@ -1,0 +1,75 @@
+"""Anthropic's batch service: a list of requests in, a stream of results out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from spark_framework.api import JudgeError, WireReply, WireRequest
+
+from .batching import rows_of, sdk_faults
+
+if TYPE_CHECKING:
+    import anthropic
+
+    from .claude import Claude
+
+STATUS = {
+    "authentication_error": 401, "billing_error": 402, "permission_error": 403, "not_found_error": 404,
+    "rate_limit_error": 429, "timeout_error": 504, "api_error": 500, "overloaded_error": 529,
+}  # fmt: skip
+"""What a live request would have been answered with."""
+
+
+class AnthropicBatches:
+    """Batches of one judge."""
+
+    max_requests = 5000
+    """The service takes 100,000 and 256 MB; a request has up to 50 kB."""
+
+    def __init__(self, judge: Claude) -> None:
+        self._judge = judge
+
+    def find(self, name: str) -> str | None:
+        """Always None: the service keeps no names, and shows a batch's ids only with its results.
+
+        So a process that is killed after it submitted a batch and before it noted the id pays that batch twice.
+        """
+        return None
+
+    def submit(self, name: str, requests: Mapping[str, WireRequest]) -> str:
+        rows: Any = [{"custom_id": key, "params": wire.body} for key, wire in requests.items()]
+        with self._client() as client:
+            return client.messages.batches.create(requests=rows).id
+
+    def is_done(self, batch: str) -> bool:
+        with self._client() as client:
+            return client.messages.batches.retrieve(batch).processing_status == "ended"
+
+    def results(self, batch: str) -> Iterator[tuple[str, WireReply | JudgeError]]:
+        import httpx2
+
+        with self._client() as client:  # as it came, not as the SDK's types see it
+            content = client.get(f"/v1/messages/batches/{batch}/results", cast_to=httpx2.Response).content
+        for row in rows_of(content, batch):
+            yield row["custom_id"], self._result(row.get("result") or {})
+
+    def _result(self, result: dict[str, Any]) -> WireReply | JudgeError:
+        try:
+            if result.get("type") == "succeeded":
+                return self._judge.reply(result["message"])
+        except JudgeError as exc:
+            return exc
+        error = result.get("error") or {}
+        if result.get("type") == "errored":
+            kind = str((error.get("error") or {}).get("type"))
+            return self._judge.service().fault(STATUS.get(kind, 400), error)
+        return JudgeError(f"a batch gave no answer ({result.get('type')})", "transient")
+
+    @contextmanager
+    def _client(self) -> Iterator[anthropic.Anthropic]:
+        import anthropic
+
+        with self._judge.client() as client, sdk_faults(self._judge.service(), anthropic):
+            yield client

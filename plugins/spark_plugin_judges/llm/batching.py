@@ -1,0 +1,47 @@
+"""What the batch services have in common: errors of their SDKs, and results with one JSON object a line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+from spark_framework.api import JudgeError
+
+from .provider_errors import Service
+
+
+@contextmanager
+def sdk_faults(service: Service, sdk: ModuleType) -> Iterator[None]:
+    """Errors of the openai or anthropic package about batches as `JudgeError`s."""
+    try:
+        yield
+    except sdk.APIStatusError as exc:
+        if exc.status_code in (404, 405):
+            raise JudgeError(
+                f"{service.url} has no batches, or does not know this one: set judging.batch to false", "config"
+            ) from exc
+        raise service.fault(exc.status_code, exc.body, exc.response.headers) from exc
+    except sdk.APIConnectionError as exc:
+        raise JudgeError(f"no answer from {service.url} ({exc})", "transient") from exc
+    except (sdk.APIError, ValueError, AttributeError) as exc:  # the SDKs pass on what is no JSON as text
+        raise JudgeError(f"{service.url} does not speak this protocol: check judge.base_url", "config") from exc
+
+
+def rows_of(content: bytes, batch: str) -> Iterator[dict[str, Any]]:
+    """The rows of a results file.
+
+    Raises:
+        JudgeError: (transient) the file came in part.
+    """
+    for line in content.splitlines():
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            raise JudgeError(f"the results of batch {batch} came in part", "transient") from None
+        if isinstance(row, dict) and isinstance(row.get("custom_id"), str):
+            yield row

@@ -1,0 +1,273 @@
+"""A judge that is a prompted model behind HTTP: same material, prompt and parser, whoever the provider is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from abc import abstractmethod
+from collections.abc import Mapping
+from functools import cache, cached_property
+from ipaddress import ip_address
+from typing import Any, ClassVar, NamedTuple
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
+
+from spark_framework.api import (
+    ComponentConfig,
+    JudgeError,
+    JudgeRequest,
+    Price,
+    Usage,
+    UserError,
+    Verdict,
+    WireJudge,
+    WireReply,
+    WireRequest,
+)
+
+from .http_pool import Lines, proxy_for
+from .prompt import Reasons, labels, prompt_hash, shuffled, user_text
+from .provider_errors import Service
+from .reply import PARSER_VERSION, parse_reply
+
+NOT_BEHAVIOUR = {"api_key_env", "timeout", "price"}
+"""Settings that change no verdict."""
+ECHO = 4000
+"""Most characters of an unusable reply that are shown to the model again."""
+
+
+class PromptedConfig(ComponentConfig):
+    model: str = Field(min_length=1)
+    """A dated snapshot where there is one: a name without date may change its meaning."""
+    base_url: str
+    """Where the protocol is spoken."""
+    api_key_env: str
+    """The environment variable that holds the key. Local servers take any value."""
+    timeout: float = Field(default=60.0, gt=0)
+    """Seconds for one attempt."""
+    max_tokens: int = Field(default=600, ge=1)
+    """Room for the reply, and for what a reasoning model thinks before it; doubled once where it was too small."""
+    reasons: Reasons = "none"
+    """Whether the model writes a sentence for each candidate before or after the scores. That changes the scores."""
+    repeat: int = Field(default=0, ge=0)
+    """Other numbers are other draws of the same judgement, in another order of the candidates."""
+    price: Price | None = None
+    """US dollars for a million tokens; null takes the list price."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_an_address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+            raise ValueError(f"{url!r} is no address like https://host/v1")
+        return url.rstrip("/")
+
+
+class Said(NamedTuple):
+    """What a model said, whatever its provider calls it."""
+
+    text: str
+    was_cut: bool = False
+    refused: bool = False
+
+
+class PromptedJudge(WireJudge):
+    """Scores all candidates in one call, under neutral labels in an order shuffled by the request's seed."""
+
+    parser_version = PARSER_VERSION
+    path: ClassVar[str]
+    """Of judgings, below the base URL."""
+
+    def __init__(self, config: ComponentConfig | None = None) -> None:
+        super().__init__(config)
+        self._lines: Lines | None = None
+        self._lock = threading.Lock()
+
+    # -- what a provider adds ------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def client(self) -> Any:
+        """A client of the provider's SDK that does not retry."""
+
+    @abstractmethod
+    def body(self, material: str, names: tuple[str, ...]) -> dict[str, Any]:
+        """The JSON of a request."""
+
+    @abstractmethod
+    def usage(self, body: dict[str, Any]) -> Usage | None:
+        """The tokens that a reply says it cost. May raise `TypeError` or `KeyError` where it does not say."""
+
+    @abstractmethod
+    def said(self, body: dict[str, Any]) -> Said:
+        """What the model said. May raise `TypeError`, `KeyError` or `IndexError` where it said nothing."""
+
+    @abstractmethod
+    def is_reply(self, body: dict[str, Any]) -> bool:
+        """Whether a body is one of the protocol's replies."""
+
+    @property
+    def limit(self) -> str:
+        """The body's key for the room of the reply."""
+        return "max_tokens"
+
+    @property
+    def retirement(self) -> str:
+        """What is known about the model's end."""
+        return ""
+
+    # -- the contract --------------------------------------------------------------------------------------------------
+
+    def fingerprint(self) -> str:
+        """Covers model, server, sampling, prompt and parser; not key, timeout and price, which change no verdict."""
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        settings = self.config.model_dump_json(exclude=NOT_BEHAVIOUR)
+        text = f"{type(self).__module__}.{type(self).__qualname__}\n{settings}\n{prompt_hash()}\n{PARSER_VERSION}"
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def price(self) -> Price | None:
+        price: Price | None = self.config.price
+        return price
+
+    @property
+    def priced_model(self) -> str | None:
+        """None for a server in one's own network: it costs nothing."""
+        model: str = self.config.model
+        return None if _is_own(urlsplit(self.config.base_url).hostname or "") else model
+
+    def prepare(self) -> None:
+        try:
+            self.key()
+        except JudgeError as exc:
+            raise UserError(str(exc)) from None
+
+    def close(self) -> None:
+        with self._lock:
+            if self._lines is not None:
+                self._lines.close()
+            self._lines = None
+
+    def request(self, step: JudgeRequest) -> WireRequest:
+        order = shuffled(step, self.config.repeat)
+        body = self.body(user_text(step, order), tuple(labels(len(order))))
+        return WireRequest(endpoint=self.config.base_url + self.path, body=body, repeat=self.config.repeat)
+
+    def send(self, wire: WireRequest) -> WireReply:
+        answer = self._connected().post(wire.payload.encode("utf-8", "replace"))
+        try:
+            body = json.loads(answer.body)
+        except (ValueError, RecursionError):
+            body = None
+        if answer.status != 200:
+            raise self.service().fault(answer.status, body, answer.headers)
+        if body is None and answer.body.lstrip()[:1] in (b"{", b""):
+            raise JudgeError(f"{wire.endpoint} sent JSON that is not complete", "transient")
+        return self.reply(body)
+
+    def reply(self, body: Any) -> WireReply:
+        """A body as a reply, also one from a batch.
+
+        Raises:
+            JudgeError: it is none.
+        """
+        if not isinstance(body, dict) or not self.is_reply(body):
+            if isinstance(body, dict) and "error" in body:  # some gateways send errors with status 200
+                raise self.service().fault(_status_in(body["error"]), body)
+            raise JudgeError(f"{self.config.base_url} does not speak this protocol: check judge.base_url", "config")
+        try:
+            usage = self.usage(body)
+        except (TypeError, KeyError, AttributeError, ValueError):
+            usage = None
+        return WireReply(body=body, usage=usage, model=_storable(str(body.get("model") or "")))
+
+    def read(self, step: JudgeRequest, reply: WireReply) -> Verdict:
+        order = shuffled(step, self.config.repeat)
+        names = labels(len(order))
+        said = self._heard(reply)
+        if said.refused:
+            raise JudgeError("the model refused to judge this step", "refusal")
+        if said.was_cut:
+            raise JudgeError("the reply was cut: raise judge.max_tokens", "invalid")
+        found = parse_reply(said.text, names, self.config.reasons)
+        places = sorted(range(len(order)), key=order.__getitem__)  # where each candidate stood
+        return Verdict(
+            scores=tuple(found.scores[k] for k in places),
+            process_ok=tuple(found.process_ok[k] for k in places),
+            judge=self.name,
+            fingerprint=self.fingerprint(),
+            reason="\n".join(_storable(found.reasons[k]) for k in places if found.reasons),
+            order=order,
+            usage=reply.usage.model_dump() if reply.usage else {},
+        )
+
+    def repaired(self, wire: WireRequest, reply: WireReply, fault: JudgeError) -> WireRequest:
+        """More room for a reply that was cut; any other is shown to the model once, with what is wrong with it."""
+        said = self._heard(reply)
+        if said.was_cut:
+            body = wire.body | {self.limit: 2 * wire.body[self.limit]}
+        else:
+            wish = f"That reply cannot be used: {fault}. Send the complete JSON object again."
+            shown = [{"role": "assistant", "content": said.text[:ECHO]}] if said.text.strip() else []
+            messages = [*wire.body["messages"], *shown, {"role": "user", "content": wish}]
+            body = wire.body | {"messages": messages}
+        return WireRequest(endpoint=wire.endpoint, body=body, repeat=wire.repeat)
+
+    # -- connection ----------------------------------------------------------------------------------------------------
+
+    def key(self) -> str:
+        """The key. Raises `JudgeError` (config) where the variable does not hold one."""
+        variable = self.config.api_key_env
+        key = os.environ.get(variable, "").strip()
+        if not key:
+            raise JudgeError(f"no API key: set the variable {variable} (named by judge.api_key_env)", "config")
+        if not (key.isascii() and key.isprintable()):
+            raise JudgeError(f"the variable {variable} holds characters that no API key has", "config")
+        return key
+
+    def service(self) -> Service:
+        """What messages about a fault name."""
+        config = self.config
+        return Service(config.base_url, config.model, config.api_key_env, self.key(), self.retirement)
+
+    def _connected(self) -> Lines:
+        with self._lock:
+            if self._lines is None:
+                url = self.config.base_url + self.path
+                proxy = proxy_for(url)  # before the SDK, which ends in an ImportError where it is of an unknown kind
+                client = self.client()
+                headers: Mapping[str, object] = {**client.default_headers, **client.auth_headers}
+                # Not what was left out, and not the eight that describe this machine.
+                sent = {k: v for k, v in headers.items() if isinstance(v, str) and not k.startswith("X-Stainless")}
+                self._lines = Lines(url, proxy, sent, self.config.timeout)
+            return self._lines
+
+    def _heard(self, reply: WireReply) -> Said:
+        try:
+            return self.said(reply.body)
+        except (TypeError, KeyError, IndexError, AttributeError):
+            return Said("")
+
+
+@cache
+def _is_own(host: str) -> bool:
+    """Whether a host is this machine, or has a private address or a name without a dot."""
+    try:
+        return ip_address(host).is_private
+    except ValueError:
+        return "." not in host or host.endswith((".local", ".localhost", ".internal"))
+
+
+def _status_in(error: Any) -> int:
+    code = error.get("code") if isinstance(error, dict) else None
+    return code if isinstance(code, int) and 400 <= code < 600 else 502
+
+
+def _storable(text: str) -> str:
+    """Half of a surrogate pair cannot be stored."""
+    return text.encode("utf-8", "replace").decode()

@@ -1,0 +1,62 @@
+"""A connection to an MCP server: opened, listed, and every failure said in one line."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from mcp import Client, ClientSession, MCPError
+
+from .http import http_streams
+from .server import Address, Definition, LastWords, ServerError, one_line
+from .stdio import stdio_streams
+
+MAX_PAGES = 20
+"""Of a server's list of tools; each is a message."""
+
+
+@asynccontextmanager
+async def connect(address: Address) -> AsyncIterator[tuple[ClientSession, tuple[Definition, ...]]]:
+    """(session, the tools that the server announces) while the block lasts. To be entered and left in one task.
+
+    Raises:
+        ServerError: it cannot be reached, or the connection broke.
+    """
+    words = LastWords()
+    if address.url is None:
+        streams = stdio_streams(address.command, address.variables, words)
+    else:
+        streams = http_streams(address.url, address.token, address.seconds, words)
+    try:
+        async with asyncio.timeout(address.seconds) as limit, Client(streams, cache=None) as client:
+            definitions = await _listed(client)
+            limit.reschedule(None)
+            yield client.session, definitions
+    except Exception as exc:
+        raise ServerError(f"{address} {_reason(exc, address.seconds)}{words}") from exc
+
+
+async def _listed(client: Client) -> tuple[Definition, ...]:
+    found: list[Definition] = []
+    cursor = None
+    for _ in range(MAX_PAGES):
+        page = await client.list_tools(cursor=cursor)
+        found += [Definition(tool.name, tool.description or "", tool.input_schema) for tool in page.tools]
+        cursor = page.next_cursor
+        if cursor is None:
+            return tuple(found)
+    raise ServerError(f"lists its tools on more than {MAX_PAGES} pages")
+
+
+def _reason(exc: BaseException, seconds: float) -> str:
+    while isinstance(exc, BaseExceptionGroup):
+        exc = exc.exceptions[0]
+    if isinstance(exc, ServerError):
+        return str(exc)
+    if isinstance(exc, TimeoutError):
+        return f"did not answer within {seconds:g} s; raise `timeout` where it needs longer to start"
+    if isinstance(exc, MCPError) and exc.message == "Connection closed":
+        return "ended the connection"
+    kind = "" if isinstance(exc, MCPError) else f"{type(exc).__name__}: "
+    return f"cannot be used ({kind}{one_line(str(exc), 200)})"

@@ -1,0 +1,164 @@
+"""Judges whose words cost something: a server's, or a large model's on this machine.
+
+Such a judge says what it asks, how it asks once, and how it reads the reply. Retries, the store of replies, the ledger,
+the budget and batches are the framework's (`spark_framework.judging`), the same for every judge.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from typing import Any, ClassVar, Protocol
+
+from ..errors import JudgeError
+from ..records import Record, Verdict
+from .components import Judge, JudgeRequest
+
+_to_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+
+
+class WireRequest(Record):
+    """One request, complete but for the key: equal requests share one stored reply."""
+
+    endpoint: str
+    """Full URL, or `local:NAME` for a model on this machine."""
+    body: dict[str, Any]
+    """What is sent, as JSON: model, messages, schema, parameters. Neither key nor timeout."""
+    repeat: int = 0
+    """Repeats of one request are other draws, with replies of their own."""
+
+    @cached_property
+    def payload(self) -> str:
+        """The body's JSON, to be sent as it is. Its keys keep their order: models write in the order of a schema."""
+        return _to_json(self.body)
+
+    @cached_property
+    def text(self) -> str:
+        """All three as JSON."""
+        return f"[{_to_json(self.endpoint)},{self.repeat},{self.payload}]"
+
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 of `text`: 64 hex digits."""
+        return hashlib.sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class Usage(Record):
+    """Tokens that an attempt cost."""
+
+    input_tokens: int = 0
+    """All of the input, what came from the provider's prompt cache included."""
+    cached_tokens: int = 0
+    """The part of the input that was read from the provider's prompt cache."""
+    output_tokens: int = 0
+
+
+class WireReply(Record):
+    """A reply as it came."""
+
+    body: dict[str, Any]
+    usage: Usage | None = None
+    """None where the server does not say."""
+    model: str = ""
+    """The model that answered, by the server's own name."""
+
+
+class Price(Record):
+    """US dollars for a million tokens."""
+
+    input: float
+    output: float
+    cached: float | None = None
+    """Input read from the provider's prompt cache; None: as `input`."""
+
+
+class Batches(Protocol):
+    """A provider's batch service: half the price, within a day."""
+
+    max_requests: int
+    """Most requests in one batch."""
+
+    def find(self, name: str) -> str | None:
+        """The id of the batch that was submitted under a name, if there is one: a killed process may not know."""
+        ...
+
+    def submit(self, name: str, requests: Mapping[str, WireRequest]) -> str:
+        """Submit requests by key; returns the batch's id."""
+        ...
+
+    def is_done(self, batch: str) -> bool:
+        """Whether the results can be read. Raises `JudgeError` where the whole batch failed."""
+        ...
+
+    def results(self, batch: str) -> Iterator[tuple[str, WireReply | JudgeError]]:
+        """Key and reply of each request, in any order; a failed row is its error."""
+        ...
+
+
+class WireJudge(Judge):
+    """A judge that asks for its verdicts over a wire. Implement `request`, `send` and `read`; `score` is done.
+
+    Errors are `JudgeError`s with a kind: `transient` is tried again (after `retry_after` seconds where the server said
+    so), `invalid` is repaired once where `repaired` knows how, `refusal` costs the trajectory, `config` ends the
+    command.
+    """
+
+    provider: ClassVar[str | None] = None
+    """The provider's id in genai-prices; None where there is no list price."""
+    parser_version: ClassVar[int] = 1
+    """Raise it when `read` changes: stored replies are then read again, without asking."""
+    exchange: Callable[[WireJudge, JudgeRequest], Verdict] | None = None
+    """Set by the framework's session, which stores, counts and retries. None asks once."""
+
+    @property
+    def price(self) -> Price | None:
+        """The price from the settings; None asks genai-prices."""
+        return None
+
+    @property
+    def priced_model(self) -> str | None:
+        """The model to look up in genai-prices; None where a call costs nothing."""
+        return None
+
+    @abstractmethod
+    def request(self, step: JudgeRequest) -> WireRequest:
+        """**REQUIRED.** What is asked for one step. A function of the arguments and the settings alone."""
+
+    @abstractmethod
+    def send(self, wire: WireRequest) -> WireReply:
+        """**REQUIRED.** One attempt, without any retry. Called from worker threads. Raises `JudgeError`."""
+
+    @abstractmethod
+    def read(self, step: JudgeRequest, reply: WireReply) -> Verdict:
+        """**REQUIRED.** The verdict in a reply; pure. Raises `JudgeError` (invalid, refusal) where there is none."""
+
+    def most_tokens(self, wire: WireRequest) -> Usage:
+        """An upper bound of what one attempt can cost, for the budget: a token has at least two and a half bytes,
+        and the reply is limited by the body's `max_tokens` or `max_completion_tokens`."""
+        room = wire.body.get("max_completion_tokens") or wire.body.get("max_tokens") or 1000
+        return Usage(input_tokens=math.ceil(len(wire.text.encode("utf-8", "replace")) / 2.5), output_tokens=int(room))
+
+    def repaired(self, wire: WireRequest, reply: WireReply, fault: JudgeError) -> WireRequest | None:
+        """A second request after an unusable reply, or None where there is nothing to mend."""
+        return None
+
+    def batches(self) -> Batches | None:
+        """The provider's batch service, if it has one."""
+        return None
+
+    def score(self, step: JudgeRequest) -> Verdict:
+        if self.exchange is not None:
+            return self.exchange(self, step)
+        wire = self.request(step)
+        reply = self.send(wire)
+        try:
+            return self.read(step, reply)
+        except JudgeError as fault:
+            second = self.repaired(wire, reply, fault) if fault.kind == "invalid" else None
+            if second is None:
+                raise
+            return self.read(step, self.send(second))

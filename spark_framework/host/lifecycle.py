@@ -1,0 +1,72 @@
+"""From a run's choices to components that are ready for use: built, prepared, and closed in the end."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+
+from ..contracts.components import Component, Tool, Toolset
+from ..errors import ConfigError, PluginError, UserError
+from ..records import ANSWER, THINK
+from .component_spec import Choice
+from .discovery import one_line
+
+
+@contextmanager
+def opened(choice: Choice) -> Iterator[Component]:
+    """The component, prepared; it is closed when the block ends.
+
+    Raises:
+        UserError: what it needs is missing (from the component itself).
+        PluginError: it is broken.
+    """
+    component = choice.build()
+    try:
+        try:
+            component.prepare()
+        except (UserError, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            reason = f"{type(exc).__name__}: {one_line(exc)}"
+            raise PluginError(f"{choice.kind} {choice.name!r} ({choice.target}) cannot be prepared: {reason}") from exc
+        yield component
+    finally:
+        component.close()
+
+
+@contextmanager
+def open_tools(choices: Iterable[Choice]) -> Iterator[tuple[Tool, ...]]:
+    """A run's tools in order; a toolset's stand in its place.
+
+    Raises:
+        ConfigError: two tools have one name, or a name cannot be that of an action.
+    """
+    tools: list[Tool] = []
+    with ExitStack() as stack:
+        for choice in choices:
+            component = stack.enter_context(opened(choice))
+            found = component.tools() if isinstance(component, Toolset) else [component]
+            tools.extend(tool for tool in found if isinstance(tool, Tool))
+        check_names(tool.name for tool in tools)
+        yield tuple(tools)
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Raise `ConfigError` where tools cannot be told apart, or from the framework's own actions."""
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise ConfigError(f"tools: {name} is listed twice")
+        if name in (THINK, ANSWER):
+            raise ConfigError(f"tools: the name {name} belongs to the framework; rename the tool")
+        if not re.fullmatch(r"[\w.-]+", name):
+            raise ConfigError(f"tools: {name!r} cannot be an action's name; use letters, digits, _, - and .")
+
+
+def check_permissions(choice: Choice, allowed: Iterable[str]) -> None:
+    """Raise `ConfigError` where a tool needs a permission that the run does not give."""
+    component = choice.build()
+    if isinstance(component, Tool | Toolset) and (missing := component.needs - set(allowed)):
+        allow = ", ".join(sorted(missing))
+        raise ConfigError(f"tools: {choice.name} needs {allow}; allow it with `plugins: {{allow: [{allow}]}}`")

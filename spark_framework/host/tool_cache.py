@@ -1,0 +1,109 @@
+"""What the network said, kept on disk: a run can be replayed, and no question is asked twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from ..contracts.components import Tool
+from ..errors import RunError, UserError
+
+Mode = Literal["use", "refresh", "only"]
+
+_TABLE = """
+CREATE TABLE IF NOT EXISTS reply (
+  key TEXT PRIMARY KEY, tool TEXT NOT NULL, version TEXT NOT NULL, arguments TEXT NOT NULL,
+  ok INTEGER NOT NULL, text TEXT NOT NULL, asked_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
+) WITHOUT ROWID
+"""
+
+
+class ReplyCache:
+    """Replies keyed by tool, version (its fingerprint) and canonical arguments. Several processes may share the file.
+
+    Modes: `use` asks only what is not recorded; `refresh` asks everything and records it; `only` asks nothing, and a
+    call without a recorded reply ends the command.
+    """
+
+    def __init__(self, database: sqlite3.Connection, path: Path, mode: Mode) -> None:
+        self._database, self._path, self.mode = database, path, mode
+        self._lock = threading.Lock()
+        self._versions: dict[Tool, str] = {}
+
+    @staticmethod
+    def covers(tool: Tool) -> bool:
+        """Whether a tool's replies are recorded: those of tools that compute are the same every time."""
+        return "network" in tool.needs
+
+    def find(self, tool: Tool, arguments: Any) -> tuple[bool, str] | None:
+        """The recorded (succeeded, text), or None where the tool has to be asked.
+
+        Raises:
+            UserError: nothing may be asked, and nothing is recorded.
+        """
+        if self.mode == "refresh":
+            return None
+        key, _, written = self._identity(tool, arguments)
+        with self._access() as database:
+            row = database.execute("SELECT ok, text FROM reply WHERE key = ?", (key,)).fetchone()
+        if row is not None:
+            return bool(row[0]), str(row[1])
+        if self.mode == "only":
+            raise UserError(
+                f"{self._path} holds no reply of {tool.name} to {written[:200]}, and replies.mode is `only`; "
+                "use `use` to ask the network"
+            )
+        return None
+
+    def keep(self, tool: Tool, arguments: Any, ok: bool, text: str) -> None:
+        """Record a reply, in the place of an older one."""
+        key, version, written = self._identity(tool, arguments)
+        with self._access() as database:
+            database.execute(
+                "INSERT OR REPLACE INTO reply (key, tool, version, arguments, ok, text) VALUES (?, ?, ?, ?, ?, ?)",
+                (key, tool.name, version, written, ok, text),
+            )
+
+    def _identity(self, tool: Tool, arguments: Any) -> tuple[str, str, str]:
+        """(key, version, canonical arguments) of a call with checked arguments."""
+        if tool not in self._versions:
+            self._versions[tool] = tool.fingerprint()
+        version = self._versions[tool]
+        written = json.dumps(arguments.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(json.dumps([tool.name, version, written]).encode()).hexdigest(), version, written
+
+    @contextmanager
+    def _access(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                yield self._database
+            except sqlite3.Error as exc:
+                raise RunError(f"{self._path}: {exc}; free some space, or set another replies.file") from exc
+
+
+@contextmanager
+def open_replies(path: Path, mode: Mode) -> Iterator[ReplyCache]:
+    """Open or make the file.
+
+    Raises:
+        RunError: it cannot be opened, or is no reply cache.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        database = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute(_TABLE)
+        except sqlite3.Error:
+            database.close()
+            raise
+    except (OSError, sqlite3.Error) as exc:
+        raise RunError(f"{path} cannot be opened as a reply cache ({exc}); set another replies.file") from exc
+    with closing(database):
+        yield ReplyCache(database, path, mode)

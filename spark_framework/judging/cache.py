@@ -1,0 +1,222 @@
+"""Replies, verdicts and the ledger in one SQLite file (WAL). Several processes may share it; not over a network drive.
+
+Beside it lies `NAME-leases`, an empty file: who asks for a reply holds the lock of one byte of it, and the kernel gives
+the lock back when the process ends in whatever way.
+
+memo      a step as a judge with this code and these settings sees it -> the request that it leads to
+response  SHA-256 of the exact request                               -> the reply as it came
+verdict   request and reader (the judge's fingerprint)               -> the verdict
+attempt   the ledger: every attempt, failed ones too, with what it cost
+batch     batches that were submitted and not yet collected
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import sqlite3
+import threading
+import time
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
+
+from ..contracts.remote_judge import Usage, WireReply, WireRequest
+from ..errors import RunError
+from ..records import Verdict
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS memo (step TEXT PRIMARY KEY, key TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS response (
+  key TEXT PRIMARY KEY, judge TEXT NOT NULL, model TEXT NOT NULL, request BLOB NOT NULL, body TEXT NOT NULL,
+  usage TEXT, at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS verdict (
+  key TEXT NOT NULL, reader TEXT NOT NULL, verdict TEXT NOT NULL, PRIMARY KEY (key, reader)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS attempt (
+  id INTEGER PRIMARY KEY, run TEXT NOT NULL, judge TEXT NOT NULL, key TEXT NOT NULL, transport TEXT NOT NULL,
+  outcome TEXT NOT NULL, input_tokens INTEGER, cached_tokens INTEGER, output_tokens INTEGER, usd REAL, seconds REAL,
+  at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS batch (
+  name TEXT PRIMARY KEY, run TEXT NOT NULL, judge TEXT NOT NULL, id TEXT, at REAL NOT NULL) WITHOUT ROWID;
+"""
+
+
+class JudgeStore:
+    """One file, open in this process. All methods are safe to call from many threads.
+
+    Raises:
+        RunError: the file cannot be opened, is no judge store, or the disk is full.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._leases: IO[bytes] | None = None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA synchronous = NORMAL")
+            self._database.executescript(_TABLES)
+        except (OSError, sqlite3.Error) as exc:
+            raise RunError(f"{path} is no usable judge store ({exc}); free some space or set judging.file") from exc
+
+    def close(self) -> None:
+        with self._access() as database:
+            database.close()
+            if self._leases is not None:
+                self._leases.close()
+                self._leases = None
+
+    # -- what is known ---------------------------------------------------------------------------------------------
+
+    def remembered(self, step: str, reader: str) -> Verdict | None:
+        """The verdict on a step whose request was made before by the same code."""
+        query = "SELECT verdict FROM memo JOIN verdict USING (key) WHERE step = ? AND reader = ?"
+        with self._access() as database:
+            row = database.execute(query, (step, reader)).fetchone()
+        return None if row is None else Verdict.model_validate_json(row[0])
+
+    def reply(self, key: str) -> WireReply | None:
+        """The stored reply to a request."""
+        with self._access() as database:
+            row = database.execute("SELECT body, usage, model FROM response WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            return None
+        usage = None if row[1] is None else Usage.model_validate_json(row[1])
+        return WireReply(body=json.loads(row[0]), usage=usage, model=row[2])
+
+    def keep_verdict(self, step: str, wire: WireRequest, reader: str, verdict: Verdict) -> None:
+        """Keep what was read from a stored reply."""
+        with self._transaction() as database:
+            _insert_verdict(database, step, wire.key, reader, verdict)
+
+    def keep(
+        self, judge: str, wire: WireRequest, reply: WireReply, attempt: Sequence[object],
+        step: str = "", reader: str = "", verdict: Verdict | None = None,
+    ) -> None:  # fmt: skip
+        """Keep a good reply with its ledger row and, where it is there, its verdict: all of it or nothing."""
+        usage = None if reply.usage is None else reply.usage.model_dump_json()
+        request = zlib.compress(wire.text.encode("utf-8", "surrogatepass"), 1)
+        with self._transaction() as database:
+            database.execute(
+                "INSERT OR REPLACE INTO response VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (wire.key, judge, reply.model, request, json.dumps(reply.body), usage, time.time()),
+            )
+            _insert_attempt(database, attempt)
+            if verdict is not None:
+                _insert_verdict(database, step, wire.key, reader, verdict)
+
+    # -- the ledger ------------------------------------------------------------------------------------------------
+
+    def count(self, attempt: Sequence[object]) -> None:
+        """Add a row to the ledger: (run, judge, key, transport, outcome, input, cached, output, usd, seconds)."""
+        with self._access() as database:
+            _insert_attempt(database, attempt)
+
+    def spent(self, run: str) -> float:
+        """US dollars that a run has cost so far."""
+        with self._access() as database:
+            (usd,) = database.execute("SELECT total(usd) FROM attempt WHERE run = ?", (run,)).fetchone()
+        return float(usd)
+
+    def ledger(self, run: str, keys: Iterable[str] | None = None) -> list[tuple[str, str, int, int, int, int, float]]:
+        """(judge, outcome, attempts, input, cached, output tokens, US dollars) of a run, or of some of its requests."""
+        wanted = None if keys is None else json.dumps(list(keys))
+        query = (
+            "SELECT judge, outcome, count(*), total(input_tokens), total(cached_tokens), total(output_tokens), "
+            "total(usd) FROM attempt WHERE run = ? AND (? IS NULL OR key IN (SELECT value FROM json_each(?))) "
+            "GROUP BY judge, outcome ORDER BY judge, outcome"
+        )
+        with self._access() as database:
+            rows = database.execute(query, (run, wanted, wanted)).fetchall()
+        return [(row[0], row[1], row[2], int(row[3]), int(row[4]), int(row[5]), row[6]) for row in rows]
+
+    # -- who asks at this moment -----------------------------------------------------------------------------------
+
+    def lease(self, key: str) -> bool:
+        """Whether this process may ask now: no other one is asking. Threads have to agree among themselves."""
+        try:
+            file = self._lease_file()
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _place(key))
+            except (BlockingIOError, PermissionError):
+                return False
+        except OSError as exc:
+            raise RunError(f"{self.path}: no lock ({exc}); set judging.file to a place on a local disk") from exc
+        return True
+
+    def release(self, key: str) -> None:
+        """Let others ask."""
+        fcntl.lockf(self._lease_file(), fcntl.LOCK_UN, 1, _place(key))
+
+    def _lease_file(self) -> IO[bytes]:
+        if self._leases is None:  # not before it is needed: closing it in a reader would end this process's leases
+            with self._lock:
+                shared = str(self.path) != ":memory:"
+                self._leases = self._leases or (open(f"{self.path}-leases", "ab") if shared else TemporaryFile())  # noqa: SIM115
+        return self._leases
+
+    # -- batches ---------------------------------------------------------------------------------------------------
+
+    def open_batches(self, run: str, judge: str) -> list[tuple[str, str | None]]:
+        """(name, id) of a run's batches that were not collected to the end; the id is None where a process was killed
+        before it heard of it."""
+        query = "SELECT name, id FROM batch WHERE run = ? AND judge = ? ORDER BY at, name"
+        with self._access() as database:
+            return [(row[0], row[1]) for row in database.execute(query, (run, judge)).fetchall()]
+
+    def note_batch(self, name: str, run: str, judge: str, batch: str | None) -> None:
+        """Keep that a batch is about to be submitted (id None), and then its id."""
+        with self._access() as database:
+            database.execute(
+                "INSERT OR REPLACE INTO batch VALUES (?, ?, ?, ?, ?)", (name, run, judge, batch, time.time())
+            )
+
+    def forget_batch(self, name: str) -> None:
+        """A batch was collected, or never came to be."""
+        with self._access() as database:
+            database.execute("DELETE FROM batch WHERE name = ?", (name,))
+
+    # -- access ----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _access(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                yield self._database
+            except sqlite3.Error as exc:
+                raise RunError(f"{self.path}: {exc}; free some space, or set another judging.file") from exc
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._access() as database:
+            database.execute("BEGIN IMMEDIATE")
+            try:
+                yield database
+                database.execute("COMMIT")
+            except BaseException:
+                if database.in_transaction:
+                    database.execute("ROLLBACK")
+                raise
+
+
+def _insert_attempt(database: sqlite3.Connection, attempt: Sequence[object]) -> None:
+    database.execute(
+        "INSERT INTO attempt (run, judge, key, transport, outcome, input_tokens, cached_tokens, output_tokens, usd, "
+        "seconds, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (*attempt, time.time()),
+    )
+
+
+def _insert_verdict(database: sqlite3.Connection, step: str, key: str, reader: str, verdict: Verdict) -> None:
+    database.execute("INSERT OR REPLACE INTO verdict VALUES (?, ?, ?)", (key, reader, verdict.model_dump_json()))
+    database.execute("INSERT OR REPLACE INTO memo VALUES (?, ?)", (step, key))
+
+
+def _place(key: str) -> int:
+    """The byte of a request. Two requests with the same one would only wait for each other."""
+    return int(key[:15], 16)

@@ -1,0 +1,105 @@
+"""Annotators in hindsight: judges that rate the steps of a finished trajectory instead of the candidates of one step.
+
+The contract is the judges' own. The request's candidates are what was done at each step, the final answer last, and its
+`seed` is the number of the repeat. In the verdict a step's score is its contribution to the final answer (0 to 10),
+its process_ok says whether the call succeeded, and the last score is IsSolved (10, Unsure 5, 0).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import fmean
+
+from ..config.training import StepToolSection
+from ..contracts.components import Judge, JudgeRequest
+from ..errors import DataError
+from ..host.component_spec import Choice
+from ..host.hooks import Calls
+from ..host.lifecycle import opened
+from ..records import ANSWER, Candidate, Trajectory, Verdict
+from ..runs.run_dir import RunFolder
+from .client import JudgingSession, open_judging
+from .marks import StepMarks, marked
+from .terms import Terms
+
+log = logging.getLogger(__name__)
+
+
+def hindsight_request(trajectory: Trajectory, repeat: int = 0) -> JudgeRequest:
+    """What an annotator gets. A trajectory that ended without an answer has an empty one."""
+    done = [step.candidate for step in trajectory.steps]
+    if not trajectory.steps[-1].is_answer:
+        done.append(Candidate(action=ANSWER, arguments=None, error="error: no answer was given"))
+    return JudgeRequest(question=trajectory.question, steps=(), candidates=tuple(done), seed=repeat)
+
+
+def marks_of(verdicts: Sequence[Verdict]) -> StepMarks:
+    """The mean of some annotations of one trajectory, each component in [0, 1]."""
+    ok_S = zip(*(verdict.process_ok[:-1] for verdict in verdicts), strict=True)
+    score_S = zip(*(verdict.scores[:-1] for verdict in verdicts), strict=True)
+    return StepMarks(
+        succ_calling=tuple(map(fmean, ok_S)),
+        contribution=tuple(fmean(scores) / 10 for scores in score_S),
+        is_solved=fmean(verdict.scores[-1] for verdict in verdicts) / 10,
+    )
+
+
+def annotate(
+    judge: Judge, session: JudgingSession, trajectories: Sequence[Trajectory], repeats: int
+) -> list[Trajectory]:
+    """The trajectories with their marks. One that the judge fails on is left out and logged, never given a number."""
+    requests = [hindsight_request(one, repeat) for one in trajectories for repeat in range(repeats)]
+    outcomes = session.judge_all(judge, requests)
+    kept = []
+    for number, trajectory in enumerate(trajectories):
+        own = outcomes[number * repeats : (number + 1) * repeats]
+        verdicts = [outcome for outcome in own if isinstance(outcome, Verdict)]
+        if len(verdicts) < repeats:
+            failure = next(outcome for outcome in own if not isinstance(outcome, Verdict))
+            log.warning("trajectory %s is not annotated and left out: %s", trajectory.id, failure)
+        else:
+            each = {str(repeat): marks_of([verdict]) for repeat, verdict in enumerate(verdicts)}
+            kept.append(marked(trajectory, marks_of(verdicts), each))
+    return kept
+
+
+def annotated_by(
+    choice: Choice, trajectories: Sequence[Trajectory], repeats: int,
+    *, calls: Calls, store: Path, terms: Terms, run: str,
+) -> list[Trajectory]:  # fmt: skip
+    """The trajectories with the marks of a judge that is opened and closed here.
+
+    Args:
+        store: the SQLite file with replies and the ledger.
+        run: name in the ledger.
+
+    Raises:
+        DataError: the judge failed on all of them.
+    """
+    with ExitStack() as stack:
+        judge = stack.enter_context(opened(choice))
+        assert isinstance(judge, Judge)  # the choice has checked the kind
+        session = stack.enter_context(open_judging(calls, store, terms, run, [judge]))
+        kept = annotate(judge, session, trajectories, repeats)
+    if trajectories and not kept:
+        raise DataError(f"annotator {judge.name} failed on every trajectory; the log says why")
+    return kept
+
+
+def annotated(
+    folder: RunFolder, section: StepToolSection, data: Sequence[Sequence[Trajectory]], calls: Calls
+) -> list[list[Trajectory]]:
+    """A round, by question, with the marks of the stage's annotator. Replies are kept with the run.
+
+    Raises:
+        DataError: the annotator failed on all of them.
+    """
+    assert section.annotator is not None
+    kept = annotated_by(
+        section.annotator, [one for question in data for one in question], section.repeats, calls=calls,
+        store=folder.judgements(), terms=folder.config.judging.terms(), run=folder.ledger_name,
+    )  # fmt: skip
+    return [[one] for one in kept]

@@ -1,0 +1,100 @@
+"""Branches: many continuations of a few states at once, on one copy of each state's key-value cache.
+
+A row of the batch is a token tree, as in training: the state is its trunk, and the tokens of all its branches stand
+side by side behind it. A mask lets each token see the trunk and its own branch. So nine candidates of a state cost nine
+new tokens a step, not nine copies of the cache.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+from .tree_masks import layer_masks
+
+COMPACT_BELOW = 0.75
+"""Rows are dropped as soon as fewer than this share still have a branch that grows."""
+NOBODY = -1
+"""Owner of padding."""
+
+
+class Branches:
+    """Branches that grow from the states of a batch; the states stay as they are.
+
+    Args:
+        model: the model without its output matrix.
+        cache: keys and values of the states, one row each.
+        mask_RK: which of a row's cached tokens are real.
+        hidden_RH: the last hidden state of each row.
+        rows: for each branch the row that it grows from.
+    """
+
+    def __init__(self, model: Any, cache: Any, mask_RK: Any, hidden_RH: Any, rows: Sequence[int]) -> None:
+        import torch
+
+        self.model, self.device = model, mask_RK.device
+        self._cache = copy.copy(cache)
+        self._cache.layers = [
+            copy.copy(layer) for layer in cache.layers
+        ]  # a layer grows by new tensors: none is copied
+        self._state_RK = mask_RK.bool()
+        self._owner_RK = torch.empty(len(mask_RK), 0, dtype=torch.long, device=self.device)
+        self._position_RK = mask_RK.cumsum(1) - 1
+        self._row_B = torch.tensor(rows, dtype=torch.long, device=self.device)
+        self._next = mask_RK.sum(1)[self._row_B].tolist()
+        self.hidden = hidden_RH[self._row_B]
+        """[branches, width]: the state after each branch's last token."""
+        self._drop_rows(range(len(rows)), below=1.0)
+
+    def feed(self, tokens: Sequence[Sequence[int]]) -> list[Any]:
+        """Append tokens to every branch; one that gets none is finished, and gets none later.
+
+        Returns:
+            For each branch the hidden states [tokens, width] of what was appended.
+        """
+        import torch
+
+        growing = [branch for branch, ids in enumerate(tokens) if ids]
+        self._drop_rows(growing, below=COMPACT_BELOW)
+        rows = self._row_B.tolist()
+        slots: list[list[tuple[int, int, int]]] = [[] for _ in self._state_RK]  # of a row: owner, token, position
+        starts = []
+        for branch, ids in enumerate(tokens):
+            starts.append(len(slots[rows[branch]]))
+            slots[rows[branch]] += [(branch, token, self._next[branch] + k) for k, token in enumerate(ids)]
+            self._next[branch] += len(ids)
+        width = max(map(len, slots))
+        padded = [[*row, *[(NOBODY, 0, 0)] * (width - len(row))] for row in slots]
+        owner_RQ, ids_RQ, position_RQ = torch.tensor(padded, device=self.device).unbind(-1)
+        self._owner_RK = torch.cat([self._owner_RK, owner_RQ], 1)
+        self._position_RK = torch.cat([self._position_RK, position_RQ], 1)
+        own_RQK = owner_RQ[:, :, None] == self._owner_RK[:, None]
+        own_RQK = own_RQK.tril(self._owner_RK.shape[1] - width)  # among the new tokens: none looks ahead
+        seen_RQK = torch.cat([self._state_RK[:, None].expand(-1, width, -1), own_RQK], -1)
+        distance_RQK = position_RQ[:, :, None] - self._position_RK[:, None]
+        with torch.no_grad():
+            hidden_RQH = self.model(
+                input_ids=ids_RQ, position_ids=position_RQ,
+                attention_mask=layer_masks(self.model.config, seen_RQK, distance_RQK, self.model.dtype),
+                past_key_values=self._cache, use_cache=True,
+            ).last_hidden_state  # fmt: skip
+        new = [hidden_RQH[rows[b], starts[b] : starts[b] + len(ids)] for b, ids in enumerate(tokens)]
+        self.hidden = self.hidden.index_copy(
+            0, torch.tensor(growing, device=self.device), torch.stack([new[branch][-1] for branch in growing])
+        )
+        return new
+
+    def _drop_rows(self, growing: Sequence[int], below: float) -> None:
+        """Drop rows without a growing branch, if few enough are left for it to pay."""
+        import torch
+
+        left = self._row_B[list(growing)].unique()  # sorted
+        if len(left) >= below * len(self._state_RK):
+            return
+        for layer in self._cache.layers:
+            layer.keys, layer.values = layer.keys.index_select(0, left), layer.values.index_select(0, left)
+        self._state_RK, self._owner_RK = self._state_RK[left], self._owner_RK[left]
+        self._position_RK = self._position_RK[left]
+        # Branches of dropped rows are finished: where they point does not matter.
+        self._row_B = torch.searchsorted(left, self._row_B).clamp(max=len(left) - 1)

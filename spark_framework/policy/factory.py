@@ -1,0 +1,67 @@
+"""From a run's config to its policy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..config.run import LocalPolicyConfig, RunConfig
+from ..errors import ConfigError
+from . import Policy
+from .formats import FORMATS, ActionSpace
+
+if TYPE_CHECKING:
+    from .renderer import Encoder
+
+
+def open_encoder(config: RunConfig, space: ActionSpace) -> Encoder:
+    """The run's actions in the tokens of its local model. No weights are loaded."""
+    from ..models.loading import load_tokenizer
+    from .renderer import Encoder
+
+    policy = config.policy
+    if not isinstance(policy, LocalPolicyConfig):
+        raise ConfigError("policy.use: scripted rounds and training need the tokenizer of a `local` policy")
+    form = FORMATS[policy.format](thoughts=policy.thoughts)
+    return Encoder(load_tokenizer(policy.model), space, form, full_prompt=policy.prompt == "full")
+
+
+def open_policy(
+    config: RunConfig, space: ActionSpace, adapter: Path | None = None, batch_size: int | None = None
+) -> Policy:
+    """The policy of a run: its local model, with a stage's adapter (merged in, unless quantised), or its server.
+
+    Args:
+        batch_size: questions that share a cache; None takes `policy.batch_size`.
+    """
+    policy = config.policy
+    if not isinstance(policy, LocalPolicyConfig):
+        from .openai_server import ServerPolicy
+
+        if adapter is not None:
+            raise ConfigError("policy.use: an adapter needs a `local` policy")
+        return ServerPolicy(policy, space)
+    from ..models.loading import quiet_peft
+    from .local import LocalPolicy, adapter_name
+
+    model: Any = open_model(policy)
+    if adapter is not None:
+        from peft import PeftModel
+
+        with quiet_peft():
+            model = PeftModel.from_pretrained(model, str(adapter)).eval()
+        if policy.quantization is None:  # merging into 4 bits would round the adapter away
+            model = model.merge_and_unload()
+    name = adapter_name(policy.model, adapter) + (f" in {policy.quantization}" if policy.quantization else "")
+    return LocalPolicy(
+        model, open_encoder(config, space), batch_size=batch_size or policy.batch_size,
+        constrained=policy.constrained, name=name,
+    )  # fmt: skip
+
+
+def open_model(policy: LocalPolicyConfig) -> Any:
+    """The local model's weights, with torch's threads set."""
+    from ..models.loading import load_model, use_threads
+
+    use_threads(policy.threads)
+    return load_model(policy.model, dtype=policy.dtype, device=policy.device, quantization=policy.quantization)

@@ -1,0 +1,125 @@
+"""The judged decisions of a run: what another judge can score again, and another selector can choose from again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..contracts.components import JudgeRequest
+from ..errors import RunError
+from ..records import Question, Step, Trajectory, Verdict
+from ..util.seeding import child_seed
+from .run_dir import RunFolder
+from .verdicts import RecordedVerdict, step_digest
+
+NOT_RUN = {"observation": None, "ok": None}
+
+
+@dataclass(frozen=True)
+class State:
+    """One decision that was judged. The branches of a question share their first one; a closing answer is none."""
+
+    trajectories: tuple[str, ...]
+    """Ids of the stored trajectories that it belongs to."""
+    number: int
+    """Of the step in its trajectory, from 0."""
+    round: str
+    index: int
+    """Of the question in its round."""
+    branch: int
+    question: Question
+    before: tuple[Step, ...]
+    step: Step
+    digest: str
+    """Names the state in files of recorded verdicts."""
+    chosen: int | None
+    """What the run's selector chose; None where only branches that it did not choose are stored."""
+    branched: tuple[int, ...] = ()
+    """What other stored branches took here instead."""
+
+    @property
+    def name(self) -> str:
+        """What the rollouts derive the seeds of this decision's trajectory from."""
+        return f"{self.index}/{self.branch}"
+
+    @property
+    def cluster(self) -> str:
+        """The question in its round: states of one question are not independent."""
+        return f"{self.round}/{self.index}"
+
+    @property
+    def verdict(self) -> Verdict:
+        """The run's own verdict."""
+        assert self.step.verdict is not None  # only judged steps are states
+        return self.step.verdict
+
+    def request(self, seed: int, repeat: int = 0) -> JudgeRequest:
+        """What a judge is asked: as in the run, or for repeat k with another seed, and so in another order.
+
+        Args:
+            seed: the run's.
+        """
+        again = (repeat,) if repeat else ()
+        return JudgeRequest(
+            question=self.question, steps=self.before, candidates=self.step.candidates,
+            seed=child_seed(seed, "judge", self.name, self.number, *again),
+        )  # fmt: skip
+
+    def recorded(self, verdict: Verdict) -> RecordedVerdict:
+        """A verdict on this state as a line of a file."""
+        return RecordedVerdict(
+            trajectory=self.trajectories[0], step=self.number, question_id=self.question.id, digest=self.digest,
+            verdict=verdict,
+        )  # fmt: skip
+
+
+def states_of(folder: RunFolder, trajectories: Iterable[Trajectory] | None = None) -> list[State]:
+    """The states of a run in the stored order, each once. Raises `RunError` where there is none."""
+    executed = {one.name: one.execute == "all" for one in folder.config.rollouts}
+    found: dict[str, State] = {}
+    for trajectory in folder.trajectories().read() if trajectories is None else trajectories:
+        for number, step in enumerate(trajectory.steps):
+            if step.verdict is not None:
+                state = _state(trajectory, number, step, executed.get(trajectory.round, True))
+                found[state.digest] = _merged(found[state.digest], state) if state.digest in found else state
+    if not found:
+        raise RunError(f"{folder.path} has no judged trajectory; make some with `spark-framework generate CONFIG`")
+    return list(found.values())
+
+
+def stratified(states: Sequence[State], questions: int | None, seed: int) -> list[State]:
+    """The states of so many questions, drawn evenly from all categories; of all where there are no more."""
+    category = {state.cluster: state.question.category for state in states}
+    if questions is None or questions >= len(category):
+        return list(states)
+    groups: dict[str, list[str]] = {}
+    for cluster in np.random.default_rng(child_seed(seed, "study")).permutation(sorted(category)):
+        groups.setdefault(category[cluster], []).append(cluster)
+    turns = [(turn, name, cluster) for name, clusters in groups.items() for turn, cluster in enumerate(clusters)]
+    kept = {cluster for _, _, cluster in sorted(turns)[:questions]}
+    return [state for state in states if state.cluster in kept]
+
+
+def _state(trajectory: Trajectory, number: int, step: Step, executed: bool) -> State:
+    if not executed:  # the judge did not know what would come of the candidate that was then chosen
+        candidates = tuple(candidate.model_copy(update=NOT_RUN) for candidate in step.candidates)
+        step = step.model_copy(update={"candidates": candidates})
+    branch = trajectory.branch if number else 0
+    own = branch == trajectory.branch
+    request = JudgeRequest(question=trajectory.question, steps=trajectory.steps[:number], candidates=step.candidates)
+    return State(
+        trajectories=(trajectory.id,), number=number, round=trajectory.round, index=trajectory.index, branch=branch,
+        question=trajectory.question, before=trajectory.steps[:number], step=step, digest=step_digest(request),
+        chosen=step.chosen if own else None, branched=() if own else (step.chosen,),
+    )  # fmt: skip
+
+
+def _merged(state: State, other: State) -> State:
+    """A state with a further branch that goes on from it."""
+    return replace(
+        state,
+        trajectories=(*state.trajectories, *other.trajectories),
+        branched=(*state.branched, other.step.chosen),
+    )

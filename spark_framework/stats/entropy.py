@@ -1,0 +1,83 @@
+"""How far judges lead to the same mix of actions, and whether a judge favours places in its prompt.
+
+Shapes stand in the names: A actions, G groups, S states, R orders, C candidates, X any leading axes (such as
+resamples). Weights are counts or probabilities; they need not sum to 1. What is not defined is nan and never 0.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .arrays import Floats, divide
+
+
+def entropy(weights_XA: ArrayLike) -> Floats:
+    """Entropy in bits along the last axis, -Σ p log2 p (Shannon, 1948); nan where all weights are zero."""
+    p_XA = _normalised(weights_XA)
+    logs_XA = np.log2(p_XA, out=np.zeros_like(p_XA), where=p_XA > 0)
+    return np.asarray(np.abs((p_XA * logs_XA).sum(axis=-1)))
+
+
+def jensen_shannon(p_XA: ArrayLike, q_XA: ArrayLike) -> Floats:
+    """Jensen-Shannon divergence in bits along the last axis, H((p + q) / 2) - (H(p) + H(q)) / 2 (Lin, 1991).
+
+    0 for equal distributions, 1 for disjoint ones, both normalised first; nan where one of them is all zero.
+    """
+    p_XA, q_XA = _normalised(p_XA), _normalised(q_XA)
+    divergence_X = entropy(p_XA + q_XA) - (entropy(p_XA) + entropy(q_XA)) / 2
+    return np.asarray(np.maximum(divergence_X, 0.0))  # a difference of entropies can be -1e-16
+
+
+def conditional_jensen_shannon(p_XGA: ArrayLike, q_XGA: ArrayLike, sizes_XG: ArrayLike) -> Floats:
+    """Jensen-Shannon divergence in bits within groups (category, step), averaged with the groups' sizes as weights.
+
+    Rarity-first evens out the marginal mix under any judge; what a judge changes shows within the groups. A group in
+    which one side has no weight is left out with its size; nan where none is left.
+    """
+    divergence_XG = jensen_shannon(p_XGA, q_XGA)
+    defined_XG = ~np.isnan(divergence_XG)
+    sizes_XG = np.where(defined_XG, np.asarray(sizes_XG, dtype=np.float64), 0.0)
+    return divide((np.where(defined_XG, divergence_XG, 0.0) * sizes_XG).sum(axis=-1), sizes_XG.sum(axis=-1))
+
+
+def position_terms(scores_SRC: ArrayLike, places_SRC: ArrayLike) -> Floats:
+    """The two sums of the position slope in each state, shape (S, 2): place·score and place·place.
+
+    Args:
+        scores_SRC: the same candidates of the same state, scored in R random orders; nan where a verdict is missing.
+        places_SRC: the place at which each candidate was shown, of the same shape.
+
+    Score and place are taken as differences from the candidate's own mean over the orders, so that what a candidate is
+    worth drops out. Places of an order add up to the same sum, so a judge's mood in one order drops out, too.
+    """
+    scores_SRC, places_SRC = np.asarray(scores_SRC, dtype=np.float64), np.asarray(places_SRC, dtype=np.float64)
+    if scores_SRC.shape != places_SRC.shape:
+        raise ValueError(f"scores of shape {scores_SRC.shape} but places of shape {places_SRC.shape}")
+    known_SRC = ~np.isnan(scores_SRC)
+    times_S1C = np.maximum(known_SRC.sum(axis=1, keepdims=True), 1)
+
+    def within(values_SRC: Floats) -> Floats:
+        values_SRC = np.where(known_SRC, values_SRC, 0.0)
+        return np.where(known_SRC, values_SRC - values_SRC.sum(axis=1, keepdims=True) / times_S1C, 0.0)
+
+    score_SRC, place_SRC = within(scores_SRC), within(places_SRC)
+    return np.stack([(place_SRC * score_SRC).sum(axis=(1, 2)), (place_SRC**2).sum(axis=(1, 2))], axis=1)
+
+
+def position_slope(terms_X2: ArrayLike) -> Floats:
+    """Points a candidate gains for each place further down: the within-candidate least-squares slope (Mundlak, 1978).
+
+    Takes the sums of `position_terms` over states, so that it is a statistic for `bootstrap_sums`. nan where no
+    candidate was seen at two places.
+    """
+    terms_X2 = np.asarray(terms_X2, dtype=np.float64)
+    return divide(terms_X2[..., 0], terms_X2[..., 1])
+
+
+def _normalised(weights_XA: ArrayLike) -> Floats:
+    """Rows that sum to 1; nan where a row is all zero or nan."""
+    weights_XA = np.asarray(weights_XA, dtype=np.float64)
+    if (weights_XA < 0).any() or np.isinf(weights_XA).any():
+        raise ValueError("counts and probabilities are finite and not negative")
+    return divide(weights_XA, weights_XA.sum(axis=-1, keepdims=True))

@@ -1,0 +1,224 @@
+"""What a stage will cost, before any weight is loaded: rows, tokens, memory and arithmetic.
+
+Everything is counted on the model's shape (its config, on torch's `meta` device) and on the stage's own rows.
+
+FLOPs, a multiplication and an addition being two. P weights of linear layers in the trunk and r of the adapter, N
+tokens in a row, A of them predicted, E pairs of a token and one that it sees, L layers of attention width q, vocabulary
+V, width d:
+
+    forward   2 (P + r) N  +  4 L q E  +  2 V d A
+    backward  2 P N + 4 r N  +  8 L q E  +  2 V d A      frozen weights need no gradient of their own
+
+Below the first trained layer nothing is propagated back. A separate critic reads each row up to its last state, without
+the output layer. Rows are counted one by one: what those of a forward pass have in common is computed once, so the
+arithmetic is a bound. The layers' norms, softmax and optimiser are left out.
+
+Memory: weights; for each trained number 4 bytes, 4 of gradient and 8 of AdamW; what the layers of the largest forward
+pass keep for its backward pass; one chunk of logits. The allocator's slack and the CUDA context (about 1 GiB) come on
+top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..config.run import LocalPolicyConfig
+from ..config.training import StageConfig
+from ..models.loading import load_skeleton, resolve_device, resolve_dtype
+from ..models.tree_attention import kind
+from .data.packing import TOKENS, to_last_state
+from .data.token_tree import Row
+from .model.actor_critic import with_actor
+from .model.token_logprobs import LOGITS_AT_ONCE
+from .trainers.spark import WITH_CRITIC
+
+NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
+"""A weight in 4 bits, with an 8-bit scale for 64 of them and a 32-bit scale for 256 scales."""
+TRAINED_BYTES = {"adapters and value head": 4, "their gradients": 4, "optimiser": 8}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A model with a LoRA adapter, as far as costs depend on it."""
+
+    parameters: int
+    trunk: int
+    """Weights of the linear layers, without the output layer."""
+    adapter: int
+    back: float
+    """Share of the layers that a gradient passes through."""
+    layers: int
+    width: int
+    attention: int
+    """Width of all heads together."""
+    vocabulary: int
+    kept: float
+    """Bytes that a layer keeps of each token for its backward pass."""
+    itemsize: int
+    """Bytes of a number of the base."""
+
+    @classmethod
+    def of(cls, model: Any, dtype: torch.dtype) -> Shape:
+        """The shape of a PEFT model, weights or not."""
+        base = model.get_base_model()
+        config, head = base.config, base.get_output_embeddings()
+        lora = {n: p for n, p in model.named_parameters() if ".default." in n and "lora_" in n}
+        linear = {n: m for n, m in base.named_modules() if isinstance(m, nn.Linear) and "lora_" not in n}
+        trained = [n.split(".layers.")[1].split(".")[0] for n in lora if ".layers." in n]
+        first = min(map(int, trained), default=0)
+        heads, layers = config.num_attention_heads, config.num_hidden_layers
+        head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
+        keys = head_dim * (getattr(config, "num_key_value_heads", None) or heads)
+        inputs = sum(p.shape[1] for n, p in lora.items() if "lora_A" in n)
+        return cls(
+            parameters=sum(p.numel() for n, p in model.named_parameters() if "lora_" not in n),
+            trunk=sum(m.weight.numel() for m in linear.values() if m is not head),
+            adapter=sum(p.numel() for p in lora.values()),
+            back=(layers - first) / layers,
+            layers=layers, width=config.hidden_size, attention=heads * head_dim, vocabulary=head.weight.shape[0],
+            # Both norms keep their input in single precision, and so does each adapter; attention keeps queries, keys,
+            # values and its output; a gated MLP keeps its gate before and after the activation, and what is gated.
+            kept=8 * config.hidden_size + 4 * inputs / layers
+            + dtype.itemsize * (2 * heads * head_dim + 2 * keys + 3 * config.intermediate_size),
+            itemsize=dtype.itemsize,
+        )  # fmt: skip
+
+    def forward(self, tokens: int, pairs: int, predicted: int = 0) -> float:
+        """FLOPs of reading tokens."""
+        head = 2 * self.vocabulary * self.width * predicted
+        return 2 * (self.trunk + self.adapter) * tokens + 4 * self.layers * self.attention * pairs + head
+
+    def backward(self, tokens: int, pairs: int, predicted: int = 0) -> float:
+        """FLOPs of the gradient of the adapter."""
+        attention = 8 * self.layers * self.attention * pairs
+        head = 2 * self.vocabulary * self.width * predicted
+        return self.back * (2 * self.trunk * tokens + attention) + 4 * self.adapter * tokens + head
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a stage will cost."""
+
+    rows: int
+    tokens: int
+    longest: int
+    """Tokens of the longest row."""
+    action_tokens: int
+    parameters: int
+    dtype: str
+    pass_tokens: int
+    """Tokens of the largest forward pass."""
+    memory: dict[str, float]
+    """Bytes, by what they are for."""
+    flops_once: float
+    """Before the first step: reference, the critic's warm-up, V_old."""
+    flops_epoch: float
+
+    def __str__(self) -> str:
+        gib = {name: size / 2**30 for name, size in self.memory.items()}
+        lines = [
+            f"rows                      {self.rows:>12,}   the longest has {self.longest:,} tokens",
+            f"tokens                    {self.tokens:>12,}   of an epoch",
+            f"action tokens             {self.action_tokens:>12,}   of an epoch",
+            f"parameters                {self.parameters:>12,}   {self.dtype}",
+            *(f"memory, {name + ',':26}{size:>9.2f} GiB" for name, size in gib.items()),
+            f"memory, together{sum(gib.values()):>27.2f} GiB   with forward passes of {self.pass_tokens:,} tokens",
+            f"arithmetic, once          {self.flops_once / 1e12:>12,.3g} TFLOP",
+            f"arithmetic, an epoch      {self.flops_epoch / 1e12:>12,.3g} TFLOP",
+        ]
+        return "\n".join(lines)
+
+
+def plan_stage(policy: LocalPolicyConfig, stage: StageConfig, first: StageConfig, rows: Sequence[Row]) -> Plan:
+    """The costs of a stage on its rows.
+
+    Args:
+        first: the stage that `init` leads back to, whose adapter has the shape that is trained on.
+    """
+    device = resolve_device(policy.device)
+    dtype = resolve_dtype(policy.dtype, device)
+    skeleton = load_skeleton(policy.model, dtype)
+    with torch.device("meta"):
+        shape = Shape.of(with_actor(skeleton, first.lora, None, seed=0), dtype)
+    return plan(
+        shape, stage, rows, dtype=str(dtype).removeprefix("torch."), quantized=policy.quantization is not None,
+        pack_tokens=stage.pack_tokens or TOKENS[kind(device)],
+    )  # fmt: skip
+
+
+def plan(
+    shape: Shape, stage: StageConfig, rows: Sequence[Row], *, dtype: str, quantized: bool, pack_tokens: int
+) -> Plan:
+    """The costs of a stage, given a shape."""
+    lengths = sorted((len(row.ids) for row in rows), reverse=True)
+    together = min(pack_tokens, sum(lengths[: stage.batch_size]))
+    if stage.steptool is not None:  # the graphs of a mini-batch's rows are kept together
+        together = sum(lengths[: stage.steptool.mini_batch])
+    longest_pass = max(lengths[0], together)
+    once, epoch = _flops(shape, stage, rows)
+    return Plan(
+        rows=len(rows), tokens=sum(lengths), longest=lengths[0], action_tokens=sum(map(_predicted, rows)),
+        parameters=shape.parameters, dtype=f"{dtype}, linear layers in 4 bits" if quantized else dtype,
+        pass_tokens=longest_pass, memory=_memory(shape, stage, rows, longest_pass, quantized), flops_once=once,
+        flops_epoch=epoch,
+    )  # fmt: skip
+
+
+def _memory(shape: Shape, stage: StageConfig, rows: Sequence[Row], tokens: int, quantized: bool) -> dict[str, float]:
+    linear = shape.trunk * (NF4_BYTES if quantized else shape.itemsize)
+    adapters = 2 if _reads_apart(stage) else 1
+    trained = adapters * shape.adapter + (stage.critic.hidden * shape.width if stage.kind in WITH_CRITIC else 0)
+    kept = shape.kept * shape.layers * shape.back * tokens
+    if stage.gradient_checkpointing:
+        kept = (shape.width * shape.itemsize * shape.layers + shape.kept) * tokens
+    chunk = min(LOGITS_AT_ONCE, max(map(_predicted, rows)) * shape.vocabulary)
+    return {
+        "weights": linear + (shape.parameters - shape.trunk) * shape.itemsize,
+        **{name: size * trained for name, size in TRAINED_BYTES.items()},
+        "activations": kept,
+        "a chunk of logits": chunk * (8 + shape.itemsize),  # as they come, in single precision, and as probabilities
+    }
+
+
+def _flops(shape: Shape, stage: StageConfig, rows: Sequence[Row]) -> tuple[float, float]:
+    """Before the first step, and in every epoch after the first."""
+    again = 1 if stage.gradient_checkpointing else 0
+    once = epoch = 0.0
+    for row in rows:
+        actor, trunk = _size(row), _size(row)[:2]
+        read = shape.forward(*actor)
+        learn = read + shape.backward(*actor) + again * shape.forward(*trunk)
+        if stage.kind == "steptool":
+            assert stage.steptool is not None
+            once += read
+            epoch += read + stage.steptool.passes * learn
+            continue
+        epoch += learn
+        once += read if stage.kind != "sft" else 0
+        epoch += read if stage.old_policy == "refresh" and stage.kind in WITH_CRITIC else 0
+        if _reads_apart(stage):
+            seen = _size(to_last_state(row))[:2]
+            value = shape.forward(*seen)
+            learn = (1 + again) * value + shape.backward(*seen)
+            once += stage.critic.warmup_epochs * learn + value
+            epoch += learn + (value if stage.old_policy == "refresh" else 0)
+    return once, epoch
+
+
+def _reads_apart(stage: StageConfig) -> bool:
+    """Whether a critic reads the rows with an adapter of its own."""
+    return stage.kind in WITH_CRITIC and stage.critic.kind == "separate"
+
+
+def _predicted(row: Row) -> int:
+    return sum(len(decision.tokens_at) for decision in row.decisions)
+
+
+def _size(row: Row) -> tuple[int, int, int]:
+    """Tokens, pairs that attend, tokens predicted."""
+    return len(row.ids), sum(position + 1 for position in row.positions), _predicted(row)

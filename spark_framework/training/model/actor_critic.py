@@ -1,0 +1,156 @@
+"""The actor (a LoRA adapter on the frozen base) and the critic's adapter, and what they compute on a row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...config.training import CriticSection, LoraSection
+from ...errors import ConfigError, RunError
+from ...models.loading import quiet_peft
+from ...models.tree_attention import read_in_segments, segments
+from ..algorithms.losses import LogProbs
+from ..data.token_tree import Decision, Row
+from .critic import ValueHead
+from .token_logprobs import token_log_probs
+
+CRITIC = "critic"
+
+
+def with_actor(base: Any, lora: LoraSection, init: Path | None, seed: int) -> Any:
+    """A PEFT model with one trainable adapter in single precision: a fresh one, or a copy of a finished stage's."""
+    from peft import PeftModel, get_peft_model
+
+    if init is None:
+        torch.manual_seed(seed)
+        with quiet_peft():
+            return get_peft_model(base, lora_config(base, lora))
+    if not (init / "adapter_config.json").is_file():
+        raise RunError(f"there is no adapter in {init}; train that stage first")
+    try:
+        with quiet_peft():
+            return PeftModel.from_pretrained(base, str(init), is_trainable=True)
+    except Exception as exc:  # another shape, other names, a damaged file: the libraries raise in many ways
+        reason = (str(exc).strip() or type(exc).__name__).splitlines()[0]
+        raise RunError(f"the adapter in {init} does not fit policy.model ({reason}); train that stage again") from exc
+
+
+def lora_config(base: Any, lora: LoraSection) -> Any:
+    """PEFT's configuration of an adapter; `layers` counts from the top."""
+    from peft import LoraConfig
+
+    depth = base.config.num_hidden_layers
+    head = base.get_output_embeddings()
+    linear = {n.rsplit(".", 1)[-1]: m is head for n, m in base.named_modules() if isinstance(m, nn.Linear)}
+    trained = {name for name, is_head in linear.items() if not is_head}
+    for name in lora.targets:
+        if linear.get(name):
+            raise ConfigError(f"lora.targets: {name} is the output layer, which stays frozen; take it out")
+    return LoraConfig(
+        r=lora.r, lora_alpha=lora.alpha, lora_dropout=0.0, task_type="CAUSAL_LM",
+        target_modules=sorted(lora.targets or trained),
+        layers_to_transform=None if lora.layers is None else list(range(max(0, depth - lora.layers), depth)),
+    )  # fmt: skip
+
+
+class ActorCritic:
+    """Reads rows with the actor, or with the critic's adapter where the critic has one.
+
+    Args:
+        model: PEFT model whose adapter `default` is the actor.
+        labels: token id of each action's name; the order is that of the action head.
+        critic: None for stages without a value function.
+        checkpointing: layers keep no activations for the backward pass; they are computed again.
+    """
+
+    def __init__(
+        self, model: Any, labels: Sequence[int], critic: CriticSection | None, seed: int, checkpointing: bool = False
+    ) -> None:
+        self.model, self.critic = model, critic
+        self.actions = torch.tensor(list(labels), device=model.device)
+        base = model.get_base_model()
+        read_in_segments(base)
+        self.trunk, self.output = base.base_model, base.get_output_embeddings()
+        self.precision = torch.promote_types(model.dtype, torch.float32)
+        """Of everything that is summed: log-probabilities, losses, values."""
+        self.value_head: nn.Module | None = None
+        if critic is not None:
+            torch.manual_seed(seed)
+            if critic.kind == "separate":
+                model.add_adapter(CRITIC, model.peft_config["default"])
+                model.set_adapter("default")
+            self.value_head = ValueHead(base.config.hidden_size, critic.hidden).to(model.device, self.precision)
+        self._checkpointed = _checkpointed_layers(base) if checkpointing else []
+
+    def actor_parameters(self) -> list[nn.Parameter]:
+        return [p for n, p in self.model.named_parameters() if ".default." in n and "lora_" in n]
+
+    def critic_parameters(self) -> list[nn.Parameter]:
+        adapter = [p for n, p in self.model.named_parameters() if f".{CRITIC}." in n and "lora_" in n]
+        return [*adapter, *(self.value_head.parameters() if self.value_head is not None else ())]
+
+    @contextmanager
+    def as_critic(self) -> Iterator[None]:
+        """The critic's adapter is active inside. Finish every backward pass before entering and before leaving: PEFT
+        flips requires_grad, and checkpointed layers compute again with the adapter that is active then."""
+        self.model.set_adapter(CRITIC)
+        try:
+            yield
+        finally:
+            self.model.set_adapter("default")
+
+    def hidden(self, row: Row) -> Tensor:
+        """[N, width]: last hidden states of a row. Nothing is padded; every token sees its ancestors only."""
+        device = self.model.device
+        for layer in self._checkpointed:  # only the layer itself: what is in it stays without dropout
+            layer.training = torch.is_grad_enabled()
+        out = self.trunk(
+            input_ids=torch.tensor([row.ids], device=device),
+            position_ids=torch.tensor([row.positions], device=device),
+            segments=segments(row.parents, device),
+            use_cache=False,
+        )
+        return out.last_hidden_state[0]  # type: ignore[no-any-return]
+
+    def log_probs(self, hidden_NH: Tensor, row: Row) -> LogProbs:
+        """log pi of the row's decisions, of its free tokens and of the whole action head."""
+        device = hidden_NH.device
+        label_AH = self.output.weight[self.actions].to(self.precision)
+        head_DA = (self.states(hidden_NH, row).to(self.precision) @ label_AH.T).log_softmax(-1)
+        label_D = torch.tensor([self._label(row, d) for d in row.decisions], device=device)
+        action_D = head_DA.gather(1, label_D[:, None])[:, 0]
+        token_at = [t for d in row.decisions for t in d.tokens_at]
+        before_T = torch.tensor([row.parents[t] for t in token_at], device=device, dtype=torch.long)
+        target_T = torch.tensor([row.ids[t] for t in token_at], device=device, dtype=torch.long)
+        token_T, entropy_T = token_log_probs(hidden_NH[before_T], self.output, target_T)
+        return LogProbs(action_D, token_T, head_DA, entropy_T)
+
+    def states(self, hidden_NH: Tensor, row: Row) -> Tensor:
+        """[D, width]: the state of each decision."""
+        return hidden_NH[torch.tensor([d.state_at for d in row.decisions], device=hidden_NH.device)]
+
+    def _label(self, row: Row, decision: Decision) -> int:
+        """Index of the decision's action in the head; 0 (masked by the losses) where nothing was constrained."""
+        if not decision.constrained:
+            return 0
+        first = row.ids[decision.first_at]
+        return int((self.actions == first).nonzero()[0, 0])
+
+
+def _checkpointed_layers(base: Any) -> list[nn.Module]:
+    """Switch on gradient checkpointing in a model's layers, and give those layers."""
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    layers: list[nn.Module] = [module for module in base.modules() if isinstance(module, GradientCheckpointingLayer)]
+    if not layers:
+        raise ConfigError(f"gradient_checkpointing: {type(base).__name__} has no layers that can do it; switch it off")
+    if hasattr(base, "activation_checkpointing_enable"):
+        base.activation_checkpointing_enable({"use_reentrant": False})
+    else:  # its name in older releases of transformers
+        base.gradient_checkpointing_enable({"use_reentrant": False})
+    return layers

@@ -1,0 +1,81 @@
+"""What comes of a stage's first policy, found in the run's cache or put there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..algorithms.losses import LogProbs
+from ..distributed import everybodys, first_says
+from . import reference_cache
+from .actor_critic import CRITIC, ActorCritic
+from .critic import Critic
+from .forward import Reader
+
+
+class Firsts:
+    """Readings of the policy that a stage starts from.
+
+    Args:
+        folder: of the reference_cache, which other stages may share.
+        base: digest of the frozen base.
+    """
+
+    def __init__(self, agent: ActorCritic, folder: Path, base: str) -> None:
+        self.agent, self.folder = agent, folder
+        actor = [(n, p) for n, p in agent.model.named_parameters() if ".default." in n]
+        if not any(p.any() for n, p in actor if "lora_B" in n):
+            actor = []  # a fresh adapter changes nothing yet, whatever its seed
+        self.policy = reference_cache.digest(
+            base,
+            reference_cache.weights_digest(actor),
+            agent.model.dtype,
+            agent.model.device.type,
+            agent.actions.tolist(),
+        )
+        """Digest of the policy: weights to the last byte, dtype, kind of device, action head."""
+
+    def readings(self, reader: Reader, *, with_states: bool) -> tuple[list[LogProbs], list[Tensor]]:
+        """Log-probabilities of every row, and the states of its decisions ([D, width]) where a critic needs them."""
+
+        def compute(indices: list[int]) -> list[reference_cache.Entry]:
+            found = []
+            for logp, state_DH in zip(*reader.all(indices), strict=True):
+                entry = {"action": logp.action_D, "token": logp.token_T, "head": logp.head_DA}
+                found.append({**entry, "state": state_DH} if with_states else entry)
+            return found
+
+        names = ("action", "token", "head", *(("state",) if with_states else ()))
+        file = self.folder / f"policy-{self.policy}.safetensors"
+        keys = [reference_cache.row_digest(row) for row in reader.rows]
+        got = reference_cache.entries(file, keys, names, compute, self.agent.model.device)
+        logps = [LogProbs(entry["action"], entry["token"], entry["head"]) for entry in got]
+        return logps, [entry["state"] for entry in got if "state" in entry]
+
+    @torch.no_grad()
+    def values(self, critic: Critic, reader: Reader, seed: int) -> list[Tensor]:
+        """V_old of every row, after the critic's warm-up in the order of a seed; the critic is left warmed up."""
+        model, rows = self.agent.model, critic.rows
+        weights = {f"head.{n}": p for n, p in critic.head.named_parameters()}
+        weights.update((n, p) for n, p in model.named_parameters() if f".{CRITIC}." in n)
+        rewards = [[(d.reward, d.weight) for d in row.decisions] for row in rows]
+        key = reference_cache.digest(
+            self.policy, [reference_cache.row_digest(row) for row in rows], rewards, critic.section.model_dump_json(),
+            reference_cache.weights_digest(weights.items()), seed,
+        )  # fmt: skip
+        file = self.folder / f"critic-{key}.safetensors"
+        stored = reference_cache.read(file)
+        if not all(everybodys(bool(stored))):
+            critic.warm_up(seed)
+            agreed = first_says(lambda: [p.detach().cpu() for p in weights.values()])
+            for parameter, value in zip(weights.values(), agreed, strict=True):
+                parameter.data.copy_(value)  # sums of several processes may differ in their last digit
+            values = reader.values(critic) if critic.reads_rows else map(critic.head, critic.features)
+            stored = {f"value.{i}": value_D for i, value_D in enumerate(values)}
+            stored.update((name, p.detach()) for name, p in weights.items())
+            reference_cache.write(file, stored)
+        for name, parameter in weights.items():
+            parameter.data.copy_(stored[name])
+        return [stored[f"value.{i}"].to(model.device) for i in range(len(rows))]

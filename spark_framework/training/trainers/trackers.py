@@ -1,0 +1,27 @@
+"""Trackers of transformers.Trainer: tensorboard, wandb, trackio …"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...errors import ConfigError
+
+
+def check_trackers(names: Sequence[str], key: str) -> None:
+    """Before anything is loaded.
+
+    Raises:
+        ConfigError: there is no such tracker, or it is not installed. `key` is the setting that it blames.
+    """
+    from transformers.integrations.integration_utils import (
+        INTEGRATION_TO_CALLBACK,
+        get_available_reporting_integrations,
+    )
+
+    installed = get_available_reporting_integrations()
+    for name in names:
+        if name not in INTEGRATION_TO_CALLBACK:
+            known = ", ".join(sorted(INTEGRATION_TO_CALLBACK))
+            raise ConfigError(f"{key}: there is no tracker {name}; there are {known}")
+        if name not in installed:
+            raise ConfigError(f"{key}: {name} is not installed; run `pip install {name}`, or leave it out")
