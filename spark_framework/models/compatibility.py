@@ -21,7 +21,7 @@ def check_model(model: Any, name: str) -> None:
     """
     import torch
 
-    from .tree_attention import read_in_segments, segments
+    from .tree_attention import enable_tree_attention, segments
 
     n, m = len(TRUNK), len(TRUNK) + len(ONE)
     parents = [*range(-1, m - 1), n - 1, *range(m, m + len(OTHER) - 1)]
@@ -44,7 +44,7 @@ def check_model(model: Any, name: str) -> None:
             masked = trunk(**tree, attention_mask=masks).last_hidden_state[0]
             apart = torch.nn.functional.linear(one, model.get_output_embeddings().weight)
             plain = model.config._attn_implementation
-            read_in_segments(model)
+            enable_tree_attention(model)
             in_segments = trunk(**tree, segments=segments(parents, model.device)).last_hidden_state[0]
             model.set_attn_implementation(plain)
     except Exception as exc:  # a family with another calling convention: it raises in many ways

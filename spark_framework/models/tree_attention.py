@@ -50,7 +50,7 @@ class Segment:
         return self.masks[window]
 
 
-def kind(device: torch.device | str) -> str:
+def device_kind(device: torch.device | str) -> str:
     """`cpu` or `gpu`, which is everything else: what figures by kind of device are listed under."""
     return "cpu" if torch.device(device).type == "cpu" else "gpu"
 
@@ -69,7 +69,7 @@ def segments(parents: Sequence[int], device: torch.device | str) -> list[Segment
     """All tokens up to a token that ends a run, by the index behind it."""
     for begin, end in pairwise(cuts):
         before = paths[parents[begin] + 1]
-        size = LONGEST[kind(device)] if before else end - begin
+        size = LONGEST[device_kind(device)] if before else end - begin
         found += [Segment(at, min(at + size, end), _and(before, begin, at)) for at in range(begin, end, size)]
         paths[end] = _and(before, begin, end)
     return found
@@ -84,7 +84,7 @@ def _and(spans: tuple[Span, ...], begin: int, end: int) -> tuple[Span, ...]:
     return (*spans, (begin, end))
 
 
-def read_in_segments(model: Any) -> None:
+def enable_tree_attention(model: Any) -> None:
     """From now on a transformers model reads trees: its trunk wants `segments` as an argument, and no mask."""
     AttentionInterface.register(NAME, _attention)
     model.set_attn_implementation(NAME)

@@ -18,7 +18,7 @@ class Sampling:
 
 
 @dataclass(frozen=True)
-class Move:
+class Continuation:
     """One row of the next state: which row it continues, with which candidate and what the environment answered."""
 
     row: int
@@ -26,24 +26,24 @@ class Move:
     observation: str
 
 
-class Wave(Protocol):
-    """A batch of open episodes at the same step. Row i is the i-th question, later the i-th move."""
+class EpisodeBatch(Protocol):
+    """A batch of open episodes at the same step. Row i is the i-th question, later the i-th continuation."""
 
     def action_probs(self) -> list[dict[str, float]]:
         """For each row the policy's distribution over all actions, `answer` included; {} where it cannot be known."""
         ...
 
-    def write(
+    def propose(
         self, actions: Sequence[Sequence[str]], sampling: Sampling, seeds: Sequence[int]
     ) -> list[list[Candidate]]:
         """For each row, one candidate for each named action: thought and arguments written by the policy."""
         ...
 
-    def decide(self, allowed: Sequence[str], sampling: Sampling, seeds: Sequence[int]) -> list[Candidate]:
+    def act(self, allowed: Sequence[str], sampling: Sampling, seeds: Sequence[int]) -> list[Candidate]:
         """For each row, the policy's own next action out of `allowed`, written out."""
         ...
 
-    def advance(self, moves: Sequence[Move]) -> list[tuple[int, ...]]:
+    def step(self, continuations: Sequence[Continuation]) -> list[tuple[int, ...]]:
         """Go on with these rows only (a row may be continued several times). Returns the context tokens of each."""
         ...
 
@@ -55,7 +55,7 @@ class Policy(Protocol):
         """Changes with the weights, the tokenizer, the prompt format and the dtype."""
         ...
 
-    def begin(self, questions: Sequence[Question]) -> Wave: ...
+    def start(self, questions: Sequence[Question]) -> EpisodeBatch: ...
 
     def prompt_ids(self, question: Question) -> tuple[int, ...]:
         """The first state as tokens; empty for text-only policies."""

@@ -5,25 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config.run import LocalPolicyConfig, RunConfig
+from ..config.policy import LocalPolicyConfig
+from ..config.run import RunConfig
 from ..errors import ConfigError
 from . import Policy
-from .formats import FORMATS, ActionSpace
+from .action_space import ActionSpace
+from .formats import FORMATS
 
 if TYPE_CHECKING:
-    from .renderer import Encoder
+    from .renderer import Renderer
 
 
-def open_encoder(config: RunConfig, space: ActionSpace) -> Encoder:
+def open_renderer(config: RunConfig, space: ActionSpace) -> Renderer:
     """The run's actions in the tokens of its local model. No weights are loaded."""
     from ..models.loading import load_tokenizer
-    from .renderer import Encoder
+    from .renderer import Renderer
 
     policy = config.policy
     if not isinstance(policy, LocalPolicyConfig):
         raise ConfigError("policy.use: scripted rounds and training need the tokenizer of a `local` policy")
     form = FORMATS[policy.format](thoughts=policy.thoughts)
-    return Encoder(load_tokenizer(policy.model), space, form, full_prompt=policy.prompt == "full")
+    return Renderer(load_tokenizer(policy.model), space, form, full_prompt=policy.prompt == "full")
 
 
 def open_policy(
@@ -54,7 +56,7 @@ def open_policy(
             model = model.merge_and_unload()
     name = adapter_name(policy.model, adapter) + (f" in {policy.quantization}" if policy.quantization else "")
     return LocalPolicy(
-        model, open_encoder(config, space), batch_size=batch_size or policy.batch_size,
+        model, open_renderer(config, space), batch_size=batch_size or policy.batch_size,
         constrained=policy.constrained, name=name,
     )  # fmt: skip
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from ..models.branched_generation import Branches
 from ..records import Candidate, Question
-from . import Move, Sampling
-from .renderer import Encoder
+from . import Continuation, Sampling
+from .renderer import Renderer
 
 CHUNK = 256
 """Tokens whose logits are in memory at a time while candidates are scored."""
@@ -22,31 +22,31 @@ class LocalPolicy:
 
     Args:
         model: a transformers model in evaluation mode (a PEFT model works as it is).
-        encoder: tokens for the run's actions and prompt format.
+        renderer: tokens for the run's actions and prompt format.
         batch_size: questions that share one cache; rows of different length are padded on the left.
         constrained: choose actions by the softmax over the action names. False: generate freely and parse.
         name: goes into the fingerprint (model and adapter).
     """
 
     def __init__(
-        self, model: Any, encoder: Encoder, *, batch_size: int = 16, constrained: bool = True, name: str = ""
+        self, model: Any, renderer: Renderer, *, batch_size: int = 16, constrained: bool = True, name: str = ""
     ) -> None:
-        self.model, self.encoder = model, encoder
+        self.model, self.renderer = model, renderer
         self.batch_size, self.constrained, self.name = batch_size, constrained, name
 
     def fingerprint(self) -> str:
-        form = self.encoder.form
-        text = f"{self.name}\n{self.model.dtype}\n{form!r}\n{self.encoder.space.names}\n{self.constrained}"
+        form = self.renderer.form
+        text = f"{self.name}\n{self.model.dtype}\n{form!r}\n{self.renderer.space.names}\n{self.constrained}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def prompt_ids(self, question: Question) -> tuple[int, ...]:
-        return tuple(self.encoder.prompt_ids(question))
+        return tuple(self.renderer.prompt_ids(question))
 
-    def begin(self, questions: Sequence[Question]) -> LocalWave:
-        return LocalWave(self, [self.encoder.prompt_ids(question) for question in questions])
+    def start(self, questions: Sequence[Question]) -> LocalEpisodeBatch:
+        return LocalEpisodeBatch(self, [self.renderer.prompt_ids(question) for question in questions])
 
 
-class LocalWave:
+class LocalEpisodeBatch:
     """Open episodes of a local model, in batches of similar length."""
 
     def __init__(self, policy: LocalPolicy, prompts: list[list[int]]) -> None:
@@ -59,11 +59,11 @@ class LocalWave:
         self._rows = [row for _, row in sorted(zip(order, self._rows, strict=True))]
 
     def action_probs(self) -> list[dict[str, float]]:
-        names = self.policy.encoder.space.names
+        names = self.policy.renderer.space.names
         heads = [batch.head_logprobs().exp().tolist() for batch in self._batches]
         return [dict(zip(names, heads[b][r], strict=True)) for b, r in self._rows]
 
-    def write(
+    def propose(
         self, actions: Sequence[Sequence[str]], sampling: Sampling, seeds: Sequence[int]
     ) -> list[list[Candidate]]:
         wanted: list[list[tuple[int, str, int]]] = [[] for _ in self._batches]
@@ -85,7 +85,7 @@ class LocalWave:
         by_row = {(b, r): [next(scored[b]) for _ in row] for (b, r), row in self._in_batch_order(candidates)}
         return [by_row[row] for row in self._rows]
 
-    def decide(self, allowed: Sequence[str], sampling: Sampling, seeds: Sequence[int]) -> list[Candidate]:
+    def act(self, allowed: Sequence[str], sampling: Sampling, seeds: Sequence[int]) -> list[Candidate]:
         if not self.policy.constrained and len(allowed) > 1:
             free = [iter(batch.write_free(self._seeds(b, seeds), sampling)) for b, batch in enumerate(self._batches)]
             by_row = {row: next(free[row[0]]) for row, _ in self._in_batch_order(seeds)}
@@ -98,18 +98,21 @@ class LocalWave:
             else:
                 tempered = [weight ** (1 / sampling.temperature) for weight in weights]
                 chosen.append(random.Random(seed).choices(list(allowed), tempered))
-        return [row[0] for row in self.write(chosen, sampling, seeds)]
+        return [row[0] for row in self.propose(chosen, sampling, seeds)]
 
-    def advance(self, moves: Sequence[Move]) -> list[tuple[int, ...]]:
-        contexts = [self.policy.encoder.context_ids(move.candidate, move.observation) for move in moves]
+    def step(self, continuations: Sequence[Continuation]) -> list[tuple[int, ...]]:
+        contexts = [
+            self.policy.renderer.context_ids(continuation.candidate, continuation.observation)
+            for continuation in continuations
+        ]
         taken: list[list[int]] = [[] for _ in self._batches]
         fed: list[list[list[int]]] = [[] for _ in self._batches]
         rows = []
-        for move, context in zip(moves, contexts, strict=True):
-            b, r = self._rows[move.row]
+        for continuation, context in zip(continuations, contexts, strict=True):
+            b, r = self._rows[continuation.row]
             rows.append((b, len(taken[b])))
             taken[b].append(r)
-            fed[b].append([*move.candidate.token_ids, *context])
+            fed[b].append([*continuation.candidate.token_ids, *context])
         for batch, keep, tokens in zip(self._batches, taken, fed, strict=True):
             batch.select(keep)
             if keep:
@@ -181,8 +184,8 @@ class _Batch:
         """[rows, actions]: log of the softmax over the action names, in nats."""
         import torch
 
-        openings = self.policy.encoder.openings
-        labels = [openings[name].label for name in self.policy.encoder.space.names]
+        prefixes = self.policy.renderer.prefixes
+        labels = [prefixes[name].label for name in self.policy.renderer.space.names]
         weight = self.head.weight[torch.tensor(labels, device=self.device)]
         return (self.hidden.float() @ weight.float().T).log_softmax(-1)
 
@@ -190,21 +193,21 @@ class _Batch:
         """One candidate for each (row, action, seed)."""
         if not wanted:
             return []
-        encoder = self.policy.encoder
-        names = encoder.space.names
+        renderer = self.policy.renderer
+        names = renderer.space.names
         heads = self.head_logprobs().tolist()
         branches = self.branches([row for row, _, _ in wanted])
-        branches.feed([encoder.openings[action].ids for _, action, _ in wanted])
+        branches.feed([renderer.prefixes[action].ids for _, action, _ in wanted])
         bodies = self.generate(branches, [seed for _, _, seed in wanted], sampling)
         return [
-            encoder.written(action, ids, [heads[row][names.index(action)], *logprobs])
+            renderer.written(action, ids, [heads[row][names.index(action)], *logprobs])
             for (row, action, _), (ids, logprobs) in zip(wanted, bodies, strict=True)
         ]
 
     def write_free(self, rows: Sequence[tuple[int, int]], sampling: Sampling) -> list[Candidate]:
         """One unconstrained turn for each (row, seed)."""
         bodies = self.generate(self.branches([row for row, _ in rows]), [seed for _, seed in rows], sampling)
-        return [self.policy.encoder.free(ids, logprobs) for ids, logprobs in bodies]
+        return [self.policy.renderer.free(ids, logprobs) for ids, logprobs in bodies]
 
     def score(self, wanted: Sequence[tuple[int, Candidate]]) -> list[tuple[float, ...]]:
         """For each (row, candidate) the log-probabilities of the candidate's tokens, as `token_logprobs` has them."""
@@ -212,7 +215,7 @@ class _Batch:
 
         if not wanted:
             return []
-        openings, names = self.policy.encoder.openings, self.policy.encoder.space.names
+        prefixes, names = self.policy.renderer.prefixes, self.policy.renderer.space.names
         heads = self.head_logprobs().tolist()
         branches = self.branches([row for row, _ in wanted])
         before = branches.hidden
@@ -229,7 +232,7 @@ class _Batch:
             body = [next(values) for _ in ids]
             fixed = [0.0] * candidate.opening
             if candidate.opening:
-                labels = [openings[name].label for name in names]
+                labels = [prefixes[name].label for name in names]
                 fixed[0] = heads[row][labels.index(candidate.token_ids[0])]
             scores.append((*fixed, *body))
         return scores
@@ -243,7 +246,7 @@ class _Batch:
         """
         import torch
 
-        stop = self.policy.encoder.stop_id
+        stop = self.policy.renderer.stop_id
         written: list[tuple[list[int], list[float]]] = [([], []) for _ in seeds]
         draws = [random.Random(seed) for seed in seeds]
         growing = list(range(len(seeds)))

@@ -12,11 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
-from ..config.run import ServerPolicyConfig
+from ..config.policy import ServerPolicyConfig
 from ..errors import ConfigError, RunError
 from ..records import ANSWER, Candidate, Question
-from . import Move, Sampling
-from .formats import FORMATS, ActionSpace, observation_text, question_text, system_text
+from . import Continuation, Sampling
+from .action_space import ActionSpace
+from .formats import FORMATS, observation_text, question_text, system_text
 
 
 class ServerPolicy:
@@ -40,9 +41,9 @@ class ServerPolicy:
     def prompt_ids(self, question: Question) -> tuple[int, ...]:
         return ()
 
-    def begin(self, questions: Sequence[Question]) -> ServerWave:
+    def start(self, questions: Sequence[Question]) -> ServerEpisodeBatch:
         system = {"role": "system", "content": system_text(self.space, self.form, full=True)}
-        return ServerWave(self, [[system, {"role": "user", "content": question_text(q)}] for q in questions])
+        return ServerEpisodeBatch(self, [[system, {"role": "user", "content": question_text(q)}] for q in questions])
 
     def complete(self, messages: list[dict[str, str]], sampling: Sampling, seed: int) -> str:
         """One reply. Raises `ConfigError` for what a setting mends, `RunError` where the server stays away."""
@@ -75,7 +76,7 @@ class ServerPolicy:
             ) from exc
 
 
-class ServerWave:
+class ServerEpisodeBatch:
     """Open episodes as conversations."""
 
     def __init__(self, policy: ServerPolicy, rows: list[list[dict[str, str]]]) -> None:
@@ -84,7 +85,7 @@ class ServerWave:
     def action_probs(self) -> list[dict[str, float]]:
         return [{} for _ in self._rows]
 
-    def write(
+    def propose(
         self, actions: Sequence[Sequence[str]], sampling: Sampling, seeds: Sequence[int]
     ) -> list[list[Candidate]]:
         jobs = [
@@ -96,23 +97,23 @@ class ServerWave:
             done = iter(list(pool.map(lambda job: self._forced(*job), jobs)))
         return [[next(done) for _ in names] for names in actions]
 
-    def decide(self, allowed: Sequence[str], sampling: Sampling, seeds: Sequence[int]) -> list[Candidate]:
+    def act(self, allowed: Sequence[str], sampling: Sampling, seeds: Sequence[int]) -> list[Candidate]:
         if list(allowed) == [ANSWER]:
-            return [row[0] for row in self.write([[ANSWER]] * len(self._rows), sampling, seeds)]
+            return [row[0] for row in self.propose([[ANSWER]] * len(self._rows), sampling, seeds)]
         with ThreadPoolExecutor(self.policy.config.concurrency) as pool:
             texts = pool.map(lambda row, seed: self.policy.complete(row, sampling, seed), self._rows, seeds)
             return [self._read(text, None) for text in texts]
 
-    def advance(self, moves: Sequence[Move]) -> list[tuple[int, ...]]:
+    def step(self, continuations: Sequence[Continuation]) -> list[tuple[int, ...]]:
         self._rows = [
             [
-                *self._rows[move.row],
-                {"role": "assistant", "content": move.candidate.text},
-                {"role": "user", "content": observation_text(move.observation)},
+                *self._rows[continuation.row],
+                {"role": "assistant", "content": continuation.candidate.text},
+                {"role": "user", "content": observation_text(continuation.observation)},
             ]
-            for move in moves
+            for continuation in continuations
         ]
-        return [() for _ in moves]
+        return [() for _ in continuations]
 
     def _forced(self, row: list[dict[str, str]], action: str, seed: int, sampling: Sampling) -> Candidate:
         last = row[-1]

@@ -7,7 +7,8 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..records import LETTERS, Call, Candidate, Question
-from .formats import ActionSpace, Format, observation_text, question_text, system_text
+from .action_space import ActionSpace
+from .formats import ActionFormat, observation_text, question_text, system_text
 
 _MARK = (
     "\ue000",
@@ -18,7 +19,7 @@ _MARK = (
 
 
 @dataclass(frozen=True)
-class Opening:
+class ActionPrefix:
     """How an action begins in tokens: the label is drawn from the head, the rest follows from it."""
 
     label: int
@@ -29,18 +30,18 @@ class Opening:
         return (self.label, *self.rest)
 
 
-class Encoder:
+class Renderer:
     """Renders questions, calls and observations as token ids with the tokenizer's own chat template.
 
     What a tool or a question says is tokenised with special tokens split, so that `<|im_end|>` in a tool's text never
     becomes a control token. Turns only ever append: one row of tokens for a trajectory equals its step-wise prompts.
     """
 
-    def __init__(self, tokenizer: Any, space: ActionSpace, form: Format, *, full_prompt: bool = False) -> None:
+    def __init__(self, tokenizer: Any, space: ActionSpace, form: ActionFormat, *, full_prompt: bool = False) -> None:
         self.tokenizer, self.space, self.form = tokenizer, space, form
         self._system = system_text(space, form, full=full_prompt)
         self._read_template()
-        self.openings = self._open_actions()
+        self.prefixes = self._open_actions()
 
     def text_ids(self, text: str) -> list[int]:
         """Token ids of text that may come from anywhere: no control tokens, whatever it says."""
@@ -54,7 +55,7 @@ class Encoder:
     def call_ids(self, call: Call) -> tuple[int, ...]:
         """A whole turn that somebody else wrote (a script): opening, body, stop token."""
         body = self.form.body(call, self.space[call.action])
-        return (*self.openings[call.action].ids, *self.text_ids(body), self.stop_id)
+        return (*self.prefixes[call.action].ids, *self.text_ids(body), self.stop_id)
 
     def context_ids(self, candidate: Candidate, observation: str) -> tuple[int, ...]:
         """What the environment appends after a candidate: end of turn (as far as it is missing), observation, lead."""
@@ -68,12 +69,12 @@ class Encoder:
         text = self.form.body(call, self.space[call.action])
         return Candidate(
             action=call.action, arguments=call.arguments, thought=call.thought, text=text,
-            token_ids=ids, opening=len(self.openings[call.action].ids),
+            token_ids=ids, opening=len(self.prefixes[call.action].ids),
         )  # fmt: skip
 
     def written(self, action: str, body_ids: list[int], logprobs: list[float]) -> Candidate:
         """A candidate from what the policy generated after the action's opening. `logprobs`: label first, then body."""
-        opening = self.openings[action]
+        opening = self.prefixes[action]
         text = self.tokenizer.decode([i for i in body_ids if i != self.stop_id])
         thought, arguments, error = self.form.parse_body(text, self.space[action])
         return Candidate(
@@ -130,7 +131,7 @@ class Encoder:
         self._turn_end = ids(turn_end)
         self.stop_id = self._turn_end[0]
 
-    def _open_actions(self) -> dict[str, Opening]:
+    def _open_actions(self) -> dict[str, ActionPrefix]:
         """First tokens must tell all actions apart; where two names begin alike, they get a letter in front."""
         ids = {name: self.text_ids(self.form.name_text(name)) for name in self.space.names}
         firsts = [tokens[0] for tokens in ids.values()]
@@ -140,6 +141,6 @@ class Encoder:
         if len({tokens[0] for tokens in ids.values()}) < len(ids):
             raise ConfigError(f"tools: the names {', '.join(alike)} begin with the same token; rename one of them")
         return {
-            name: Opening(tokens[0], (*tokens[1:], *self.text_ids(self.form.middle(name))))
+            name: ActionPrefix(tokens[0], (*tokens[1:], *self.text_ids(self.form.middle(name))))
             for name, tokens in ids.items()
         }
