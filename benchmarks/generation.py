@@ -8,8 +8,8 @@ long, and the ratios larger). At every step nine candidates stand: one an action
 followed, and an observation of some forty tokens comes back.
 
 scoring    log-probabilities of the tokens of all nine candidates at all five steps. One by one: every candidate with
-           its whole prefix in a forward of its own, logits at its own tokens only. Ours: `LocalEpisodeBatch.score` and
-           `LocalEpisodeBatch.step`.
+           its whole prefix in a forward of its own, logits at its own tokens only. Ours:
+           `candidate_logprobs` and `LocalEpisodeBatch.step`.
 sampling   nine candidates of one state (the last one). One by one: `LocalPolicy` writes one candidate at a time, each
            from a fresh prefill; the same tokens come out. Beside it transformers' own `generate`, one by one and with
            as many new tokens. The ratio is against the faster of the two.
@@ -33,6 +33,7 @@ from spark_framework import RunConfig
 from spark_framework.host.lifecycle import open_tools
 from spark_framework.policy import Continuation, Sampling
 from spark_framework.policy.action_space import ActionSpace
+from spark_framework.policy.candidate_logprobs import candidate_logprobs
 from spark_framework.policy.factory import open_policy
 from spark_framework.policy.local import LocalPolicy
 from spark_framework.questions import open_questions
@@ -67,7 +68,7 @@ def episode(policy: LocalPolicy, question: Question, sampling: Sampling) -> list
 def score_together(policy: LocalPolicy, question: Question, stops: Sequence[Stop]) -> list[tuple[float, ...]]:
     batch, scores = policy.start([question]), []
     for step, stop in enumerate(stops):
-        (row,) = batch.score([stop.candidates])
+        (row,) = candidate_logprobs(batch, [stop.candidates])
         scores += row
         if step + 1 < len(stops):
             batch.step([Continuation(0, stop.candidates[step], OBSERVATION)])

@@ -1,4 +1,4 @@
-"""From a run's config to its policy."""
+"""Opens the policy that a config names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def open_renderer(config: RunConfig, space: ActionSpace) -> Renderer:
-    """The run's actions in the tokens of its local model. No weights are loaded."""
+    """The renderer of a run's actions for its local model. No weights are loaded."""
     from ..models.loading import load_tokenizer
     from .renderer import Renderer
 
@@ -31,7 +31,7 @@ def open_renderer(config: RunConfig, space: ActionSpace) -> Renderer:
 def open_policy(
     config: RunConfig, space: ActionSpace, adapter: Path | None = None, batch_size: int | None = None
 ) -> Policy:
-    """The policy of a run: its local model, with a stage's adapter (merged in, unless quantised), or its server.
+    """The policy of a run: its server, or its local model with a stage's adapter (merged in, unless it is quantised).
 
     Args:
         batch_size: questions that share a cache; None takes `policy.batch_size`.

@@ -20,11 +20,11 @@ _OTHER_TURN = re.compile(r"\n\s*(?:Observation|Action|Question)\s*:")
 
 
 class ActionFormat(Protocol):
-    """One way of writing actions. `lead` + name + `middle` + `body` is the whole text of an assistant's turn."""
+    """A text format for actions. `lead` + name + `middle` + `body` is the whole text of an assistant's turn."""
 
     @property
     def lead(self) -> str:
-        """Written for the policy: the action's name follows at once."""
+        """Fixed text at the start of a turn; the action's name follows directly."""
         ...
 
     def name_text(self, action: str) -> str: ...
@@ -34,11 +34,11 @@ class ActionFormat(Protocol):
 
     def body(self, call: Call, action: Action) -> str: ...
     def parse_body(self, text: str, action: Action) -> tuple[str, dict[str, Any] | None, str | None]:
-        """Thought, arguments (None where unreadable) and the error that says why."""
+        """Thought, arguments (None if they cannot be read) and then the error."""
         ...
 
     def parse_free(self, text: str) -> tuple[str | None, str]:
-        """For unconstrained policies: the action's name (None where there is none) and the body."""
+        """For unconstrained policies: the action's name (None if it is missing) and the body."""
         ...
 
     def explanation(self) -> str: ...
@@ -149,7 +149,7 @@ FORMATS: dict[str, type[ReAct] | type[JsonCalls]] = {"react": ReAct, "json": Jso
 
 
 def system_text(space: ActionSpace, form: ActionFormat, *, full: bool) -> str:
-    """The instruction. Short (names only) for policies that are trained on it, full for those that read it."""
+    """The instruction. Short (names only) for policies that are trained on it, full for untrained ones."""
     if not full:
         return f"Solve with tools: {', '.join(space.candidates)}. Then answer with one option."
     lines = ["Answer the multiple-choice question. You can call tools and read their observations before you answer."]

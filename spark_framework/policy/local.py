@@ -13,9 +13,6 @@ from ..records import Candidate, Question
 from . import Continuation, Sampling
 from .renderer import Renderer
 
-CHUNK = 256
-"""Tokens whose logits are in memory at a time while candidates are scored."""
-
 
 class LocalPolicy:
     """Writes actions with a causal language model.
@@ -47,14 +44,14 @@ class LocalPolicy:
 
 
 class LocalEpisodeBatch:
-    """Open episodes of a local model, in batches of similar length."""
+    """Open episodes of a local model. Those of similar length share a cache."""
 
     def __init__(self, policy: LocalPolicy, prompts: list[list[int]]) -> None:
         self.policy = policy
         order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
         size = policy.batch_size
         chunks = [order[at : at + size] for at in range(0, len(order), size)]
-        self._batches = [_Batch(policy, [prompts[i] for i in chunk]) for chunk in chunks]
+        self._batches = [CachedRows(policy, [prompts[i] for i in chunk]) for chunk in chunks]
         self._rows = [(b, r) for b, chunk in enumerate(chunks) for r in range(len(chunk))]
         self._rows = [row for _, row in sorted(zip(order, self._rows, strict=True))]
 
@@ -71,18 +68,6 @@ class LocalEpisodeBatch:
             wanted[b] += [(r, name, seed + k) for k, name in enumerate(names)]
         written = [iter(batch.write(rows, sampling)) for batch, rows in zip(self._batches, wanted, strict=True)]
         by_row = {(b, r): [next(written[b]) for _ in names] for (b, r), names in self._in_batch_order(actions)}
-        return [by_row[row] for row in self._rows]
-
-    def score(self, candidates: Sequence[Sequence[Candidate]]) -> list[list[tuple[float, ...]]]:
-        """For each row, how likely the policy is to write each candidate: what `token_logprobs` would say of it.
-
-        The candidates may be anybody's; each needs its token ids.
-        """
-        wanted: list[list[tuple[int, Candidate]]] = [[] for _ in self._batches]
-        for (b, r), row in zip(self._rows, candidates, strict=True):
-            wanted[b] += [(r, candidate) for candidate in row]
-        scored = [iter(batch.score(rows)) for batch, rows in zip(self._batches, wanted, strict=True)]
-        by_row = {(b, r): [next(scored[b]) for _ in row] for (b, r), row in self._in_batch_order(candidates)}
         return [by_row[row] for row in self._rows]
 
     def act(self, allowed: Sequence[str], sampling: Sampling, seeds: Sequence[int]) -> list[Candidate]:
@@ -120,16 +105,23 @@ class LocalEpisodeBatch:
         self._rows = rows
         return contexts
 
+    def cached_rows(self) -> list[tuple[CachedRows, list[tuple[int, int]]]]:
+        """The caches, each with its episodes: (index in this batch, row of the cache)."""
+        held: list[list[tuple[int, int]]] = [[] for _ in self._batches]
+        for i, (b, r) in enumerate(self._rows):
+            held[b].append((i, r))
+        return list(zip(self._batches, held, strict=True))
+
     def _in_batch_order(self, values: Sequence[Any]) -> list[tuple[tuple[int, int], Any]]:
-        """Rows as `write` meets them: the order of self._rows, which is the order within every batch too."""
+        """Rows in the order in which `CachedRows` returns them: that of self._rows, also within every cache."""
         return list(zip(self._rows, values, strict=True))
 
     def _seeds(self, b: int, seeds: Sequence[int]) -> list[tuple[int, int]]:
         return [(r, seed) for (batch, r), seed in zip(self._rows, seeds, strict=True) if batch == b]
 
 
-class _Batch:
-    """Rows that share one left-padded cache. Every row's last hidden state is where its next action's name goes."""
+class CachedRows:
+    """Episodes that share one left-padded cache. The last hidden state of each row predicts its next action's name."""
 
     def __init__(self, policy: LocalPolicy, prompts: list[list[int]]) -> None:
         import torch
@@ -209,40 +201,12 @@ class _Batch:
         bodies = self.generate(self.branches([row for row, _ in rows]), [seed for _, seed in rows], sampling)
         return [self.policy.renderer.free(ids, logprobs) for ids, logprobs in bodies]
 
-    def score(self, wanted: Sequence[tuple[int, Candidate]]) -> list[tuple[float, ...]]:
-        """For each (row, candidate) the log-probabilities of the candidate's tokens, as `token_logprobs` has them."""
-        import torch
-
-        if not wanted:
-            return []
-        prefixes, names = self.policy.renderer.prefixes, self.policy.renderer.space.names
-        heads = self.head_logprobs().tolist()
-        branches = self.branches([row for row, _ in wanted])
-        before = branches.hidden
-        states = branches.feed([candidate.token_ids for _, candidate in wanted])
-        free = [candidate.token_ids[candidate.opening :] for _, candidate in wanted]
-        # A token's distribution is read one token earlier: the first one's in the row's own state.
-        read_TH = torch.cat([
-            torch.cat([before[k : k + 1], states[k]])[candidate.opening : -1] for k, (_, candidate) in enumerate(wanted)
-        ])  # fmt: skip
-        token_T = torch.tensor([token for ids in free for token in ids], device=self.device)
-        values = iter(self._token_logprobs(read_TH, token_T))
-        scores = []
-        for (row, candidate), ids in zip(wanted, free, strict=True):
-            body = [next(values) for _ in ids]
-            fixed = [0.0] * candidate.opening
-            if candidate.opening:
-                labels = [prefixes[name].label for name in names]
-                fixed[0] = heads[row][labels.index(candidate.token_ids[0])]
-            scores.append((*fixed, *body))
-        return scores
-
     def generate(
         self, branches: Branches, seeds: Sequence[int], sampling: Sampling
     ) -> list[tuple[list[int], list[float]]]:
         """Continue every branch until its stop token or the limit: token ids and log-probabilities (temperature 1).
 
-        Each branch draws from its own seed: neither batch size nor company changes what it draws.
+        Each branch draws from its own seed, whatever other branches are in the batch.
         """
         import torch
 
@@ -274,16 +238,6 @@ class _Batch:
     def branches(self, rows: Sequence[int]) -> Branches:
         """Branches that grow from the states of these rows."""
         return Branches(self.trunk, self.cache, self.mask, self.hidden, rows)
-
-    def _token_logprobs(self, hidden_TH: Any, token_T: Any) -> list[float]:
-        """log pi of each token in the state before it."""
-        import torch
-
-        values: list[float] = []
-        for hidden, token in zip(hidden_TH.split(CHUNK), token_T.split(CHUNK), strict=True):
-            logits = torch.nn.functional.linear(hidden, self.head.weight).float()
-            values += (logits.gather(1, token[:, None])[:, 0] - logits.logsumexp(-1)).tolist()
-        return values
 
 
 def _common_prefix(rows: Sequence[Sequence[int]]) -> int:

@@ -1,6 +1,6 @@
 """Any server that speaks the OpenAI chat-completions protocol as policy: text in, text out, no token ids.
 
-Such rollouts can be judged, selected, evaluated and stored. Training needs token ids, which it does not give.
+Its rollouts can be judged, stored and evaluated. Training needs token ids, which a server does not return.
 """
 
 from __future__ import annotations
@@ -46,7 +46,12 @@ class ServerPolicy:
         return ServerEpisodeBatch(self, [[system, {"role": "user", "content": question_text(q)}] for q in questions])
 
     def complete(self, messages: list[dict[str, str]], sampling: Sampling, seed: int) -> str:
-        """One reply. Raises `ConfigError` for what a setting mends, `RunError` where the server stays away."""
+        """One reply.
+
+        Raises:
+            ConfigError: a setting is wrong.
+            RunError: the server is unreachable, overloaded, or does not speak the protocol.
+        """
         import openai
 
         try:
@@ -66,7 +71,7 @@ class ServerPolicy:
             raise RunError(
                 f"policy: no answer from {self.config.base_url} ({_line(exc)}); is the server running?"
             ) from exc
-        except (openai.APIError, ValueError) as exc:  # a reply that is no JSON
+        except (openai.APIError, ValueError) as exc:  # the reply is not JSON
             raise RunError(f"policy: {self.config.base_url} does not speak chat completions: {_line(exc)}") from exc
         try:
             return str(reply.choices[0].message.content or "")
@@ -121,7 +126,7 @@ class ServerEpisodeBatch:
         return self._read(self.policy.complete([*row[:-1], {**last, "content": wish}], sampling, seed), action)
 
     def _read(self, text: str, wanted: str | None) -> Candidate:
-        """What the model wrote as a candidate; `wanted` is the action that it was told to take."""
+        """Parse what the model wrote into a candidate. `wanted` is the action that it was told to take."""
         space, form = self.policy.space, self.policy.form
         name, body = form.parse_free(text)
         if wanted is not None and name is None:

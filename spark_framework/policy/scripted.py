@@ -1,4 +1,4 @@
-"""A policy whose candidates a question set's script writes: demonstrations for the default run. No weights needed."""
+"""A policy whose candidates come from the question set's script: demonstrations. No weights are needed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .renderer import Renderer
 
 
 class ScriptedPolicy:
-    """Writes what `questions.practice.script` knows, in the run's prompt format."""
+    """Writes the calls of `questions.practice.script` in the run's prompt format."""
 
     def __init__(self, renderer: Renderer) -> None:
         self.renderer = renderer
@@ -27,7 +27,7 @@ class ScriptedPolicy:
 
 
 class ScriptedEpisodeBatch:
-    """Open scripted episodes: each row is a question and how many steps it has taken."""
+    """Open scripted episodes: a question and the number of its steps in each row."""
 
     def __init__(self, renderer: Renderer, rows: list[tuple[Question, int]]) -> None:
         self.renderer, self._rows = renderer, rows

@@ -10,6 +10,7 @@ import pytest
 from spark_framework.models.loading import load_model, load_tokenizer
 from spark_framework.policy import Continuation, Sampling
 from spark_framework.policy.action_space import ActionSpace
+from spark_framework.policy.candidate_logprobs import candidate_logprobs
 from spark_framework.policy.formats import ReAct
 from spark_framework.policy.local import LocalPolicy
 from spark_framework.policy.renderer import Renderer
@@ -132,7 +133,7 @@ def test_scores_are_those_of_each_candidate_alone(tiny: Path) -> None:
     for step in range(2):
         written = batch.propose([SPACE.candidates] * 5, Sampling(1.0, 3 + 9 * step), range(5))
         rows = [*written[:3], [], [*written[4], local.renderer.free([7, 8, local.renderer.stop_id], [])]]
-        scores = batch.score(rows)
+        scores = candidate_logprobs(batch, rows)
         for state, row, scored in zip(states, rows, scores, strict=True):
             assert len(scored) == len(row)
             for candidate, found in zip(row, scored, strict=True):

@@ -1,4 +1,4 @@
-"""A text-only policy whose every continuation is known beforehand, and eight tools that echo."""
+"""A text-only policy whose every move is known beforehand, and eight tools that echo."""
 
 from __future__ import annotations
 

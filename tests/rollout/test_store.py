@@ -32,8 +32,8 @@ def path(tmp_path: Path) -> Path:
 
 def filled(path: Path, waves: int = 3, per_wave: int = 2) -> TrajectoryStore:
     store = TrajectoryStore(path)
-    for batch in range(waves):
-        first = batch * per_wave
+    for wave in range(waves):
+        first = wave * per_wave
         store.append("r", [trajectory(first + i) for i in range(per_wave)], next_index=first + per_wave)
     return store
 
@@ -63,20 +63,20 @@ def test_rounds_are_kept_apart(path: Path) -> None:
 
 
 def test_killed_at_any_byte_of_the_data(path: Path) -> None:
-    """The last batch was being written: whatever there is of it, it counts for nothing and is done again."""
+    """The last wave was being written: whatever there is of it, it counts for nothing and is done again."""
     filled(path, waves=2)
     two = path.read_bytes()
     commits = path.with_suffix(".commits").read_bytes()
     filled_size = len(two)
-    batch = b"".join(trajectory(i).model_dump_json().encode() + b"\n" for i in (4, 5))
-    for cut in (*range(0, len(batch), 97), len(batch) - 1, len(batch)):
-        path.write_bytes(two + batch[:cut])
+    wave = b"".join(trajectory(i).model_dump_json().encode() + b"\n" for i in (4, 5))
+    for cut in (*range(0, len(wave), 97), len(wave) - 1, len(wave)):
+        path.write_bytes(two + wave[:cut])
         path.with_suffix(".commits").write_bytes(commits)
         store = TrajectoryStore(path)
         assert store.next_index("r") == 4
         assert [t.index for t in store.read()] == [0, 1, 2, 3]
         store.append("r", [trajectory(4), trajectory(5)], next_index=6)
-        assert path.read_bytes() == two + batch
+        assert path.read_bytes() == two + wave
         assert path.stat().st_size > filled_size
 
 
@@ -91,14 +91,14 @@ def test_killed_at_any_byte_of_the_commit(path: Path) -> None:
         store = TrajectoryStore(path)
         assert store.next_index("r") == 2 * waves
         assert [t.index for t in store.read()] == list(range(2 * waves))
-        for batch in range(waves, 3):
-            store.append("r", [trajectory(2 * batch), trajectory(2 * batch + 1)], next_index=2 * batch + 2)
+        for wave in range(waves, 3):
+            store.append("r", [trajectory(2 * wave), trajectory(2 * wave + 1)], next_index=2 * wave + 2)
         assert path.read_bytes() == data
         assert path.with_suffix(".commits").read_bytes() == commits
 
 
 def test_reading_beside_a_writer_takes_nothing_from_it(path: Path) -> None:
-    """Data without their commit may be a writer's batch of this very moment: a reader leaves them alone."""
+    """Data without their commit may be a writer's wave of this very moment: a reader leaves them alone."""
     filled(path, waves=1)
     with path.open("ab") as file:
         file.write(b'{"half')
@@ -145,7 +145,7 @@ def test_a_full_disk_leaves_the_file_as_it_was(path: Path, spare: int) -> None:
         from pathlib import Path
         from tests.rollout.test_store import trajectory
         from spark_framework.errors import RunError
-        from spark_framework.rollout.store import TrajectoryStore
+        from spark_framework.runs.trajectories import TrajectoryStore
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         store = TrajectoryStore(Path({str(path)!r}))
         resource.setrlimit(resource.RLIMIT_FSIZE, ({len(data) + spare}, {resource.RLIM_INFINITY}))
