@@ -37,14 +37,14 @@ def test_without_tools_the_answer_is_asked_for_at_once() -> None:
 
 
 def test_an_unknown_action_is_an_observation() -> None:
-    class Lost(PuppetEpisodeBatch):
+    class Unknown(PuppetEpisodeBatch):
         def act(self, allowed: Sequence[str], sampling: Sampling, seeds: Sequence[int]) -> list[Candidate]:
             unknown = Candidate(action="yew", arguments={"text": "x"}, error="error: name one action of ash")
             return [unknown if a.action != ANSWER else a for a in super().act(allowed, sampling, seeds)]
 
     class Wanderer(Puppet):
         def start(self, questions: Any) -> PuppetEpisodeBatch:
-            return Lost(self, [(question, 0) for question in questions])
+            return Unknown(self, [(question, 0) for question in questions])
 
     (done,) = acted(1, Wanderer({"q0": 1}))
     assert (done.steps[0].candidate.observation, done.steps[0].candidate.ok) == ("error: name one action of ash", False)

@@ -15,7 +15,7 @@ from spark_framework.policy.formats import ReAct
 from spark_framework.policy.local import LocalPolicy
 from spark_framework.policy.renderer import Renderer
 from spark_framework.records import Candidate, Question
-from tests.policy.test_encoding import SPACE
+from tests.policy.test_renderer import SPACE
 
 QUESTIONS = [
     Question(

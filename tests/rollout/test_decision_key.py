@@ -42,7 +42,7 @@ def test_decisions_are_taken_in_the_order_of_their_turns() -> None:
         for one in run_batch(asked, Puppet({"q1": 1}), shop, plan, usage).trajectories:
             numbers = range(0 if one.branch == 0 else 1, len(one.steps) - 1)  # branches share their first decision
             keys += [DecisionKey(shop.seed, "r", one.index, one.branch, number) for number in numbers]
-    in_turn = sorted(reversed(keys), key=lambda key: key.turn(3))
+    in_turn = sorted(keys, key=lambda key: key.turn(3))
     assert drawn == [key.selection_rng().random() for key in in_turn]
 
 
