@@ -153,7 +153,7 @@ def main() -> None:
         section["model"] = args.model
     config = RunConfig.model_validate({"policy": section, "questions": "practice"})
     with open_tools(config.tools) as tools:
-        policy = open_policy(config, ActionSpace.of(tools))
+        policy = open_policy(config.policy, ActionSpace.of(tools))
     assert isinstance(policy, LocalPolicy)
     (question,) = open_questions(config.questions, 0).train(0, 1)
     sampling = Sampling(0.7, args.max_new_tokens)

@@ -54,7 +54,7 @@ def make_workload(folder: Path, count: int, *, own_examples: bool = False) -> Wo
     )
     generate(config)
     run = existing_run(folder / "run")
-    renderer = open_renderer(config, run.actions())
+    renderer = open_renderer(config.policy, run.actions())
     found, rewards = [], {}
     stored = list(run.trajectories().read("first"))
     for place, one in enumerate(stored[SHOTS:]):

@@ -143,7 +143,9 @@ def evaluate(run: str | Path, stage: str, questions: int | None = None) -> dict[
             size = 2 * config.evaluation.batch_size
             for first in _progress(range(store.next_index(stage), len(tested), size), f"evaluate {stage}"):
                 if policy is None:
-                    policy = open_policy(config, shop.space, _adapter(folder, stage), config.evaluation.batch_size)
+                    policy = open_policy(
+                        config.policy, shop.space, _adapter(folder, stage), config.evaluation.batch_size
+                    )
                 part = tested[first : first + size]
                 sampling = Sampling(temperature, _max_new_tokens(config))
                 done = act(part, first, policy, shop, sampling, stage, use_tools=stage != "base")
@@ -167,9 +169,9 @@ def _roll_round(folder: RunFolder, one: RoundConfig, shop: RolloutContext) -> No
     usage = count_actions(store.read(one.name))
     scripted = one.proposer == "scripted"
     policy: Policy = (
-        ScriptedPolicy(open_renderer(config, shop.space))
+        ScriptedPolicy(open_renderer(config.policy, shop.space))
         if scripted
-        else open_policy(config, shop.space, _adapter(folder, one.adapter))
+        else open_policy(config.policy, shop.space, _adapter(folder, one.adapter))
     )
     plan = RoundPlan(
         round=one.name, sampling=Sampling(one.temperature, _max_new_tokens(config)),

@@ -59,7 +59,7 @@ def train_stage(
     names: tuple[str, ...] = ()
     labels = [0]  # StepTool's CSV is free text: no action head is read
     if stage.steptool is None or stage.steptool.csv is None:
-        encoder = open_renderer(config, folder.actions())
+        encoder = open_renderer(config.policy, folder.actions())
         names = encoder.space.names
         labels = [encoder.prefixes[action].label for action in names]
     peft_model = with_actor(model, stage.lora, init, seed)

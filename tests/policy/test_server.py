@@ -169,7 +169,7 @@ def test_text_that_cannot_be_read_is_an_error_not_a_guess(
     state.reply = lambda request: completion(text)
     config = RunConfig.model_validate(settings(tmp_path / "run", url))
     with open_tools(config.tools) as tools:
-        policy = open_policy(config, ActionSpace.of(tools))
+        policy = open_policy(config.policy, ActionSpace.of(tools))
     batch = policy.start(PracticeQuestions(PracticeConfig(families=("arithmetic",)), 0).train(0, 1))
     (free,) = batch.act((*TOOLS, "think", "answer"), Sampling(0.0, 10), [0])
     assert free.arguments is None

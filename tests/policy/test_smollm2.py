@@ -37,7 +37,7 @@ def action_space(config: RunConfig) -> ActionSpace:
 
 
 def test_nine_candidates_and_an_answer(config: RunConfig) -> None:
-    policy = open_policy(config, action_space(config))
+    policy = open_policy(config.policy, action_space(config))
     batch = policy.start([QUESTION])
     (probs,) = batch.action_probs()
     names = [choice.name for choice in config.tools] + ["think"]
@@ -57,7 +57,7 @@ def test_tool_text_holds_no_control_token(config: RunConfig) -> None:
     tokenizer = load_tokenizer(config.policy.model)
     control = set(tokenizer.all_special_ids)
     assert control & set(tokenizer(text).input_ids)
-    renderer = open_renderer(config, action_space(config))
+    renderer = open_renderer(config.policy, action_space(config))
     assert not control & set(renderer.text_ids(text))
     assert tokenizer.decode(renderer.text_ids(text)) == text
 
