@@ -67,10 +67,9 @@ def run_episodes(
                 else:
                     continued.append((episode, step))
                     continuations.append(Continuation(row, step.candidate, step.candidate.observation or ""))
+        contexts = batch.step(continuations) if continuations else []
         episodes = []
-        for (episode, step), context_ids in zip(
-            continued, batch.step(continuations) if continuations else (), strict=True
-        ):
+        for (episode, step), context_ids in zip(continued, contexts, strict=True):
             step = step.model_copy(update={"context_ids": context_ids})
             episodes.append(replace(episode, steps=(*episode.steps, step)))
             if on_step is not None:
