@@ -44,7 +44,7 @@ import torch
 from torch import Tensor, nn
 from training_workload import Workload, length, make_workload, step_rows, written
 
-from spark_framework.config.run import SMOLLM2
+from spark_framework.config.policy import SMOLLM2
 from spark_framework.config.training import CriticSection, LoraSection, StageConfig
 from spark_framework.host.manager import Host
 from spark_framework.models.loading import load_model, locate

@@ -21,6 +21,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from spark_framework import cli
+from spark_framework.config import policy, rollout
 from spark_framework.config import run as config
 from spark_framework.config import training as config_stages
 from spark_framework.contracts import hookspecs
@@ -137,16 +138,16 @@ def _options(parser: argparse.ArgumentParser) -> str:
 
 SECTIONS: tuple[tuple[str, str, type[BaseModel], str], ...] = (
     ("The run", "", config.RunConfig, ""),
-    ("policy (local)", "policy", config.LocalPolicyConfig, "`use: local`"),
-    ("policy (server)", "policy", config.ServerPolicyConfig, "`use: server`"),
+    ("policy (local)", "policy", policy.LocalPolicyConfig, "`use: local`"),
+    ("policy (server)", "policy", policy.ServerPolicyConfig, "`use: server`"),
     ("questions (practice)", "questions", PracticeConfig, "`use: practice`"),
     ("questions (mmlu_pro)", "questions", MmluProConfig, "`use: mmlu_pro`"),
-    ("rollouts", "rollouts[]", config.RoundConfig, "A list of rounds."),
+    ("rollouts", "rollouts[]", rollout.RoundConfig, "A list of rounds."),
     ("stages", "stages.NAME", config_stages.StageConfig, "A mapping of names to stages."),
     ("stages: lora", "stages.NAME.lora", config_stages.LoraSection, ""),
     ("stages: critic", "stages.NAME.critic", config_stages.CriticSection, ""),
-    ("reward", "reward", config.RewardSection, ""),
-    ("evaluation", "evaluation", config.EvaluationSection, ""),
+    ("reward", "reward", rollout.RewardSection, ""),
+    ("evaluation", "evaluation", rollout.EvaluationSection, ""),
     ("plugins", "plugins", config.PluginSection, ""),
 )
 

@@ -27,10 +27,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..config.run import LocalPolicyConfig
+from ..config.policy import LocalPolicyConfig
 from ..config.training import StageConfig
 from ..models.loading import load_skeleton, resolve_device, resolve_dtype
-from ..models.tree_attention import kind
+from ..models.tree_attention import device_kind
 from .data.packing import TOKENS, to_last_state
 from .data.token_tree import Row
 from .model.actor_critic import with_actor
@@ -147,7 +147,7 @@ def plan_stage(policy: LocalPolicyConfig, stage: StageConfig, first: StageConfig
         shape = Shape.of(with_actor(skeleton, first.lora, None, seed=0), dtype)
     return plan(
         shape, stage, rows, dtype=str(dtype).removeprefix("torch."), quantized=policy.quantization is not None,
-        pack_tokens=stage.pack_tokens or TOKENS[kind(device)],
+        pack_tokens=stage.pack_tokens or TOKENS[device_kind(device)],
     )  # fmt: skip
 
 

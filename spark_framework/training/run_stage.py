@@ -6,13 +6,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..config.run import LocalPolicyConfig
+from ..config.policy import LocalPolicyConfig
 from ..config.training import StageConfig
 from ..contracts.components import RewardTerm
 from ..errors import DataError
 from ..host.hooks import Calls
 from ..models.loading import load_tokenizer
-from ..policy.factory import open_encoder, open_model
+from ..policy.factory import open_model, open_renderer
 from ..records import Trajectory
 from ..runs.run_dir import RunFolder
 from ..util.launcher import check_launcher, is_first
@@ -59,9 +59,9 @@ def train_stage(
     names: tuple[str, ...] = ()
     labels = [0]  # StepTool's CSV is free text: no action head is read
     if stage.steptool is None or stage.steptool.csv is None:
-        encoder = open_encoder(config, folder.actions())
+        encoder = open_renderer(config.policy, folder.actions())
         names = encoder.space.names
-        labels = [encoder.openings[action].label for action in names]
+        labels = [encoder.prefixes[action].label for action in names]
     peft_model = with_actor(model, stage.lora, init, seed)
     base = base_digest(peft_model)
     if init is not None:

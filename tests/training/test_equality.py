@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import layer_norm
 
-from spark_framework.config.run import SMOLLM2
+from spark_framework.config.policy import SMOLLM2
 from spark_framework.config.training import LoraSection, StageConfig
 from spark_framework.host.manager import Host
 from spark_framework.models.loading import load_model, locate

@@ -10,7 +10,7 @@ from typing import Any
 
 from spark_framework.config.training import LoraSection
 from spark_framework.models.loading import load_model
-from spark_framework.models.tree_attention import read_in_segments
+from spark_framework.models.tree_attention import enable_tree_attention
 from spark_framework.records import ANSWER, Candidate, Question, Step, Trajectory, Verdict
 
 LABELS = (300, 301, 302, 303)
@@ -87,7 +87,7 @@ def read_plainly(model: Any) -> Iterator[None]:
     try:
         yield
     finally:
-        read_in_segments(base)
+        enable_tree_attention(base)
 
 
 def path_ids(trajectory: Trajectory) -> list[int]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ...config.training import CriticSection, LoraSection
 from ...errors import ConfigError, RunError
 from ...models.loading import quiet_peft
-from ...models.tree_attention import read_in_segments, segments
+from ...models.tree_attention import enable_tree_attention, segments
 from ..algorithms.losses import LogProbs
 from ..data.token_tree import Decision, Row
 from .critic import ValueHead
@@ -74,7 +74,7 @@ class ActorCritic:
         self.model, self.critic = model, critic
         self.actions = torch.tensor(list(labels), device=model.device)
         base = model.get_base_model()
-        read_in_segments(base)
+        enable_tree_attention(base)
         self.trunk, self.output = base.base_model, base.get_output_embeddings()
         self.precision = torch.promote_types(model.dtype, torch.float32)
         """Of everything that is summed: log-probabilities, losses, values."""

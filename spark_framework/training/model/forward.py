@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from torch import Tensor
 
-from ...models.tree_attention import kind
+from ...models.tree_attention import device_kind
 from ..algorithms.losses import LogProbs
 from ..data.packing import ALIKE, TOKENS, joined, packs
 from ..data.token_tree import Row
@@ -28,7 +28,7 @@ class Reader:
 
     def __init__(self, agent: ActorCritic, rows: Sequence[Row], budget: int | None, *, sharded: bool = False) -> None:
         self.agent, self.rows, self.sharded = agent, rows, sharded
-        device = kind(agent.model.device)
+        device = device_kind(agent.model.device)
         self.budget, self.alike = budget or TOKENS[device], ALIKE[device]
 
     def packs_of(self, indices: Sequence[int]) -> list[list[int]]:
