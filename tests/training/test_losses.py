@@ -8,20 +8,20 @@ from typing import Any
 
 import pytest
 import torch
+from spark_framework.config.training import CriticConfig, StageConfig
+from spark_framework.training.algorithms.losses import LogProbs, TreeTensors
+from spark_framework.training.model.firsts import FirstPolicy
+from spark_framework.training.trainers.spark import SparkTrainer
 
 from spark_framework.api import RewardTerm
-from spark_framework.config.training import CriticSection, StageConfig
 from spark_framework.errors import DataError
 from spark_framework.host.manager import Host
 from spark_framework.records import Trajectory
 from spark_framework.training.algorithms import losses
-from spark_framework.training.algorithms.losses import LogProbs, RowTensors
 from spark_framework.training.data.rewards import refreshed_rewards, step_rewards
 from spark_framework.training.data.token_tree import build_row
 from spark_framework.training.model.actor_critic import ActorCritic
-from spark_framework.training.model.firsts import Firsts
 from spark_framework.training.trainers.base import training_arguments
-from spark_framework.training.trainers.spark import SparkTrainer
 from tests.training.trees import LABELS, actor, read_plainly, shake, tree
 
 REWARDS = {"r/0/0": [0.3, -0.7, 0.0], "r/0/1": [0.3, 0.5, -1.0, 0.1], "r/0/2": [-1.0, -0.4]}
@@ -34,7 +34,7 @@ def trainer(tiny: Path, tmp_path: Path, trajectories: list[Trajectory], **settin
     agent = ActorCritic(model, LABELS, stage.critic if stage.kind in ("ppo", "spark") else None, 0)
     rows = [build_row(trajectories, REWARDS, max_tokens=2048)]
     arguments = training_arguments(stage, tmp_path, seed=0, cpu=True, quiet=True)
-    firsts = Firsts(agent, tmp_path / "cache", "base")
+    firsts = FirstPolicy(agent, tmp_path / "cache", "base")
     made = SparkTrainer(agent, rows, stage, Host().calls, "stage", firsts, args=arguments)
     made.prepare()
     made.begin_epoch(0)
@@ -116,8 +116,8 @@ def advantages() -> list[float]:
         {"kind": "sft"},
         {"kind": "rft"},
         {"kind": "replay"},
-        {"kind": "ppo", "critic": CriticSection(warmup_epochs=0)},
-        {"kind": "spark", "critic": CriticSection(warmup_epochs=0), "replay": 0.7, "beta": 0.0},
+        {"kind": "ppo", "critic": CriticConfig(warmup_epochs=0)},
+        {"kind": "spark", "critic": CriticConfig(warmup_epochs=0), "replay": 0.7, "beta": 0.0},
     ],
     ids=lambda settings: settings["kind"],
 )
@@ -149,7 +149,7 @@ def test_the_value_functions_are_read_at_the_states(tiny: Path, tmp_path: Path) 
     """Advantages are R - V_old, with V_old from the warmed-up critic's own forward pass over each state."""
     trajectories = tree()
     made = trainer(tiny, tmp_path, trajectories, kind="ppo", normalise=False,
-                   critic=CriticSection(lr=1e-2, warmup_epochs=3))  # fmt: skip
+                   critic=CriticConfig(lr=1e-2, warmup_epochs=3))  # fmt: skip
     values = []
     with torch.no_grad(), made.agent.as_critic():
         for one in trajectories:
@@ -167,7 +167,7 @@ def test_the_value_functions_are_read_at_the_states(tiny: Path, tmp_path: Path) 
 
 def test_frozen_features_add_the_value_loss_to_the_actors(tiny: Path, tmp_path: Path) -> None:
     trajectories = tree()
-    critic = CriticSection(kind="frozen_features", warmup_epochs=2, lr=1e-2)
+    critic = CriticConfig(kind="frozen_features", warmup_epochs=2, lr=1e-2)
     made = trainer(tiny, tmp_path, trajectories, kind="ppo", critic=critic, beta=0.0)
     plain = Plain(made.agent.model, trajectories)
     v_old = made.v_old[0]
@@ -181,7 +181,7 @@ def test_frozen_features_add_the_value_loss_to_the_actors(tiny: Path, tmp_path: 
 def test_the_old_policy_can_be_that_of_the_epochs_begin(tiny: Path, tmp_path: Path) -> None:
     """Then every ratio is 1 at the start of an epoch, wherever the policy has gone."""
     made = trainer(tiny, tmp_path, tree(), kind="ppo", old_policy="refresh", beta=0.0, normalise=False,
-                   critic=CriticSection(warmup_epochs=0))  # fmt: skip
+                   critic=CriticConfig(warmup_epochs=0))  # fmt: skip
     for epoch in (0, 1):
         made.begin_epoch(epoch)
         row = made.rows[0]
@@ -214,7 +214,7 @@ def test_clipping_has_two_sides(ratio: float, advantage: float, expected: float,
 def test_the_kl_of_actions_is_exact_and_that_of_tokens_stays_finite() -> None:
     pi, reference = torch.tensor([[0.5, 0.3, 0.2]]), torch.tensor([[0.2, 0.2, 0.6]])
     one, none = torch.ones(1), torch.zeros(1)
-    row = RowTensors(one, one, one, torch.zeros(1, dtype=torch.long))
+    row = TreeTensors(one, one, one, torch.zeros(1, dtype=torch.long))
     logp = LogProbs(none, none, pi.log())
     kl = losses.kl_to_reference(row, logp, LogProbs(none, none, reference.log()))
     assert kl.item() == pytest.approx((reference * (reference / pi).log()).sum().item(), abs=1e-6)
@@ -285,7 +285,7 @@ def test_rewards_see_the_policy_of_today() -> None:
 
 
 def test_a_refreshed_epoch_rewards_with_its_own_probabilities(tiny: Path, tmp_path: Path) -> None:
-    made = trainer(tiny, tmp_path, tree(), kind="spark", old_policy="refresh", critic=CriticSection(warmup_epochs=0))
+    made = trainer(tiny, tmp_path, tree(), kind="spark", old_policy="refresh", critic=CriticConfig(warmup_epochs=0))
     made.reward = lambda row, head: [probs[0] for probs in head]
     shake(made.agent.model, 0.05, seed=3)
     made.begin_epoch(1)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from spark_framework.training.trainers.spark import SparkTrainer
 
 from spark_framework import TrajectoryStore, train
 from spark_framework.api import hookimpl
@@ -19,8 +20,7 @@ from spark_framework.errors import DataError, RunError
 from spark_framework.host.manager import Host, using_host
 from spark_framework.models.loading import load_model
 from spark_framework.training.model.actor_critic import ActorCritic
-from spark_framework.training.trainers.base import STATE, whole_checkpoint
-from spark_framework.training.trainers.spark import SparkTrainer
+from spark_framework.training.trainers.base import STATE_FILE, latest_complete_checkpoint
 from tests.runs import STAGE
 
 DATA = {**STAGE, "data": "demonstrations"}
@@ -184,7 +184,7 @@ def test_an_alarm_that_ended_a_stage_holds_after_an_interruption(demonstrations:
         patch.setattr("spark_framework.training.run_stage.save_adapter", interrupt)
         with pytest.raises(KeyboardInterrupt):
             train(cut, "ppo")
-    assert whole_checkpoint(cut / "train" / "ppo" / "checkpoints") is not None
+    assert latest_complete_checkpoint(cut / "train" / "ppo" / "checkpoints") is not None
     resumed = weights(train(cut, "ppo"))
     assert all(torch.equal(resumed[key], tensor) for key, tensor in expected.items())
 
@@ -300,7 +300,7 @@ def test_a_checkpoint_of_another_run_is_refused(demonstrations: Runs, tmp_path: 
     ]
     interrupted(runs[0], "sft", 5)
     shutil.copytree(runs[0] / "train", runs[1] / "train")
-    checkpoint = Path(whole_checkpoint(runs[1] / "train" / "sft" / "checkpoints") or "")
+    checkpoint = Path(latest_complete_checkpoint(runs[1] / "train" / "sft" / "checkpoints") or "")
     before = {path.name: path.read_bytes() for path in checkpoint.iterdir()}
     with pytest.raises(
         RunError, match="was made from other weights, settings or data than those of this stage; delete"
@@ -345,7 +345,7 @@ def test_an_interrupted_stage_ends_as_an_uninterrupted_one(
     whole, cut = (demonstrations(tmp_path / part, stages={name: stage}, rollouts=ROUND) for part in ("whole", "cut"))
     expected = weights(train(whole, name))
     interrupted(cut, name, 5)
-    assert whole_checkpoint(cut / "train" / name / "checkpoints") is not None
+    assert latest_complete_checkpoint(cut / "train" / name / "checkpoints") is not None
     resumed = weights(train(cut, name))
     assert resumed.keys() == expected.keys()
     for key, tensor in expected.items():
@@ -362,8 +362,8 @@ def test_a_half_written_checkpoint_is_passed_over(demonstrations: Runs, tmp_path
     half = folder / "checkpoint-5"
     half.mkdir()
     (half / "optimizer.pt").write_bytes(b"half")
-    (half / f"{STATE}.part").write_bytes(b"half")
-    assert whole_checkpoint(folder) == str(done)
+    (half / f"{STATE_FILE}.part").write_bytes(b"half")
+    assert latest_complete_checkpoint(folder) == str(done)
     assert not half.exists()
     resumed = weights(train(cut, "sft"))
     assert all(torch.equal(resumed[key], expected[key]) for key in expected)

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from spark_framework.config.training import LoraSection
+from spark_framework.config.training import LoraConfig
+
 from spark_framework.models.loading import load_model
 from spark_framework.models.tree_attention import read_in_segments
 from spark_framework.records import ANSWER, Candidate, Question, Step, Trajectory, Verdict
@@ -61,9 +62,11 @@ def tree(seed: int = 0, index: int = 0) -> list[Trajectory]:
 
 def actor(tiny: Path, *, seed: int = 0, scale: float = 0.05) -> Any:
     """The tiny model with a LoRA adapter that already does something: B is not zero."""
-    from spark_framework.training.model.actor_critic import with_actor
+    from spark_framework.training.model.actor_critic import add_actor_adapter
 
-    model = with_actor(load_model(str(tiny), dtype="float32", device="cpu"), LoraSection(r=4, alpha=8), None, seed)
+    model = add_actor_adapter(
+        load_model(str(tiny), dtype="float32", device="cpu"), LoraConfig(r=4, alpha=8), None, seed
+    )
     shake(model, scale)
     return model
 
