@@ -217,7 +217,7 @@ def test_readers_cannot_write(corpus: Path) -> None:
 BUILD = """
 import sys
 from pathlib import Path
-from spark_plugin_tools.search import Search
+from spark_plugin_tools.knowledge.search import Search
 Search(Search.Config(corpus=Path(sys.argv[1]))).prepare()
 """
 
