@@ -224,7 +224,7 @@ def _type(annotation: Any, metadata: Iterable[Any] = ()) -> str:
     elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
         text = "section"
     else:
-        names = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`", Path: "path"}
+        names = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`", Path: "path", Any: "anything"}
         text = names[annotation]
     return ", ".join([" or ".join(dict.fromkeys(text.split(" or "))), *_limits(metadata)])
 
@@ -292,7 +292,7 @@ def hooks_page() -> str:
         spec = getattr(hookspecs, name)
         signature = str(inspect.signature(spec)).replace("'", "")
         first = getattr(spec, f"{hookspecs.PROJECT}_spec")["firstresult"]
-        offers = name in ("spark_tools", "spark_judges", "spark_selectors", "spark_reward_terms")
+        offers = name in ("spark_algorithms", "spark_tools", "spark_judges", "spark_selectors", "spark_reward_terms")
         kind = "first result" if first else "offer" if offers else "collect" if name == "spark_metrics" else "observer"
         parts += [
             hook_heading(name),
