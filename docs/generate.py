@@ -224,7 +224,14 @@ def _type(annotation: Any, metadata: Iterable[Any] = ()) -> str:
     elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
         text = "section"
     else:
-        names = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`", Path: "path", Any: "anything"}
+        names = {
+            str: "text",
+            int: "whole number",
+            float: "number",
+            bool: "`true` or `false`",
+            Path: "path",
+            Any: "anything",
+        }
         text = names[annotation]
     return ", ".join([" or ".join(dict.fromkeys(text.split(" or "))), *_limits(metadata)])
 

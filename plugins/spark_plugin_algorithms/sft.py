@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from spark_framework.api import (
     Algorithm,
@@ -13,15 +13,15 @@ from spark_framework.api import (
     StageData,
     TokenTree,
     TreeAlgorithm,
-    TreeReading,
-    UpdateMetrics,
     Work,
     add_candidates,
     filtered_questions,
     hookimpl,
     question_trees,
 )
-from spark_framework.api import spark_maths as maths
+
+if TYPE_CHECKING:
+    from spark_framework.api import TreeReading, UpdateMetrics
 
 
 class SFT(TreeAlgorithm):
@@ -50,6 +50,8 @@ class SFT(TreeAlgorithm):
         return rows
 
     def loss(self, row: TreeReading, metrics: UpdateMetrics) -> Any:
+        from spark_framework.api import spark_maths as maths
+
         return maths.imitation_loss(row.tensors, row.logp)
 
 
