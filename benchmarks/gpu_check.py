@@ -32,19 +32,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from stage_trainer import algorithm, trainer_of
 from torch import Tensor, nn
 
-from spark_framework.config.training import CriticSection, LoraSection, StageConfig
-from spark_framework.host.manager import Host
-from spark_framework.training.cost_model import Shape, plan
-from spark_framework.training.data.token_tree import Decision, Row
-from spark_framework.training.model.actor_critic import CRITIC, ActorCritic, with_actor
-from spark_framework.training.model.critic import ValueHead
-from spark_framework.training.model.firsts import Firsts
-from spark_framework.training.trainers.base import training_arguments
-from spark_framework.training.trainers.spark import SparkTrainer
+from spark_framework.contracts.stage import CriticConfig, LoraConfig
+from spark_framework.training.cost_model import ModelShape, estimate
+from spark_framework.training.data.token_tree import Decision, TokenTree
+from spark_framework.training.model.actor_critic import CRITIC, ActorCritic, ValueHead, add_actor_adapter
 
-LORA = LoraSection(r=8, alpha=16, targets=("q_proj", "v_proj"))
+LORA = LoraConfig(r=8, alpha=16, targets=("q_proj", "v_proj"))
 LLAMA_8B = {
     "vocab_size": 128256, "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
     "num_attention_heads": 32, "num_key_value_heads": 8, "rope_theta": 500000.0, "max_position_embeddings": 131072,
@@ -75,22 +71,22 @@ def build(shape: dict[str, Any], device: str, dtype: torch.dtype) -> Any:
         torch.set_default_dtype(before)
 
 
-def trajectory(seed: int, vocabulary: int, prompt: int, action: int, observation: int) -> Row:
+def trajectory(seed: int, vocabulary: int, prompt: int, action: int, observation: int) -> TokenTree:
     """A row of five steps with random tokens and rewards."""
     draw = torch.Generator().manual_seed(seed)
     tokens = prompt + 5 * action + 4 * observation
     ids = torch.randint(len(LABELS), vocabulary, (tokens,), generator=draw).tolist()
-    row = Row(name=str(seed), ids=ids, positions=list(range(tokens)), parents=list(range(-1, tokens - 1)))
+    row = TokenTree(name=str(seed), ids=ids, positions=list(range(tokens)), parents=list(range(-1, tokens - 1)))
     for depth in range(5):
         start = prompt + depth * (action + observation)
         row.ids[start] = (seed + depth) % len(LABELS)
         reward = float(torch.rand((), generator=draw))
         free = list(range(start + 1, start + action))
-        row.decisions.append(Decision("think", depth, start - 1, start, tokens_at=free, reward=reward))
+        row.decisions.append(Decision("think", depth, start - 1, start, token_positions=free, reward=reward))
     return row
 
 
-def beginning_alike(rows: list[Row], tokens: int) -> list[Row]:
+def beginning_alike(rows: list[TokenTree], tokens: int) -> list[TokenTree]:
     """The rows with the first tokens of the first one."""
     return [replace(row, ids=[*rows[0].ids[:tokens], *row.ids[tokens:]]) for row in rows]
 
@@ -98,14 +94,13 @@ def beginning_alike(rows: list[Row], tokens: int) -> list[Row]:
 # -- ours --------------------------------------------------------------------------------------------------------------
 
 
-def our_trainer(base: Any, rows: list[Row], folder: Path, pack_tokens: int) -> SparkTrainer:
-    critic = CriticSection(warmup_epochs=0)
-    stage = StageConfig(kind="ppo", lora=LORA, critic=critic, batch_size=len(rows), pack_tokens=pack_tokens)
-    agent = ActorCritic(with_actor(base, LORA, None, 0), LABELS, critic, 0)
+def our_trainer(base: Any, rows: list[TokenTree], folder: Path, pack_tokens: int) -> Any:
+    critic = CriticConfig(warmup_epochs=0)
+    one = algorithm("ppo", lora=LORA, critic=critic, batch_size=len(rows), pack_tokens=pack_tokens)
+    agent = ActorCritic(add_actor_adapter(base, LORA, None, 0), LABELS, critic, 0)
     assert agent.value_head is not None
     nn.init.normal_(agent.value_head.outer.weight, std=0.1)
-    arguments = training_arguments(stage, folder, seed=0, cpu=base.device.type == "cpu", quiet=True)
-    trainer = SparkTrainer(agent, rows, stage, Host().calls, "ppo", Firsts(agent, folder, str(folder)), args=arguments)
+    trainer = trainer_of(one, agent, rows, folder, str(folder))
     trainer.prepare()
     trainer.begin_epoch(0)
     shake(agent.model)
@@ -128,8 +123,8 @@ def packing_errors(device: str) -> tuple[float, float]:
     for pack_tokens in (1, 4096):
         with tempfile.TemporaryDirectory() as folder:
             trainer = our_trainer(build(TINY, device, torch.float32), rows, Path(folder), pack_tokens)
-            assert len(trainer.reader.packs_of(range(4))) == (4 if pack_tokens == 1 else 1)
-            loss = trainer.training_step(trainer.model, {"rows": list(range(len(rows)))})
+            assert len(trainer.reader.batches_of(range(4))) == (4 if pack_tokens == 1 else 1)
+            loss = trainer.training_step(trainer.model, trainer.data_collator(list(range(len(rows)))))
             parameters = [*trainer.agent.actor_parameters(), *trainer.agent.critic_parameters()]
             found.append((float(loss), torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])))
     (loss, gradient), (packed_loss, packed_gradient) = found
@@ -143,7 +138,7 @@ class Padded:
     """Rows in pairs with right padding and logits at every position."""
 
     def __init__(self, base: Any, *, single: bool) -> None:
-        self.model = with_actor(base, LORA, None, 0)
+        self.model = add_actor_adapter(base, LORA, None, 0)
         self.model.add_adapter(CRITIC, self.model.peft_config["default"])
         self.model.set_adapter("default")
         self.head = ValueHead(base.config.hidden_size, 128).to(base.device)
@@ -159,8 +154,8 @@ class Padded:
         logits = out.logits.float() if self.single else out.logits
         return logits[:, :-1].log_softmax(-1).gather(2, ids[:, 1:, None])[..., 0], out.hidden_states[-1]
 
-    def naive(self, rows: list[Row]) -> None:
-        steps = [row.ids[: d.tokens_at[-1] + 1] for row in rows for d in row.decisions]
+    def naive(self, rows: list[TokenTree]) -> None:
+        steps = [row.ids[: d.token_positions[-1] + 1] for row in rows for d in row.decisions]
         for pair in pairs(steps):
             with torch.no_grad(), self.model.disable_adapter():
                 reference, _ = self.read(pair)
@@ -171,7 +166,7 @@ class Padded:
             self.head(hidden[:, -1]).square().mean().backward()
             self.model.set_adapter("default")
 
-    def steptool(self, rows: list[Row]) -> None:
+    def steptool(self, rows: list[TokenTree]) -> None:
         for pair in pairs([row.ids for row in rows]):
             with torch.no_grad():
                 old, _ = self.read(pair)
@@ -195,7 +190,7 @@ def padded(rows: list[list[int]], device: Any) -> Tensor:
 # -- measuring ---------------------------------------------------------------------------------------------------------
 
 
-def measure(update: Callable[[], object], rows: list[Row], share: float = 1.0) -> dict[str, float]:
+def measure(update: Callable[[], object], rows: list[TokenTree], share: float = 1.0) -> dict[str, float]:
     """Seconds, speed and peak memory of an update, after one to warm up. `share`: of the time that counts."""
     cuda = torch.cuda.is_available()
     update()
@@ -222,17 +217,21 @@ def free(*owners: list[Any]) -> None:
         torch.cuda.empty_cache()
 
 
-def measure_all(shape: dict[str, Any], device: str, dtype: torch.dtype, rows: list[Row]) -> dict[str, dict[str, float]]:
+def measure_all(
+    shape: dict[str, Any], device: str, dtype: torch.dtype, rows: list[TokenTree]
+) -> dict[str, dict[str, float]]:
     found = {}
     indices = list(range(len(rows)))
     for name, read in (("ours", rows), ("in_common", beginning_alike(rows, min(IN_COMMON, len(rows[0].ids) // 3)))):
         with tempfile.TemporaryDirectory() as folder:
             kept: list[Any] = [our_trainer(build(shape, device, dtype), read, Path(folder), pack_tokens=4096)]
-            found[name] = measure(lambda kept=kept: kept[0].training_step(kept[0].model, {"rows": indices}), read)  # type: ignore[misc]
+            found[name] = measure(
+                lambda kept=kept: kept[0].training_step(kept[0].model, kept[0].data_collator(indices)), read
+            )
             if name == "ours":
-                section = StageConfig(kind="ppo", lora=LORA, batch_size=len(rows))
-                model_shape = Shape.of(kept[0].agent.model, dtype)
-                flops = plan(model_shape, section, rows, dtype="", quantized=False, pack_tokens=4096).flops_epoch
+                one = algorithm("ppo", lora=LORA, batch_size=len(rows))
+                model_shape = ModelShape.of(kept[0].agent.model, dtype)
+                flops = estimate(model_shape, one, rows, dtype="", quantized=False, pack_tokens=4096).flops_epoch
                 found[name]["tflops"] = flops / found[name]["seconds"] / 1e12
             free(kept)
     for name, share in (("naive", 1.0), ("steptool", 1 / PASSES)):

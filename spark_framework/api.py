@@ -1,5 +1,9 @@
 """Everything a plugin may import, and nothing else of the framework."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .contracts.algorithm import Algorithm, Work
 from .contracts.calibrated_judge import CalibratedJudge, Calibration, fit_calibration
 from .contracts.components import (
     Component,
@@ -15,15 +19,32 @@ from .contracts.components import (
 )
 from .contracts.hookspecs import hookimpl
 from .contracts.remote_judge import Batches, Price, Usage, WireJudge, WireReply, WireRequest
+from .contracts.stage import AlarmConfig, CriticConfig, FilteredStageConfig, LoraConfig, StageConfig
 from .contracts.tool_arguments import arguments_from_schema
-from .errors import ConfigError, JudgeError, ToolError, UserError
-from .host.component_spec import JudgeChoice
+from .errors import ConfigError, DataError, JudgeError, ToolError, UserError
+from .host.component_spec import JudgeChoice, RewardChoice
 from .models.loading import model_folder
 from .questions.grading import match_option, resolve_answer
 from .records import ANSWER, LETTERS, THINK, Call, Candidate, Question, Step, Trajectory, Verdict
 from .runs.verdicts import recorded_verdicts, step_digest
 from .steptool.recorded_apis import RecordedApis
 from .util.cache_dir import cache_folder
+
+if TYPE_CHECKING:
+    from .training.algorithm import TreeAlgorithm
+    from .training.algorithms import spark as spark_maths
+    from .training.algorithms import steptool as steptool_maths
+    from .training.data.dataset import StageData, filtered_questions, question_trees
+    from .training.data.ppo_csv import PpoExample, read_ppo_csv
+    from .training.data.rewards import step_rewards, term_value, with_action_probs
+    from .training.data.tensors import LogProbs, TreeReading, TreeTensors
+    from .training.data.token_tree import Decision, TokenTree, add_candidates, build_tree
+    from .training.model.forward import BatchedForward
+    from .training.trainers.alarms import Alarm, Limits, TrainingMonitor
+    from .training.trainers.base import StageSetup, StageTrainer
+    from .training.trainers.metrics import UpdateMetrics
+    from .util.collectives import all_reduce_gradients, all_reduce_sum, rank_slice
+    from .util.seeding import child_rng
 
 API_VERSION = (1, 0)
 
@@ -32,6 +53,10 @@ __all__ = [
     "API_VERSION",
     "LETTERS",
     "THINK",
+    "Alarm",
+    "AlarmConfig",
+    "Algorithm",
+    "BatchedForward",
     "Batches",
     "CalibratedJudge",
     "Calibration",
@@ -40,35 +65,112 @@ __all__ = [
     "Component",
     "ComponentConfig",
     "ConfigError",
+    "CriticConfig",
+    "DataError",
+    "Decision",
+    "FilteredStageConfig",
     "Judge",
     "JudgeChoice",
     "JudgeError",
     "JudgeRequest",
+    "Limits",
+    "LogProbs",
+    "LoraConfig",
+    "PpoExample",
     "Price",
     "Question",
     "RecordedApis",
+    "RewardChoice",
     "RewardTerm",
     "Selector",
+    "StageConfig",
+    "StageData",
+    "StageSetup",
+    "StageTrainer",
     "Step",
+    "TokenTree",
     "Tool",
     "ToolArgs",
     "ToolContext",
     "ToolError",
     "Toolset",
+    "TrainingMonitor",
     "Trajectory",
+    "TreeAlgorithm",
+    "TreeReading",
+    "TreeTensors",
+    "UpdateMetrics",
     "Usage",
     "UserError",
     "Verdict",
     "WireJudge",
     "WireReply",
     "WireRequest",
+    "Work",
+    "add_candidates",
+    "all_reduce_gradients",
+    "all_reduce_sum",
     "arguments_from_schema",
+    "build_tree",
     "cache_folder",
+    "child_rng",
+    "filtered_questions",
     "fit_calibration",
     "hookimpl",
     "match_option",
     "model_folder",
+    "question_trees",
+    "rank_slice",
+    "read_ppo_csv",
     "recorded_verdicts",
     "resolve_answer",
+    "spark_maths",
     "step_digest",
+    "step_rewards",
+    "steptool_maths",
+    "term_value",
+    "with_action_probs",
 ]
+
+_ON_FIRST_USE = {
+    "Alarm": "training.trainers.alarms",
+    "BatchedForward": "training.model.forward",
+    "Decision": "training.data.token_tree",
+    "Limits": "training.trainers.alarms",
+    "LogProbs": "training.data.tensors",
+    "PpoExample": "training.data.ppo_csv",
+    "StageData": "training.data.dataset",
+    "StageSetup": "training.trainers.base",
+    "StageTrainer": "training.trainers.base",
+    "TokenTree": "training.data.token_tree",
+    "TrainingMonitor": "training.trainers.alarms",
+    "TreeAlgorithm": "training.algorithm",
+    "TreeReading": "training.data.tensors",
+    "TreeTensors": "training.data.tensors",
+    "UpdateMetrics": "training.trainers.metrics",
+    "add_candidates": "training.data.token_tree",
+    "all_reduce_gradients": "util.collectives",
+    "all_reduce_sum": "util.collectives",
+    "build_tree": "training.data.token_tree",
+    "child_rng": "util.seeding",
+    "filtered_questions": "training.data.dataset",
+    "question_trees": "training.data.dataset",
+    "rank_slice": "util.collectives",
+    "read_ppo_csv": "training.data.ppo_csv",
+    "spark_maths": "training.algorithms.spark:",
+    "step_rewards": "training.data.rewards",
+    "steptool_maths": "training.algorithms.steptool:",
+    "term_value": "training.data.rewards",
+    "with_action_probs": "training.data.rewards",
+}
+"""What training offers to algorithms, by the module that holds it: torch is imported when the first is asked for. A
+colon stands after a module that is offered itself."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ON_FIRST_USE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, whole, _ = _ON_FIRST_USE[name].partition(":")
+    found = import_module(f"spark_framework.{module}")
+    value = globals()[name] = found if whole else getattr(found, name)
+    return value

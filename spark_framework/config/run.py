@@ -9,15 +9,15 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from ..contracts.components import Tool
+from ..contracts.stage import StageConfig
 from ..errors import ConfigError
-from ..host.component_spec import JudgeChoice, SelectorChoice, ToolChoice
+from ..host.component_spec import AlgorithmChoice, JudgeChoice, SelectorChoice, ToolChoice
 from ..host.lifecycle import check_names, check_permissions
 from ..judging.terms import Terms
 from ..questions import PracticeConfig, QuestionsConfig
 from .policy import LocalPolicyConfig, PolicyConfig
 from .rollout import EvaluationSection, RepliesSection, RewardSection, RoundConfig
 from .section import Section
-from .training import StageConfig
 
 EIGHT_TOOLS = ("calculator", "python", "solver", "science", "stats_finance", "encyclopedia", "dictionary", "search")
 
@@ -79,7 +79,7 @@ class RunConfig(Section):
     """Most actions before an answer is asked for (SPaRK: 5)."""
     rollouts: tuple[RoundConfig, ...] = (RoundConfig(),)
     reward: RewardSection = Field(default_factory=RewardSection)  # its terms are plugins: not at import
-    stages: dict[str, StageConfig] = Field(default_factory=dict)
+    stages: dict[str, AlgorithmChoice] = Field(default_factory=dict)
     evaluation: EvaluationSection = EvaluationSection()
 
     @field_validator("questions", mode="before")
@@ -116,7 +116,8 @@ class RunConfig(Section):
                 raise ConfigError(f"rollouts: round {r.name} wants the adapter of {r.adapter}, which is no stage")
             if r.proposer == "scripted" and self.questions.use != "practice":
                 raise ConfigError(f"rollouts: round {r.name} is scripted, but only practice questions have a script")
-        for name, stage in self.stages.items():
+        for name in self.stages:
+            stage = self.stage_config(name)
             if name in ("base", "tools"):
                 raise ConfigError(f"stages.{name}: this name is taken by the untrained model; rename the stage")
             if stage.data not in rounds:
@@ -126,6 +127,12 @@ class RunConfig(Section):
             if stage.init is not None and stage.init not in self.stages:
                 raise ConfigError(f"stages.{name}.init: there is no stage {stage.init}")
         return self
+
+    def stage_config(self, name: str) -> StageConfig:
+        """The settings of a stage, as its algorithm's `Config` reads them."""
+        config = self.stages[name].config
+        assert isinstance(config, StageConfig)  # the kind of component has been checked
+        return config
 
     def round_start(self, name: str) -> int:
         """Index of the round's first training question: rounds never share questions."""

@@ -9,6 +9,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from ..records import Step, Trajectory, Verdict
+    from .algorithm import Algorithm
     from .components import Judge, JudgeRequest, RewardTerm, Selector, Tool, ToolContext, Toolset
 
 PROJECT = "spark_framework"
@@ -40,6 +41,11 @@ def spark_selectors() -> Sequence[type[Selector]]:  # type: ignore[empty-body]
 @hookspec
 def spark_reward_terms() -> Sequence[type[RewardTerm]]:  # type: ignore[empty-body]
     """Offer reward terms. When: the plugin was selected. Return: classes."""
+
+
+@hookspec
+def spark_algorithms() -> Sequence[type[Algorithm]]:  # type: ignore[empty-body]
+    """Offer algorithms: how a stage learns. When: the plugin was selected. Return: classes."""
 
 
 # -- who answers: the first result counts, the core answers last ---------------------------------------------------

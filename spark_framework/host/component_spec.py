@@ -80,11 +80,12 @@ def choose(kind: str, value: Any) -> Choice:
         return _direct(kind, type(value), value.config, instance=value)
     if isinstance(value, type):
         return _direct(kind, value, {})
-    settings = {"use": value} if isinstance(value, str) else value
-    if not (isinstance(settings, Mapping) and isinstance(settings.get("use"), str)):
-        raise PydanticCustomError("component", f"should be the name of a {kind}, or a mapping with `use: NAME`")
+    key = key_of(kind)
+    settings = {key: value} if isinstance(value, str) else value
+    if not (isinstance(settings, Mapping) and isinstance(settings.get(key), str)):
+        raise PydanticCustomError("component", f"should be the name of a {kind}, or a mapping with `{key}: NAME`")
     settings = dict(settings)
-    use = settings.pop("use")
+    use = settings.pop(key)
     weight = _Weight.model_validate({"weight": settings.pop("weight", 1.0)}).weight if kind == "reward" else 1.0
     if ":" in use:
         return _direct(kind, _import_class(kind, use), settings, weight=weight)
@@ -92,6 +93,11 @@ def choose(kind: str, value: Any) -> Choice:
     offer = loaded.offer
     config = narrow(loaded.cls.Config, settings)
     return Choice(kind, use, config, loaded.cls, offer.target, offer.distribution, offer.version, weight)
+
+
+def key_of(kind: str) -> str:
+    """The key that names a component: `kind` in a stage, `use` elsewhere."""
+    return "kind" if kind == "algorithm" else "use"
 
 
 def _direct(kind: str, cls: type, settings: Any, *, weight: float = 1.0, instance: Component | None = None) -> Choice:
@@ -128,19 +134,21 @@ class _Chosen:
         )
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        properties: dict[str, Any] = {"use": {"type": "string"}}
+        key = key_of(self.kind)
+        properties: dict[str, Any] = {key: {"type": "string"}}
         if self.kind == "reward":
             properties["weight"] = {"type": "number", "default": 1.0}
-        mapping = {"type": "object", "properties": properties, "required": ["use"]}
-        text = f"Name of a {self.kind}, or `use` and its settings"
+        mapping = {"type": "object", "properties": properties, "required": [key]}
+        text = f"Name of a {self.kind}, or `{key}` and its settings"
         return {"description": text, "anyOf": [{"type": "string"}, mapping]}
 
 
 def _as_written(choice: Choice, info: core_schema.SerializationInfo) -> dict[str, Any]:
     weight = {"weight": choice.weight} if choice.kind == "reward" else {}
-    return {"use": choice.use, **weight, **choice.config.model_dump(mode=info.mode)}
+    return {key_of(choice.kind): choice.use, **weight, **choice.config.model_dump(mode=info.mode)}
 
 
+AlgorithmChoice = Annotated[Choice, _Chosen("algorithm")]
 JudgeChoice = Annotated[Choice, _Chosen("judge")]
 RewardChoice = Annotated[Choice, _Chosen("reward")]
 SelectorChoice = Annotated[Choice, _Chosen("selector")]

@@ -16,7 +16,7 @@ from ..errors import ConfigError, PluginError
 API = 1
 PREFIX = "spark_framework.v"
 GROUP = f"{PREFIX}{API}"
-KINDS = ("judge", "reward", "selector", "tool")
+KINDS = ("algorithm", "judge", "reward", "selector", "tool")
 OWN_DISTRIBUTION = "spark-framework"
 DISABLE_VARIABLE = "SPARK_DISABLE_PLUGINS"
 AUTOLOAD_VARIABLE = "SPARK_PLUGIN_AUTOLOAD"

@@ -14,12 +14,15 @@ from typing import Any
 import pluggy
 
 from ..contracts import hookspecs
+from ..contracts.algorithm import Algorithm
 from ..contracts.components import Component, ComponentConfig, Judge, RewardTerm, Selector, Tool, Toolset
+from ..contracts.stage import StageConfig
 from ..errors import PluginError
 from .discovery import Inventory, Offer, did_you_mean, one_line, scan
 from .hooks import Calls
 
 _OFFERING: dict[str, tuple[str, tuple[type[Component], ...]]] = {
+    "algorithm": ("spark_algorithms", (Algorithm,)),
     "judge": ("spark_judges", (Judge,)),
     "reward": ("spark_reward_terms", (RewardTerm,)),
     "selector": ("spark_selectors", (Selector,)),
@@ -140,6 +143,8 @@ def checked_class(kind: str, cls: Any) -> type[Component]:
             raise TypeError(f"{cls.__name__} has to set {attribute}")
     if not (isinstance(cls.Config, type) and issubclass(cls.Config, ComponentConfig)):
         raise TypeError(f"{cls.__name__}.Config has to be a subclass of ComponentConfig")
+    if issubclass(cls, Algorithm) and not issubclass(cls.Config, StageConfig):
+        raise TypeError(f"{cls.__name__}.Config has to be a subclass of StageConfig: every stage has its settings")
     return cls
 
 

@@ -13,14 +13,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import fmean
 
-from ..config.training import StepToolSection
 from ..contracts.components import Judge, JudgeRequest
 from ..errors import DataError
 from ..host.component_spec import Choice
 from ..host.hooks import Calls
 from ..host.lifecycle import opened
 from ..records import ANSWER, Candidate, Trajectory, Verdict
-from ..runs.run_dir import RunFolder
 from .client import JudgingSession, open_judging
 from .marks import StepMarks, marked
 from .terms import Terms
@@ -87,19 +85,3 @@ def annotated_by(
     if trajectories and not kept:
         raise DataError(f"annotator {judge.name} failed on every trajectory; the log says why")
     return kept
-
-
-def annotated(
-    folder: RunFolder, section: StepToolSection, data: Sequence[Sequence[Trajectory]], calls: Calls
-) -> list[list[Trajectory]]:
-    """A round, by question, with the marks of the stage's annotator. Replies are kept with the run.
-
-    Raises:
-        DataError: the annotator failed on all of them.
-    """
-    assert section.annotator is not None
-    kept = annotated_by(
-        section.annotator, [one for question in data for one in question], section.repeats, calls=calls,
-        store=folder.judgements(), terms=folder.config.judging.terms(), run=folder.ledger_name,
-    )  # fmt: skip
-    return [[one] for one in kept]

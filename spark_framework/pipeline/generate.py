@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 from ..config.policy import LocalPolicyConfig
 from ..config.rollout import RoundConfig
 from ..config.run import RunConfig
-from ..config.training import StageConfig
+from ..contracts.algorithm import Algorithm
 from ..contracts.components import Judge, RewardTerm, Selector
 from ..errors import ConfigError, DataError, RunError
 from ..evaluation import metrics
 from ..evaluation.runner import act
+from ..host.component_spec import Choice
 from ..host.hooks import Calls
 from ..host.lifecycle import open_tools, opened
 from ..host.manager import current_host
@@ -41,7 +42,8 @@ from ..runs.run_dir import RunFolder, existing_run, open_run, write_whole
 from ..util.launcher import is_first
 
 if TYPE_CHECKING:
-    from ..training.cost_model import Plan as TrainingPlan
+    from ..training.cost_model import CostEstimate
+    from ..training.data.dataset import StageData
 
 log = logging.getLogger(__name__)
 UNTRAINED = ("base", "tools")
@@ -77,31 +79,30 @@ def train(run: str | Path | RunConfig, stage: str) -> Path:
         run: its folder, or its config: a stage that reads StepTool's CSV needs no round, and so perhaps no folder yet.
     """
     folder = open_run(run) if isinstance(run, RunConfig) else existing_run(Path(run))
-    section = _trainable(folder.config, stage)
+    algorithm = _trainable(folder.config, stage)
     with folder.locked(), observed(folder) as calls:
         target = folder.stage(stage) / "adapter"
         if not (target / "adapter_config.json").is_file():
             from ..training.run_stage import train_stage
 
-            train_stage(folder, stage, section, stage_data(folder, section, calls), reward_terms(folder.config), calls)
+            train_stage(folder, algorithm, stage_data(folder, stage, algorithm, calls), calls)
     return target
 
 
-def plan(run: str | Path | RunConfig, stage: str) -> TrainingPlan:
+def plan(run: str | Path | RunConfig, stage: str) -> CostEstimate:
     """What training a stage will cost, before any weight is loaded. Nothing is written."""
     folder = RunFolder(run.run, run) if isinstance(run, RunConfig) else existing_run(Path(run))
     config = folder.config
-    section = first = _trainable(config, stage)
+    algorithm = _trainable(config, stage)
+    first = algorithm.config
     while first.init is not None:
-        first = config.stages[first.init]
-    from ..models.loading import context_length
-    from ..training.cost_model import plan_stage
+        first = config.stages[first.init].config
+    from ..training.cost_model import estimate_stage
     from ..training.run_stage import stage_rows
 
     assert isinstance(config.policy, LocalPolicyConfig)
-    data = [] if section.steptool is not None and section.steptool.csv is not None else _round_of(folder, section)
-    rows = stage_rows(folder, section, data, reward_terms(config), context_length(config.policy.model))
-    return plan_stage(config.policy, section, first, rows)
+    rows = stage_rows(algorithm, stage_data(folder, stage, algorithm, calls=None))
+    return estimate_stage(config.policy, algorithm, first.lora, rows)
 
 
 def export(run: str | Path, stage: str, to: str | Path) -> Path:
@@ -265,48 +266,75 @@ def reward_terms(config: RunConfig) -> tuple[list[tuple[float, RewardTerm]], lis
     return diversity, process
 
 
-def stage_data(folder: RunFolder, stage: StageConfig, calls: Calls) -> list[list[Trajectory]]:
-    """What a stage is trained on: its round, by question, perhaps annotated; nothing where it reads a CSV."""
-    if stage.steptool is None or (stage.steptool.csv is None and stage.steptool.annotator is None):
-        return _round_of(folder, stage)
-    if stage.steptool.csv is not None:
-        return []
-    from ..judging.hindsight import annotated
+def stage_data(folder: RunFolder, name: str, algorithm: Algorithm, calls: Calls | None) -> StageData:
+    """What a stage learns from: its round, by question, annotated where its algorithm asks for it.
 
-    return annotated(folder, stage.steptool, _round_of(folder, stage), calls)
+    Args:
+        calls: None leaves the annotations out, which cost money; only an estimate can do without them.
+    """
+    from ..models.loading import context_length, load_tokenizer
+    from ..training.data.dataset import StageData
+
+    config = folder.config
+    questions = _round_of(folder, algorithm.config.data) if algorithm.reads_round else []
+    if calls is not None and algorithm.annotator is not None:
+        judge, repeats = algorithm.annotator
+        questions = _annotated(folder, questions, judge, repeats, calls)
+    diversity, process = reward_terms(config)
+    model = config.policy.model
+    return StageData(
+        stage=name, questions=questions, diversity=diversity, process=process, threshold=config.threshold,
+        max_tokens=context_length(model), tokenizer=lambda: load_tokenizer(model),
+    )  # fmt: skip
 
 
-def _round_of(folder: RunFolder, stage: StageConfig) -> list[list[Trajectory]]:
-    """All trajectories of a stage's round, by question. Raises where the round is not complete."""
+def _annotated(
+    folder: RunFolder, questions: list[list[Trajectory]], judge: Choice, repeats: int, calls: Calls
+) -> list[list[Trajectory]]:
+    """A round with a judge's annotations. Replies are kept with the run."""
+    from ..judging.hindsight import annotated_by
+
+    kept = annotated_by(
+        judge, [one for question in questions for one in question], repeats, calls=calls, store=folder.judgements(),
+        terms=folder.config.judging.terms(), run=folder.ledger_name,
+    )  # fmt: skip
+    grouped: dict[int, list[Trajectory]] = defaultdict(list)
+    for trajectory in kept:
+        grouped[trajectory.index].append(trajectory)
+    return list(grouped.values())
+
+
+def _round_of(folder: RunFolder, round: str) -> list[list[Trajectory]]:
+    """All trajectories of a round, by question. Raises where the round is not complete."""
     store = folder.trajectories()
-    expected = next(r.questions for r in folder.config.rollouts if r.name == stage.data)
-    if (done := store.next_index(stage.data)) < expected:
+    expected = next(r.questions for r in folder.config.rollouts if r.name == round)
+    if (done := store.next_index(round)) < expected:
         raise RunError(
-            f"round {stage.data} has {done} of {expected} questions; finish it with `spark-framework generate` first"
+            f"round {round} has {done} of {expected} questions; finish it with `spark-framework generate` first"
         )
     grouped: dict[int, list[Trajectory]] = defaultdict(list)
-    for trajectory in store.read(stage.data):
+    for trajectory in store.read(round):
         for number, step in enumerate(trajectory.steps):
             if step.verdict is None and not step.is_answer:
                 raise DataError(f"trajectory {trajectory.id}, step {number} has no verdict; it cannot be trained on")
         grouped[trajectory.index].append(trajectory)
-    missing = set(range(expected)) - set(grouped) - set(store.lost.get(stage.data, ()))
+    missing = set(range(expected)) - set(grouped) - set(store.lost.get(round, ()))
     if missing:
-        raise DataError(
-            f"round {stage.data} lacks {len(missing)} questions (the first: {min(missing)}); generate it again"
-        )
+        raise DataError(f"round {round} lacks {len(missing)} questions (the first: {min(missing)}); generate it again")
     if not grouped:
-        raise DataError(f"round {stage.data} holds no trajectory")
+        raise DataError(f"round {round} holds no trajectory")
     return [grouped[index] for index in sorted(grouped)]
 
 
-def _trainable(config: RunConfig, name: str) -> StageConfig:
-    """A stage of a config whose policy can be trained."""
+def _trainable(config: RunConfig, name: str) -> Algorithm:
+    """The algorithm of a stage whose policy can be trained."""
     if name not in config.stages:
         raise ConfigError(f"stages: there is no stage {name}; stages: {', '.join(config.stages) or 'none'}")
     if not isinstance(config.policy, LocalPolicyConfig):
         raise ConfigError("policy.use: training needs `local` weights; a server's policy cannot be trained")
-    return config.stages[name]
+    algorithm = config.stages[name].build()
+    assert isinstance(algorithm, Algorithm)  # the config has checked the kind
+    return algorithm
 
 
 def _adapter(folder: RunFolder, stage: str | None) -> Path | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,13 +12,14 @@ from pydantic import BaseModel, ConfigDict
 from ..config.load import build_config
 from ..config.policy import LocalPolicyConfig
 from ..config.run import JudgingSection
-from ..errors import ConfigError, RunError
+from ..contracts.algorithm import Algorithm
+from ..errors import ConfigError, DataError, RunError
 from ..host.component_spec import JudgeChoice
 from ..host.manager import current_host
 from ..judging.hindsight import annotated_by
 from ..records import Trajectory
 from ..runs.run_dir import RunFolder, existing_run
-from ..training.data.ppo_csv import write_ppo_csv
+from ..training.data.ppo_csv import PpoExample, write_ppo_csv
 from .collection import Collection, export_annotations, export_csv, export_predictions
 from .metrics import Needed, figures
 
@@ -131,16 +132,40 @@ def _annotated(where: Path, trajectories: Sequence[Trajectory], asked: Judging) 
 def _export_stage(folder: RunFolder, name: str, to: Path) -> int:
     from ..models.loading import load_tokenizer
     from ..pipeline.generate import observed, stage_data
-    from ..training.data.steptool_dataset import trajectory_examples
 
-    stage = folder.config.stages.get(name)
-    if stage is None or stage.steptool is None or stage.steptool.csv is not None:
-        raise ConfigError(f"--stage: {name} is no stage `steptool` of this run that learns from a round")
-    policy = folder.config.policy
+    policy, choice = folder.config.policy, folder.config.stages.get(name)
+    if choice is None:
+        raise ConfigError(f"--stage: this run has no stage {name}; stages: {', '.join(folder.config.stages) or 'none'}")
     if not isinstance(policy, LocalPolicyConfig):
         raise ConfigError("policy.use: a server's policy has no tokens to be written")
+    algorithm = choice.build()
+    assert isinstance(algorithm, Algorithm)  # the config has checked the kind
+    if not algorithm.reads_round:
+        raise ConfigError(f"--stage: {name} reads a CSV already; name a stage that learns from a round")
     with folder.locked(), observed(folder) as calls:
-        data: Iterable[Trajectory] = [one for question in stage_data(folder, stage, calls) for one in question]
-        examples = trajectory_examples(stage, data, load_tokenizer(policy.model))
+        found = algorithm.examples(stage_data(folder, name, algorithm, calls))
+        if found is None:
+            raise ConfigError(f"--stage: the algorithm {algorithm.name} has no step rewards to export")
+        tokenizer = load_tokenizer(policy.model)
+        examples = [as_example(one, rewards, tokenizer) for one, rewards in found]
     write_ppo_csv(to, examples)
     return len(examples)
+
+
+def as_example(one: Trajectory, rewards: Sequence[float], tokenizer: Any) -> PpoExample:
+    """A trajectory as StepTool's CSV has it: what was generated, decoded, and the reward of each step.
+
+    Raises:
+        DataError: a text-only policy wrote it.
+    """
+
+    def text(ids: Sequence[int]) -> str:
+        return tokenizer.decode(ids, clean_up_tokenization_spaces=False)  # type: ignore[no-any-return]
+
+    if not all(step.candidate.token_ids for step in one.steps):
+        raise DataError(f"trajectory {one.id} holds no token ids: a text-only policy wrote it")
+    return PpoExample(
+        prompts=(text(one.prompt_ids), *(text(step.context_ids) for step in one.steps[:-1])),
+        responses=tuple(text(step.candidate.token_ids) for step in one.steps),
+        rewards=tuple(rewards),
+    )

@@ -28,14 +28,14 @@ import torch
 from torch import nn
 
 from ..config.policy import LocalPolicyConfig
-from ..config.training import StageConfig
+from ..contracts.algorithm import Algorithm
+from ..contracts.stage import CriticConfig, LoraConfig
 from ..models.loading import load_skeleton, resolve_device, resolve_dtype
 from ..models.tree_attention import device_kind
-from .data.packing import TOKENS, to_last_state
-from .data.token_tree import Row
-from .model.actor_critic import with_actor
-from .model.token_logprobs import LOGITS_AT_ONCE
-from .trainers.spark import WITH_CRITIC
+from .data.packing import TOKENS, truncate_to_states
+from .data.token_tree import TokenTree
+from .model.actor_critic import add_actor_adapter
+from .model.token_logprobs import MAX_LOGITS
 
 NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
 """A weight in 4 bits, with an 8-bit scale for 64 of them and a 32-bit scale for 256 scales."""
@@ -43,7 +43,7 @@ TRAINED_BYTES = {"adapters and value head": 4, "their gradients": 4, "optimiser"
 
 
 @dataclass(frozen=True)
-class Shape:
+class ModelShape:
     """A model with a LoRA adapter, as far as costs depend on it."""
 
     parameters: int
@@ -63,7 +63,7 @@ class Shape:
     """Bytes of a number of the base."""
 
     @classmethod
-    def of(cls, model: Any, dtype: torch.dtype) -> Shape:
+    def of(cls, model: Any, dtype: torch.dtype) -> ModelShape:
         """The shape of a PEFT model, weights or not."""
         base = model.get_base_model()
         config, head = base.config, base.get_output_embeddings()
@@ -101,7 +101,7 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Plan:
+class CostEstimate:
     """What a stage will cost."""
 
     rows: int
@@ -134,49 +134,55 @@ class Plan:
         return "\n".join(lines)
 
 
-def plan_stage(policy: LocalPolicyConfig, stage: StageConfig, first: StageConfig, rows: Sequence[Row]) -> Plan:
+def estimate_stage(
+    policy: LocalPolicyConfig, algorithm: Algorithm, lora: LoraConfig, rows: Sequence[TokenTree]
+) -> CostEstimate:
     """The costs of a stage on its rows.
 
     Args:
-        first: the stage that `init` leads back to, whose adapter has the shape that is trained on.
+        lora: of the stage that `init` leads back to, whose adapter has the shape that is trained on.
     """
     device = resolve_device(policy.device)
     dtype = resolve_dtype(policy.dtype, device)
     skeleton = load_skeleton(policy.model, dtype)
     with torch.device("meta"):
-        shape = Shape.of(with_actor(skeleton, first.lora, None, seed=0), dtype)
-    return plan(
-        shape, stage, rows, dtype=str(dtype).removeprefix("torch."), quantized=policy.quantization is not None,
-        pack_tokens=stage.pack_tokens or TOKENS[device_kind(device)],
+        shape = ModelShape.of(add_actor_adapter(skeleton, lora, None, seed=0), dtype)
+    return estimate(
+        shape, algorithm, rows, dtype=str(dtype).removeprefix("torch."), quantized=policy.quantization is not None,
+        pack_tokens=algorithm.config.pack_tokens or TOKENS[device_kind(device)],
     )  # fmt: skip
 
 
-def plan(
-    shape: Shape, stage: StageConfig, rows: Sequence[Row], *, dtype: str, quantized: bool, pack_tokens: int
-) -> Plan:
+def estimate(
+    shape: ModelShape, algorithm: Algorithm, rows: Sequence[TokenTree],
+    *, dtype: str, quantized: bool, pack_tokens: int,
+) -> CostEstimate:  # fmt: skip
     """The costs of a stage, given a shape."""
     lengths = sorted((len(row.ids) for row in rows), reverse=True)
-    together = min(pack_tokens, sum(lengths[: stage.batch_size]))
-    if stage.steptool is not None:  # the graphs of a mini-batch's rows are kept together
-        together = sum(lengths[: stage.steptool.mini_batch])
+    together = min(pack_tokens, sum(lengths[: algorithm.config.batch_size]))
+    if algorithm.work.rows_at_once is not None:
+        together = sum(lengths[: algorithm.work.rows_at_once])
     longest_pass = max(lengths[0], together)
-    once, epoch = _flops(shape, stage, rows)
-    return Plan(
+    once, epoch = _flops(shape, algorithm, rows)
+    return CostEstimate(
         rows=len(rows), tokens=sum(lengths), longest=lengths[0], action_tokens=sum(map(_predicted, rows)),
         parameters=shape.parameters, dtype=f"{dtype}, linear layers in 4 bits" if quantized else dtype,
-        pass_tokens=longest_pass, memory=_memory(shape, stage, rows, longest_pass, quantized), flops_once=once,
+        pass_tokens=longest_pass, memory=_memory(shape, algorithm, rows, longest_pass, quantized), flops_once=once,
         flops_epoch=epoch,
     )  # fmt: skip
 
 
-def _memory(shape: Shape, stage: StageConfig, rows: Sequence[Row], tokens: int, quantized: bool) -> dict[str, float]:
+def _memory(
+    shape: ModelShape, algorithm: Algorithm, rows: Sequence[TokenTree], tokens: int, quantized: bool
+) -> dict[str, float]:
+    critic = algorithm.critic
     linear = shape.trunk * (NF4_BYTES if quantized else shape.itemsize)
-    adapters = 2 if _reads_apart(stage) else 1
-    trained = adapters * shape.adapter + (stage.critic.hidden * shape.width if stage.kind in WITH_CRITIC else 0)
+    adapters = 2 if _reads_apart(critic) else 1
+    trained = adapters * shape.adapter + (0 if critic is None else critic.hidden * shape.width)
     kept = shape.kept * shape.layers * shape.back * tokens
-    if stage.gradient_checkpointing:
+    if algorithm.config.gradient_checkpointing:
         kept = (shape.width * shape.itemsize * shape.layers + shape.kept) * tokens
-    chunk = min(LOGITS_AT_ONCE, max(map(_predicted, rows)) * shape.vocabulary)
+    chunk = min(MAX_LOGITS, max(map(_predicted, rows)) * shape.vocabulary)
     return {
         "weights": linear + (shape.parameters - shape.trunk) * shape.itemsize,
         **{name: size * trained for name, size in TRAINED_BYTES.items()},
@@ -185,40 +191,35 @@ def _memory(shape: Shape, stage: StageConfig, rows: Sequence[Row], tokens: int, 
     }
 
 
-def _flops(shape: Shape, stage: StageConfig, rows: Sequence[Row]) -> tuple[float, float]:
+def _flops(shape: ModelShape, algorithm: Algorithm, rows: Sequence[TokenTree]) -> tuple[float, float]:
     """Before the first step, and in every epoch after the first."""
-    again = 1 if stage.gradient_checkpointing else 0
+    work, critic = algorithm.work, algorithm.critic
+    again = 1 if algorithm.config.gradient_checkpointing else 0
     once = epoch = 0.0
     for row in rows:
         actor, trunk = _size(row), _size(row)[:2]
         read = shape.forward(*actor)
         learn = read + shape.backward(*actor) + again * shape.forward(*trunk)
-        if stage.kind == "steptool":
-            assert stage.steptool is not None
-            once += read
-            epoch += read + stage.steptool.passes * learn
-            continue
-        epoch += learn
-        once += read if stage.kind != "sft" else 0
-        epoch += read if stage.old_policy == "refresh" and stage.kind in WITH_CRITIC else 0
-        if _reads_apart(stage):
-            seen = _size(to_last_state(row))[:2]
+        once += read if work.reference else 0
+        epoch += work.reads * read + work.updates * learn
+        if critic is not None and _reads_apart(critic):
+            seen = _size(truncate_to_states(row))[:2]
             value = shape.forward(*seen)
             learn = (1 + again) * value + shape.backward(*seen)
-            once += stage.critic.warmup_epochs * learn + value
-            epoch += learn + (value if stage.old_policy == "refresh" else 0)
+            once += critic.warmup_epochs * learn + value
+            epoch += work.updates * learn + work.reads * value
     return once, epoch
 
 
-def _reads_apart(stage: StageConfig) -> bool:
+def _reads_apart(critic: CriticConfig | None) -> bool:
     """Whether a critic reads the rows with an adapter of its own."""
-    return stage.kind in WITH_CRITIC and stage.critic.kind == "separate"
+    return critic is not None and critic.kind == "separate"
 
 
-def _predicted(row: Row) -> int:
-    return sum(len(decision.tokens_at) for decision in row.decisions)
+def _predicted(row: TokenTree) -> int:
+    return sum(len(decision.token_positions) for decision in row.decisions)
 
 
-def _size(row: Row) -> tuple[int, int, int]:
+def _size(row: TokenTree) -> tuple[int, int, int]:
     """Tokens, pairs that attend, tokens predicted."""
     return len(row.ids), sum(position + 1 for position in row.positions), _predicted(row)

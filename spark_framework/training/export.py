@@ -10,7 +10,7 @@ from pathlib import Path
 from ..config.policy import LocalPolicyConfig
 from ..errors import RunError
 from ..models.loading import load_model, load_tokenizer, quiet_peft
-from .files import writing
+from .files import write_errors_as_run_error
 
 
 def export_model(policy: LocalPolicyConfig, adapter: Path, to: Path) -> Path:
@@ -32,7 +32,7 @@ def export_model(policy: LocalPolicyConfig, adapter: Path, to: Path) -> Path:
     model = load_model(policy.model, dtype=policy.dtype, device=policy.device)
     with quiet_peft():
         merged = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
-    with writing(to):
+    with write_errors_as_run_error(to):
         to.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=f".{to.name}-", dir=to.parent))
         try:

@@ -14,14 +14,14 @@ from typing import Any
 
 FILE = Path(__file__).with_name("released.json")
 GAMMA, LAM, KL_COEF, CLIP = 0.99, 0.95, 0.3, 0.2
-Row = list[float]
+TokenTree = list[float]
 
 
 def ends(mask: list[int]) -> list[int]:
     return [t for t, one in enumerate(mask) if one and not (t + 1 < len(mask) and mask[t + 1])]
 
 
-def rewards(mask: list[int], scores: Row, logprobs: Row, ref: Row) -> Row:
+def rewards(mask: list[int], scores: TokenTree, logprobs: TokenTree, ref: TokenTree) -> TokenTree:
     row = [-KL_COEF * (p - q) for p, q in zip(logprobs, ref, strict=True)]
     last = ends(mask)
     for back in range(1, min(len(last), len(scores)) + 1):
@@ -29,7 +29,7 @@ def rewards(mask: list[int], scores: Row, logprobs: Row, ref: Row) -> Row:
     return row
 
 
-def gae(mask: list[int], reward: Row, values: Row) -> tuple[Row, Row]:
+def gae(mask: list[int], reward: TokenTree, values: TokenTree) -> tuple[TokenTree, TokenTree]:
     r, v = ([x * one for x, one in zip(row, mask, strict=True)] for row in (reward, values))
     advantage, carried = [0.0] * len(mask), 0.0
     for t in reversed(range(len(mask))):
@@ -39,7 +39,7 @@ def gae(mask: list[int], reward: Row, values: Row) -> tuple[Row, Row]:
     return advantage, [a + x for a, x in zip(advantage, v, strict=True)]
 
 
-def whitened(masks: list[list[int]], rows: list[Row]) -> list[Row]:
+def whitened(masks: list[list[int]], rows: list[TokenTree]) -> list[TokenTree]:
     kept = [x for mask, row in zip(masks, rows, strict=True) for one, x in zip(mask, row, strict=True) if one]
     mean = sum(kept) / len(kept)
     scale = 1 / math.sqrt(sum((x - mean) ** 2 for x in kept) / (len(kept) - 1) + 1e-8)
@@ -67,10 +67,10 @@ def losses(example: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def example(masks: list[list[int]], scores: list[Row], seed: int) -> dict[str, Any]:
+def example(masks: list[list[int]], scores: list[TokenTree], seed: int) -> dict[str, Any]:
     rng = random.Random(seed)
 
-    def rows(low: float, high: float) -> list[Row]:
+    def rows(low: float, high: float) -> list[TokenTree]:
         return [[round(rng.uniform(low, high), 2) for _ in mask] for mask in masks]
 
     made: dict[str, Any] = {"mask": masks, "scores": scores, "logprobs": rows(-3, 0), "values": rows(-1, 1)}

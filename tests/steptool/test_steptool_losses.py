@@ -8,7 +8,7 @@ from torch import Tensor
 
 from spark_framework.training.algorithms.steptool import (
     Compat,
-    Places,
+    ResponseSpans,
     adapted_kl_coef,
     advantages,
     step_loss,
@@ -18,12 +18,12 @@ from spark_framework.training.algorithms.steptool import (
 
 # -- what the two modes promise --------------------------------------------------------------------------------------
 
-TWO_STEPS = Places.of_mask([0, 1, 1, 1, *[0] * 40, 1, 1, 1, 1, 0])
+TWO_STEPS = ResponseSpans.of_mask([0, 1, 1, 1, *[0] * 40, 1, 1, 1, 1, 0])
 """Two steps of 3 and 4 tokens with 40 observation tokens between them."""
 FIRST, LAST = slice(0, 3), slice(3, 7)
 
 
-def estimated(scores: list[float], compat: Compat, *, places: Places = TWO_STEPS, kl: float = 0.0) -> Tensor:
+def estimated(scores: list[float], compat: Compat, *, places: ResponseSpans = TWO_STEPS, kl: float = 0.0) -> Tensor:
     """Raw advantages where V is 0 and every token has the same log-ratio to the reference."""
     zeros = torch.zeros(len(places.step_T))
     reward = token_rewards(torch.tensor(scores), zeros + kl, zeros, places, kl_coef=0.5, compat=compat)
@@ -51,14 +51,14 @@ def test_paper_discounts_once_a_step_and_observations_cost_nothing() -> None:
     found = estimated([0.5, 1.0], "paper")
     assert found[LAST].tolist() == pytest.approx([1.0] * 4)
     assert found[FIRST].tolist() == pytest.approx([0.5 + 0.9 * 0.5 * 1.0] * 3)
-    short = Places.of_mask([1, 1, 1, 0, 1, 1, 1, 1])
+    short = ResponseSpans.of_mask([1, 1, 1, 0, 1, 1, 1, 1])
     assert torch.equal(found, estimated([0.5, 1.0], "paper", places=short))
 
 
 def test_released_discounts_every_token_and_credit_drowns_in_observations() -> None:
     found = estimated([0.5, 1.0], "released")
     assert found[FIRST].tolist() == pytest.approx([0.5 * 0.45**2, 0.5 * 0.45, 0.5])
-    three = Places.of_mask([1, *[0] * 9, 1, 0, 1])
+    three = ResponseSpans.of_mask([1, *[0] * 9, 1, 0, 1])
     assert estimated([0, 1, 1], "released", places=three)[0] == pytest.approx(0.45**10)
 
 
@@ -68,7 +68,7 @@ def test_the_kl_penalty_of_a_token_counts_for_it_and_for_those_before_it() -> No
 
 
 def test_one_step_and_one_token_are_enough() -> None:
-    alone = Places.of_mask([0, 1])
+    alone = ResponseSpans.of_mask([0, 1])
     assert estimated([1.0], "paper", places=alone).tolist() == [1.0]
     assert estimated([1.0], "released", places=alone).tolist() == [0.0]
     assert whiten(torch.tensor([3.0])).tolist() == [0.0]

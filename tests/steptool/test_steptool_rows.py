@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 import torch
 
-from spark_framework.config.training import StepToolSection
 from spark_framework.errors import DataError
 from spark_framework.training.data.ppo_csv import PpoExample
-from spark_framework.training.data.steptool_rows import StepRow, csv_row, step_row
+from spark_plugin_algorithms.steptool import StepToolSection
+from spark_plugin_algorithms.steptool.rows import StepTree, csv_row, step_tree
 from tests.steptool.episodes import EXAMPLES, byte_ids, plain_byte_ids
 
 PAPER, RELEASED = StepToolSection(), StepToolSection(compat="released")
 
 
-def trained(row: StepRow) -> list[bytes]:
+def trained(row: StepTree) -> list[bytes]:
     """The trained tokens of each step as bytes; the special token as `^`."""
     ids = torch.tensor([94 if token == 256 else token for token in row.row.ids])
     found = []
@@ -27,9 +27,9 @@ def trained(row: StepRow) -> list[bytes]:
     return found
 
 
-def built(example: PpoExample, section: StepToolSection, tokenise: Any = plain_byte_ids) -> StepRow:
+def built(example: PpoExample, section: StepToolSection, tokenise: Any = plain_byte_ids) -> StepTree:
     row = csv_row("row 1", example, tokenise, section, 10_000)
-    return step_row(row, [decision.reward for decision in row.decisions])
+    return step_tree(row, [decision.reward for decision in row.decisions])
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

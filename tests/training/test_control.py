@@ -8,20 +8,22 @@ from typing import Any
 import pytest
 import torch
 
-from spark_framework.config.training import StageConfig
-from spark_framework.training.algorithms.losses import LogProbs
-from spark_framework.training.data.token_tree import Decision, Row
-from spark_framework.training.trainers.alarms import WINDOW, AdaptiveBeta, Watch
-from spark_framework.training.trainers.metrics import Figures
+from spark_framework.contracts.stage import AlarmConfig
+from spark_framework.training.data.tensors import LogProbs
+from spark_framework.training.data.token_tree import Decision, TokenTree
+from spark_framework.training.trainers.alarms import WINDOW, Limits, TrainingMonitor
+from spark_framework.training.trainers.kl_control import AdaptiveKLController
+from spark_framework.training.trainers.metrics import UpdateMetrics
+from tests.training.trees import algorithm
 
 
-def watch(**settings: Any) -> Watch:
-    return Watch("mine", StageConfig.model_validate({"kind": "ppo", "lr": 1e-4, **settings}))
+def watch(**settings: Any) -> TrainingMonitor:
+    return TrainingMonitor("mine", algorithm("ppo", **settings).limits, 1e-4)
 
 
 @pytest.mark.parametrize(("kl", "beta"), [(0.31, 2.0), (0.29, 1.0), (0.14, 1.0), (0.13, 0.5)])
 def test_beta_follows_the_kl_of_an_epoch(kl: float, beta: float) -> None:
-    one = AdaptiveBeta(1.0, target=0.2)
+    one = AdaptiveKLController(1.0, algorithm("ppo", kl_target=0.2).next_beta)
     for value in (kl - 0.01, kl + 0.01):
         one.after_update(value)
     assert one.end_epoch() == pytest.approx(kl)
@@ -47,7 +49,8 @@ def test_the_bound_is_ten_targets_where_none_is_set() -> None:
 
 
 def test_steptool_is_watched_in_its_own_unit() -> None:
-    one = watch(kind="steptool", steptool={"kl_coef": 0.3, "kl_target": 6.0})
+    limits = Limits.of(AlarmConfig(), target=6.0, unit="nats a trajectory", weight_key="steptool.kl_coef", weight=0.3)
+    one = TrainingMonitor("mine", limits, 1e-4)
     assert one.of_mean(60.0) is None
     alarm = one.of_mean(61.0)
     assert alarm is not None
@@ -73,22 +76,22 @@ def test_it_goes_on_from_what_was_kept() -> None:
     one, other = watch(alarm={"max_kl": 2.0}), watch(alarm={"max_kl": 2.0})
     for _ in range(WINDOW - 1):
         one.after_update(3.0, 0.05)
-    other.restore(one.kept())
+    other.load_state_dict(one.state_dict())
     assert other.after_update(3.0, 0.05) is not None
 
 
 # -- the figures of an update ----------------------------------------------------------------------------------------
 
 
-def row(*actions: str) -> Row:
+def row(*actions: str) -> TokenTree:
     decisions = [
         Decision(a, i, i, i, [i], reward=r) for i, (a, r) in enumerate(zip(actions, (1.0, 0.0, 3.0), strict=False))
     ]
-    return Row("r/0", decisions=decisions)
+    return TokenTree("r/0", decisions=decisions)
 
 
 def test_figures_are_what_their_names_say() -> None:
-    figures = Figures()
+    figures = UpdateMetrics()
     head = torch.tensor([[0.5, 0.25, 0.25], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]).clamp(min=1e-30).log()
     zero = torch.zeros(3)
     logp = LogProbs(torch.tensor([0.1, 0.0, 0.0]), zero, head, torch.full((3,), math.log(4)))
@@ -99,7 +102,7 @@ def test_figures_are_what_their_names_say() -> None:
     figures.surrogate(logp, LogProbs(torch.tensor([0.5, 0.0, 0.0]), zero, head), 0.2)
     figures.advantages(one, torch.tensor([2.0, -1.0, 0.5]))
     figures.value(torch.tensor([1.0, 1.0, 2.0]), torch.tensor([1.0, 0.0, 3.0]))
-    found = figures.of_update()
+    found = figures.compute()
     marginal = torch.tensor([0.25, 0.625, 0.125])  # of the two states in which a tool was chosen
     assert found == pytest.approx(
         {
@@ -119,18 +122,18 @@ def test_figures_are_what_their_names_say() -> None:
 
 
 def test_what_cannot_be_said_is_left_out() -> None:
-    figures = Figures()
+    figures = UpdateMetrics()
     one = row("answer")
     head = torch.tensor([[0.5, 0.5]]).log()
     figures.policy(one, LogProbs(torch.zeros(1), torch.zeros(0), head))
     figures.value(torch.tensor([0.5]), torch.tensor([1.0]))
-    assert figures.of_update().keys() == {"entropy"}
+    assert figures.compute().keys() == {"entropy"}
 
 
 def test_free_text_has_no_distribution_over_actions() -> None:
-    figures = Figures()
+    figures = UpdateMetrics()
     one = row("")
     one.decisions[0].constrained = False
     figures.policy(one, LogProbs(torch.zeros(1), torch.zeros(1), torch.zeros(1, 1), torch.full((1,), math.log(2))))
     figures.advantages(one, torch.tensor([1.0]))
-    assert figures.of_update() == {"token_entropy": pytest.approx(1.0)}
+    assert figures.compute() == {"token_entropy": pytest.approx(1.0)}

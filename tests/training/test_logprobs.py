@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from spark_framework.config.training import CriticSection, LoraSection
+from spark_framework.contracts.stage import CriticConfig, LoraConfig
 from spark_framework.models.loading import load_model
 from spark_framework.training.model import token_logprobs
-from spark_framework.training.model.actor_critic import ActorCritic, with_actor
+from spark_framework.training.model.actor_critic import ActorCritic, add_actor_adapter
 from tests.training.trees import LABELS
 
 
@@ -20,7 +20,7 @@ from tests.training.trees import LABELS
 def test_chunks_equal_the_whole(monkeypatch: pytest.MonkeyPatch, chunk: int, bias: bool) -> None:
     torch.manual_seed(0)
     head = nn.Linear(16, 50, bias=bias, dtype=torch.float64).requires_grad_(False)
-    monkeypatch.setattr(token_logprobs, "LOGITS_AT_ONCE", chunk * 50)
+    monkeypatch.setattr(token_logprobs, "MAX_LOGITS", chunk * 50)
     hidden = 3 * torch.randn(7, 16, dtype=torch.float64)
     target, upstream = torch.randint(50, (7,)), torch.randn(7, dtype=torch.float64)
     found = []
@@ -57,7 +57,7 @@ def test_sums_are_in_single_precision_over_half_precision_weights() -> None:
 
 def test_adapters_and_value_head_are_in_single_precision_over_a_half_precision_base(tiny: Path) -> None:
     base = load_model(str(tiny), dtype="bfloat16", device="cpu")
-    agent = ActorCritic(with_actor(base, LoraSection(r=2), None, 0), LABELS, CriticSection(), 0)
+    agent = ActorCritic(add_actor_adapter(base, LoraConfig(r=2), None, 0), LABELS, CriticConfig(), 0)
     trained = [*agent.actor_parameters(), *agent.critic_parameters()]
     assert len(trained) > 10
     assert {p.dtype for p in trained} == {torch.float32}

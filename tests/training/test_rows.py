@@ -9,17 +9,24 @@ import pytest
 import torch
 
 from spark_framework.errors import DataError
-from spark_framework.training.data.packing import joined, packs, to_last_state
-from spark_framework.training.data.token_tree import Row, add_alternatives, build_row
+from spark_framework.training.data.packing import merge_trees, plan_batches, truncate_to_states
+from spark_framework.training.data.tensors import LogProbs
+from spark_framework.training.data.token_tree import TokenTree, add_candidates, build_tree
 from spark_framework.training.model.actor_critic import ActorCritic
 from tests.training.trees import LABELS, PROMPT, actor, path_ids, trajectory, tree
 
 
-def row_of(trajectories: list, max_tokens: int = 2048) -> Row:
-    return build_row(trajectories, {t.id: [0.0] * len(t.steps) for t in trajectories}, max_tokens=max_tokens)
+def row_of(trajectories: list, max_tokens: int = 2048) -> TokenTree:
+    return build_tree(trajectories, {t.id: [0.0] * len(t.steps) for t in trajectories}, max_tokens=max_tokens)
 
 
-def path_to(row: Row, token: int) -> list[int]:
+def read(agent: ActorCritic, row: TokenTree) -> LogProbs:
+    inputs = agent.inputs([0], [row])
+    (found,) = agent.log_probs(agent.forward(inputs), inputs)
+    return found
+
+
+def path_to(row: TokenTree, token: int) -> list[int]:
     path = []
     while token >= 0:
         path.append(token)
@@ -30,7 +37,7 @@ def path_to(row: Row, token: int) -> list[int]:
 def test_every_path_of_the_tree_is_a_trajectory() -> None:
     trajectories = tree()
     row = row_of(trajectories)
-    last = {tuple(row.ids[i] for i in path_to(row, d.tokens_at[-1])) for d in row.decisions}
+    last = {tuple(row.ids[i] for i in path_to(row, d.token_positions[-1])) for d in row.decisions}
     assert {tuple(path_ids(t)) for t in trajectories} <= last
     for token in range(len(row.ids)):
         assert row.positions[token] == len(path_to(row, token)) - 1
@@ -50,11 +57,11 @@ def test_a_branched_row_equals_its_trajectories_on_their_own(tiny: Path) -> None
     trajectories = tree()
     row = row_of(trajectories)
     with torch.no_grad():
-        hidden = agent.hidden(row)
+        hidden = agent.forward(agent.inputs([0], [row]))
         for one in trajectories:
             ids = path_ids(one)
             alone = plain(input_ids=torch.tensor([ids])).last_hidden_state[0]
-            ends = [d.tokens_at[-1] for d in row.decisions]
+            ends = [d.token_positions[-1] for d in row.decisions]
             path = next(p for p in (path_to(row, end) for end in ends) if [row.ids[i] for i in p] == ids)
             torch.testing.assert_close(hidden[path], alone, atol=1e-5, rtol=0)
 
@@ -64,11 +71,11 @@ def test_log_probabilities_of_a_branched_row(tiny: Path) -> None:
     trajectories = tree()
     row = row_of(trajectories)
     with torch.no_grad():
-        logp = agent.log_probs(agent.hidden(row), row)
+        logp = read(agent, row)
         decision = at = 0
         for one in trajectories:
             single = row_of([one])
-            own = agent.log_probs(agent.hidden(single), single)
+            own = read(agent, single)
             n, t = len(own.action_D), len(own.token_T)
             constrained = torch.tensor([d.constrained for d in single.decisions])
             torch.testing.assert_close(
@@ -83,16 +90,16 @@ def test_each_depth_counts_once() -> None:
     row = row_of(tree())
     for depth in range(4):
         assert sum(d.weight for d in row.decisions if d.depth == depth) == pytest.approx(1)
-    assert [d.ok for d in row.decisions if d.depth == 0] == [True, True, False]
+    assert [d.success for d in row.decisions if d.depth == 0] == [True, True, False]
 
 
-def test_alternatives_are_the_viable_candidates_that_nobody_follows() -> None:
+def test_added_candidates_are_those_that_no_trajectory_follows() -> None:
     (one, _, _) = tree()
     row = row_of([one])
-    add_alternatives(row, one.steps[0], one, threshold=6.0)
+    add_candidates(row, one, 0, lambda number, candidate, score: score > 6.0)
     added = row.decisions[-1]
     assert (added.action, added.depth) == ("birch", 0)  # `think` has 4, `ash` is taken
-    assert [row.ids[i] for i in path_to(row, added.tokens_at[-1])] == [
+    assert [row.ids[i] for i in path_to(row, added.token_positions[-1])] == [
         *PROMPT,
         *one.steps[0].candidates[1].token_ids,
     ]
@@ -137,24 +144,24 @@ def test_behaviour_log_probabilities_that_do_not_fit_are_an_error(odd: tuple[flo
 # -- packing ---------------------------------------------------------------------------------------------------------
 
 
-def plain_row(*ids: int) -> Row:
-    row = Row("r")
+def plain_row(*ids: int) -> TokenTree:
+    row = TokenTree("r")
     row.add(-1, ids)
     return row
 
 
 def test_packs_hold_what_the_budget_allows() -> None:
     rows = [plain_row(*range(at, at + length)) for at, length in ((0, 50), (1000, 400), (2000, 60), (3000, 30))]
-    assert packs(rows, 100) == [[0], [1], [2, 3]]  # one is too long for all
-    assert packs(rows, 1000) == [[0, 1, 2, 3]]
-    assert packs(rows, 1) == [[0], [1], [2], [3]]
+    assert plan_batches(rows, 100) == [[0], [1], [2, 3]]  # one is too long for all
+    assert plan_batches(rows, 1000) == [[0, 1, 2, 3]]
+    assert plan_batches(rows, 1) == [[0], [1], [2], [3]]
 
 
 def test_rows_that_begin_alike_go_together_and_what_they_share_counts_once() -> None:
     shared = range(100, 180)
     rows = [plain_row(*start, *range(at, at + 10)) for start, at in ((shared, 1), ((5,), 2), (shared, 3), ((5,), 4))]
-    assert packs(rows, 100) == [[1, 3], [0, 2]]
-    whole, places = joined([rows[0], rows[2]])
+    assert plan_batches(rows, 100) == [[1, 3], [0, 2]]
+    whole, places = merge_trees([rows[0], rows[2]])
     assert len(whole.ids) == 100
     assert [[whole.ids[i] for i in at] for at in places] == [rows[0].ids, rows[2].ids]
     assert places[0][:80] == places[1][:80]
@@ -162,7 +169,7 @@ def test_rows_that_begin_alike_go_together_and_what_they_share_counts_once() -> 
 
 def test_joined_rows_keep_their_tokens_apart() -> None:
     rows = [row_of(tree(0, 0)), row_of(tree(1, 1)[:1])]
-    whole, places = joined(rows)
+    whole, places = merge_trees(rows)
     assert len(whole.ids) == sum(len(row.ids) for row in rows) - len(PROMPT)
     for row, at in zip(rows, places, strict=True):
         assert [whole.ids[i] for i in at] == row.ids
@@ -170,13 +177,16 @@ def test_joined_rows_keep_their_tokens_apart() -> None:
         for token, parent in zip(at, row.parents, strict=True):
             assert whole.parents[token] == (at[parent] if parent >= 0 else -1)
     for ours, alone in zip(whole.decisions[len(rows[0].decisions) :], rows[1].decisions, strict=True):
-        assert [whole.ids[t] for t in ours.tokens_at] == [rows[1].ids[t] for t in alone.tokens_at]
-        assert (ours.state_at, ours.first_at) == (places[1][alone.state_at], places[1][alone.first_at])
+        assert [whole.ids[t] for t in ours.token_positions] == [rows[1].ids[t] for t in alone.token_positions]
+        assert (ours.state_position, ours.first_position) == (
+            places[1][alone.state_position],
+            places[1][alone.first_position],
+        )
 
 
 def test_a_critics_row_ends_at_the_last_state() -> None:
     for row in (row_of(tree()), row_of(tree()[:1])):
-        short = to_last_state(row)
-        last = max(d.state_at for d in row.decisions)
+        short = truncate_to_states(row)
+        last = max(d.state_position for d in row.decisions)
         assert len(short.ids) == last + 1 < len(row.ids)
         assert short.ids == row.ids[: last + 1]

@@ -232,7 +232,8 @@ class _Listener:
                 step = step.model_copy(update={"verdict": verdict})
             steps.append(step)
         judged = trajectory.model_copy(update={"steps": tuple(steps)})
-        return sum(step_rewards(judged, *self.terms, self.rho))
+        diversity, process = (sum(step_rewards(judged, terms)) for terms in self.terms)
+        return self.rho * diversity + (1 - self.rho) * process
 
     def _order_null(self, track: Track) -> Floats:
         """In each state, how often the replayed choice changes when the questions come in another order."""

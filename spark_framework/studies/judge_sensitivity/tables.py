@@ -11,7 +11,6 @@ from functools import cached_property
 import numpy as np
 
 from ...config.run import RunConfig
-from ...config.training import StageConfig
 from ...judging.cache import JudgeStore
 from ...records import Trajectory
 from ...runs.decisions import State
@@ -68,9 +67,8 @@ class Material:
 
 
 def rho_of(config: RunConfig) -> float:
-    """The weight of the diversity terms: that of the first stage of kind `spark`, else the default."""
-    stages = [stage.rho for stage in config.stages.values() if stage.kind == "spark"]
-    return stages[0] if stages else float(StageConfig.model_fields["rho"].default)
+    """The weight of the diversity terms: that of the first stage that has one, else one half."""
+    return next((float(s.config.rho) for s in config.stages.values() if hasattr(s.config, "rho")), 0.5)
 
 
 class Sheet:

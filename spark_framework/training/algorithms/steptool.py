@@ -20,7 +20,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from .losses import clipped_surrogate
+from .spark import clipped_surrogate
 
 Compat = Literal["paper", "released"]
 RATIO_LIMIT = 10.0
@@ -28,7 +28,7 @@ RATIO_LIMIT = 10.0
 
 
 @dataclass(frozen=True)
-class Places:
+class ResponseSpans:
     """Where the response tokens of one trajectory stand."""
 
     step_T: Tensor
@@ -43,7 +43,7 @@ class Places:
         return (torch.cat([self.step_T, last]).diff() != 0).nonzero()[:, 0]
 
     @classmethod
-    def of_mask(cls, mask: Sequence[float]) -> Places:
+    def of_mask(cls, mask: Sequence[float]) -> ResponseSpans:
         """The places of a row in which every run of ones is a step."""
         position_T = torch.tensor(mask).nonzero()[:, 0]
         begins_T = torch.diff(position_T, prepend=position_T[:1]) > 1
@@ -51,7 +51,7 @@ class Places:
 
 
 def token_rewards(
-    score_S: Tensor, logp_T: Tensor, reference_T: Tensor, places: Places, *, kl_coef: float, compat: Compat
+    score_S: Tensor, logp_T: Tensor, reference_T: Tensor, places: ResponseSpans, *, kl_coef: float, compat: Compat
 ) -> Tensor:
     """[T]: the k1 penalty -kl_coef * (log pi - log pi_ref) at every token, and each step's reward at its last token.
 
@@ -68,7 +68,7 @@ def token_rewards(
 
 
 def advantages(
-    reward_T: Tensor, value_T: Tensor, places: Places, *, gamma: float, lam: float, compat: Compat
+    reward_T: Tensor, value_T: Tensor, places: ResponseSpans, *, gamma: float, lam: float, compat: Compat
 ) -> tuple[Tensor, Tensor]:
     """Generalised advantage estimates and the returns A + V, both [T] (Schulman et al. 2016, eq. 16).
 
@@ -86,7 +86,7 @@ def advantages(
     return advantage_T, advantage_T + value_T
 
 
-def _discounts(places: Places, gamma: float, lam: float, compat: Compat) -> tuple[list[float], list[float]]:
+def _discounts(places: ResponseSpans, gamma: float, lam: float, compat: Compat) -> tuple[list[float], list[float]]:
     """What a token sees of the next token's value, and of its advantage. Nothing follows the last token."""
     if compat == "paper":
         passes = [*(places.step_T.diff() > 0).tolist(), True]

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .steptool import Compat, Places, StepLoss, advantages, step_loss, token_rewards, whiten
+from .steptool import Compat, ResponseSpans, StepLoss, advantages, step_loss, token_rewards, whiten
 
 Rows = Sequence[Sequence[float]] | Tensor
 """Lists, or a tensor."""
@@ -50,7 +50,7 @@ def padded_advantages(
     logp, reference, value = (torch.as_tensor(rows, dtype=torch.float32) for rows in (logp_BT, reference_BT, value_BT))
     rewards, raw, returns = [], [], []
     for row, seen in enumerate(mask):
-        places = Places.of_mask(seen.tolist())
+        places = ResponseSpans.of_mask(seen.tolist())
         scores = torch.as_tensor(score_BS[row], dtype=torch.float32)
         reward_T = token_rewards(scores, logp[row][seen], reference[row][seen], places, kl_coef=kl_coef, compat=compat)
         advantage_T, return_T = advantages(reward_T, value[row][seen], places, gamma=gamma, lam=lam, compat=compat)

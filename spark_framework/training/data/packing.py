@@ -1,7 +1,7 @@
 """Which rows share a forward pass, and what such a pass reads.
 
-Rows are joined into one token tree without padding. What they have in common from the beginning (instructions, solved
-examples, the tools) is in it once: the hidden states of a token depend on the tokens before it and on nothing else.
+Rows are joined into one token tree without padding. A common beginning (instructions, solved examples, the tools) is in
+it once: the hidden states of a token depend on the tokens before it and on nothing else.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from .token_tree import Row
+from .token_tree import TokenTree
 
 TOKENS = {"cpu": 2048, "gpu": 4096}
 """Tokens of a forward pass where the config says nothing, by kind of device."""
-ALIKE = {"cpu": 0.1, "gpu": 0.0}
+MIN_SHARED_PREFIX = {"cpu": 0.1, "gpu": 0.0}
 """Share of a row that it has to have in common with a pass in order to join it. A GPU is kept busy by any row; a CPU
 reads rows that have nothing in common faster one by one."""
 
 
-def packs(rows: Sequence[Row], budget: int, alike: float = 0.0) -> list[list[int]]:
+def plan_batches(rows: Sequence[TokenTree], budget: int, alike: float = 0.0) -> list[list[int]]:
     """Indices of rows that go together: rows that begin alike, at most `budget` tokens (or one row that is longer)."""
     groups: list[list[int]] = []
     room = 0
@@ -33,7 +33,7 @@ def packs(rows: Sequence[Row], budget: int, alike: float = 0.0) -> list[list[int
     return groups
 
 
-def _common(one: Row, other: Row) -> int:
+def _common(one: TokenTree, other: TokenTree) -> int:
     """How many tokens two rows have in common before the first that differs."""
     count = 0
     for a, b, p, q in zip(one.ids, other.ids, one.parents, other.parents, strict=False):
@@ -43,10 +43,10 @@ def _common(one: Row, other: Row) -> int:
     return count
 
 
-def joined(rows: Sequence[Row]) -> tuple[Row, list[list[int]]]:
+def merge_trees(rows: Sequence[TokenTree]) -> tuple[TokenTree, list[list[int]]]:
     """Several rows as one tree, for one forward pass; decisions and tokens stand in the rows' order. With it, where
     each row's tokens are."""
-    whole = Row(name=", ".join(row.name for row in rows))
+    whole = TokenTree(name=", ".join(row.name for row in rows))
     known: dict[tuple[int, int], int] = {}
     """A token of the tree by its parent and its id."""
     places = []
@@ -61,15 +61,23 @@ def joined(rows: Sequence[Row]) -> tuple[Row, list[list[int]]]:
                 whole.parents.append(key[0])
             at.append(known[key])
         whole.decisions += [
-            replace(d, state_at=at[d.state_at], first_at=at[d.first_at], tokens_at=[at[t] for t in d.tokens_at])
+            replace(
+                d,
+                state_position=at[d.state_position],
+                first_position=at[d.first_position],
+                token_positions=[at[t] for t in d.token_positions],
+            )
             for d in row.decisions
         ]
         places.append(at)
     return whole, places
 
 
-def to_last_state(row: Row) -> Row:
+def truncate_to_states(row: TokenTree) -> TokenTree:
     """The row up to its last state: all that a value function reads of it."""
-    end = max(decision.state_at for decision in row.decisions) + 1
-    decisions = [replace(d, first_at=d.state_at, tokens_at=[]) for d in row.decisions]  # the actions are cut off
-    return Row(row.name, row.ids[:end], row.positions[:end], row.parents[:end], decisions)
+    end = max(decision.state_position for decision in row.decisions) + 1
+    # The actions are cut off.
+    decisions = [
+        replace(d, first_position=d.state_position, token_positions=[], constrained=False) for d in row.decisions
+    ]
+    return TokenTree(row.name, row.ids[:end], row.positions[:end], row.parents[:end], decisions)

@@ -1,54 +1,47 @@
-"""Step rewards of trajectories: R_t = rho * (diversity terms) + (1 - rho) * (process terms) (SPaRK, section 3)."""
+"""Reward terms on stored trajectories."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from ...contracts.components import RewardTerm
 from ...errors import DataError
 from ...records import Step, Trajectory
 
+Terms = Sequence[tuple[float, RewardTerm]]
+"""Reward terms, each with its weight."""
 
-def step_rewards(
-    trajectory: Trajectory,
-    diversity: Sequence[tuple[float, RewardTerm]],
-    process: Sequence[tuple[float, RewardTerm]],
-    rho: float,
-) -> list[float]:
-    """One reward for each step of a trajectory, the closing answer included.
 
-    Args:
-        diversity, process: (weight, term) pairs.
-        rho: in [0, 1]; 0 is plain PPO.
+def step_rewards(trajectory: Trajectory, terms: Terms) -> list[float]:
+    """The weighted sum of some terms for each step of a trajectory, the closing answer included.
+
+    Raises:
+        DataError: a term failed, or its value is not finite.
     """
-    weighted = [(rho * w, term) for w, term in diversity if rho > 0] + [((1 - rho) * w, term) for w, term in process]
-    return [sum(w * _value(term, step, trajectory) for w, term in weighted) for step in trajectory.steps]
+    return [sum(w * term_value(term, step, trajectory) for w, term in terms) for step in trajectory.steps]
 
 
-def refreshed_rewards(
-    trajectories: Sequence[Trajectory],
-    probs: Sequence[dict[str, float]],
-    diversity: Sequence[tuple[float, RewardTerm]],
-    process: Sequence[tuple[float, RewardTerm]],
-    rho: float,
-) -> list[float]:
-    """The rewards of all steps with the policy's probabilities of today in place of the stored ones.
+def with_action_probs(trajectories: Sequence[Trajectory], probs: Sequence[dict[str, float]]) -> Iterator[Trajectory]:
+    """The trajectories with other probabilities of the actions than those stored.
 
     What was rare when the data was made may be the favourite now: a term that reads `action_probs` has to see that.
 
     Args:
         probs: for each step of each trajectory in turn, the action distribution in its state.
     """
-    today = iter(probs)
-    rewards = []
+    current = iter(probs)
     for trajectory in trajectories:
-        steps = tuple(step.model_copy(update={"action_probs": next(today)}) for step in trajectory.steps)
-        rewards += step_rewards(trajectory.model_copy(update={"steps": steps}), diversity, process, rho)
-    return rewards
+        steps = tuple(step.model_copy(update={"action_probs": next(current)}) for step in trajectory.steps)
+        yield trajectory.model_copy(update={"steps": steps})
 
 
-def _value(term: RewardTerm, step: Step, trajectory: Trajectory) -> float:
+def term_value(term: RewardTerm, step: Step, trajectory: Trajectory) -> float:
+    """The value of one term for one step of a trajectory.
+
+    Raises:
+        DataError: the term failed, or its value is not finite.
+    """
     where = f"trajectory {trajectory.id}, step {trajectory.steps.index(step)}"
     try:
         value = term.value(step, trajectory)

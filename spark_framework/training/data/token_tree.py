@@ -1,4 +1,4 @@
-"""Rows: all trajectories of one question as one token tree, so that shared prefixes are encoded once.
+"""Token trees: all trajectories of one question as one row, so that shared prefixes are encoded once.
 
 A row is a packed sequence in which every token sees only its ancestors. With a single trajectory it is the plain causal
 row; with branches, the prompt and shared steps stand once. Token ids are those that were generated, never re-tokenised.
@@ -7,11 +7,11 @@ row; with branches, the prompt and shared steps stand once. Token ids are those 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ...errors import DataError
-from ...records import Candidate, Step, Trajectory
+from ...records import Candidate, Trajectory
 
 
 @dataclass
@@ -21,25 +21,27 @@ class Decision:
     action: str
     depth: int
     """Which step of its trajectory it is."""
-    state_at: int
+    state_position: int
     """Position whose hidden state is s_t: the last token before the action."""
-    first_at: int
+    first_position: int
     """Position of the action's first token."""
-    tokens_at: list[int] = field(default_factory=list)
+    token_positions: list[int] = field(default_factory=list)
     """Positions of the free tokens (everything after the opening; all tokens where nothing was constrained)."""
     constrained: bool = True
     """The first token was drawn from the action head."""
     reward: float = 0.0
-    ok: bool = True
+    success: bool = True
     """Its trajectory succeeded (right answer, every step process_ok): worth imitating."""
     weight: float = 1.0
     """1 / number of decisions of the same depth in the row, so that each depth counts once."""
-    old: tuple[float, ...] = ()
-    """Behaviour log-probabilities in nats: of the action (if constrained), then of the free tokens."""
+    score: float | None = None
+    """The judge's score of it; None for an answer."""
+    behaviour_logprobs: tuple[float, ...] = ()
+    """In nats: of the action (if constrained), then of the free tokens."""
 
 
 @dataclass
-class Row:
+class TokenTree:
     """One question's packed tree. N tokens.
 
     Attributes:
@@ -76,20 +78,20 @@ class Row:
             decision.weight = 1.0 / depths.count(decision.depth)
 
 
-def build_row(trajectories: Sequence[Trajectory], rewards: dict[str, list[float]], *, max_tokens: int) -> Row:
+def build_tree(trajectories: Sequence[Trajectory], rewards: dict[str, list[float]], *, max_tokens: int) -> TokenTree:
     """One row from all trajectories of a question.
 
     Args:
         rewards: for each trajectory's id, one reward a step.
         max_tokens: the model's context length; a longer trajectory is a `DataError`.
     """
-    row = Row(name=f"{trajectories[0].round}/{trajectories[0].index}", trajectories=tuple(trajectories))
+    row = TokenTree(name=f"{trajectories[0].round}/{trajectories[0].index}", trajectories=tuple(trajectories))
     for trajectory in trajectories:
         at = row.add(-1, trajectory.prompt_ids)
         for depth, (step, reward) in enumerate(zip(trajectory.steps, rewards[trajectory.id], strict=True)):
-            decision, end = _place(row, step.candidate, at, depth, trajectory)
+            decision, end = _place(row, step.candidate, at, depth, trajectory, step.score)
             decision.reward = reward
-            decision.ok = trajectory.success
+            decision.success = trajectory.success
             row.decisions.append(decision)
             at = row.add(end, step.context_ids)
         if row.positions[at] >= max_tokens:
@@ -100,19 +102,37 @@ def build_row(trajectories: Sequence[Trajectory], rewards: dict[str, list[float]
     return row
 
 
-def add_alternatives(row: Row, step: Step, trajectory: Trajectory, threshold: float) -> None:
-    """Add the first step's viable candidates that no trajectory follows, as leaves."""
+def add_candidates(
+    row: TokenTree, trajectory: Trajectory, depth: int, wanted: Callable[[int, Candidate, float], bool]
+) -> list[Decision]:
+    """Add candidates of one step that no decision of the row follows, as leaves. Returns the new decisions.
+
+    Args:
+        depth: the step of the trajectory; its verdict has to be there.
+        wanted: says of each candidate, by its number, itself and its score, whether it is added.
+    """
+    step = trajectory.steps[depth]
     assert step.verdict is not None
-    taken = {decision.action for decision in row.decisions if decision.depth == 0}
-    root = row.add(-1, trajectory.prompt_ids)
-    for candidate, score in zip(step.candidates, step.verdict.scores, strict=True):
-        if score > threshold and candidate.action not in taken:
-            decision, _ = _place(row, candidate, root, 0, trajectory)
-            row.decisions.append(decision)
+    at = row.add(-1, trajectory.prompt_ids)
+    for earlier in trajectory.steps[:depth]:
+        at = row.add(row.add(at, earlier.candidate.token_ids), earlier.context_ids)
+    taken = {decision.first_position for decision in row.decisions if decision.state_position == at}
+    added = []
+    for number, (candidate, score) in enumerate(zip(step.candidates, step.verdict.scores, strict=True)):
+        if not wanted(number, candidate, score):
+            continue
+        decision, _ = _place(row, candidate, at, depth, trajectory, score)
+        if decision.first_position not in taken:
+            taken.add(decision.first_position)
+            added.append(decision)
+    row.decisions += added
     row.balance()
+    return added
 
 
-def _place(row: Row, candidate: Candidate, at: int, depth: int, trajectory: Trajectory) -> tuple[Decision, int]:
+def _place(
+    row: TokenTree, candidate: Candidate, at: int, depth: int, trajectory: Trajectory, score: float | None
+) -> tuple[Decision, int]:
     if not candidate.token_ids:
         raise DataError(
             f"trajectory {trajectory.id} holds no token ids (a text-only policy wrote it); roll out with a local policy"
@@ -134,8 +154,8 @@ def _place(row: Row, candidate: Candidate, at: int, depth: int, trajectory: Traj
     old = candidate.token_logprobs
     kept = (*old[: min(1, candidate.opening)], *old[candidate.opening :])
     decision = Decision(
-        action=candidate.action, depth=depth, state_at=at, first_at=start,
-        tokens_at=list(range(start + candidate.opening, end + 1)),
-        constrained=candidate.opening > 0, old=kept,
+        action=candidate.action, depth=depth, state_position=at, first_position=start,
+        token_positions=list(range(start + candidate.opening, end + 1)),
+        constrained=candidate.opening > 0, score=score, behaviour_logprobs=kept,
     )  # fmt: skip
     return decision, end

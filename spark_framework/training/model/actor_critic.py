@@ -10,19 +10,36 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...config.training import CriticSection, LoraSection
+from ...contracts.stage import CriticConfig, LoraConfig
 from ...errors import ConfigError, RunError
 from ...models.loading import quiet_peft
-from ...models.tree_attention import enable_tree_attention, segments
-from ..algorithms.losses import LogProbs
-from ..data.token_tree import Decision, Row
-from .critic import ValueHead
+from ...models.tree_attention import enable_tree_attention
+from ..data.packing import merge_trees
+from ..data.tensors import LogProbs, PassInputs
+from ..data.token_tree import TokenTree
 from .token_logprobs import token_log_probs
 
 CRITIC = "critic"
 
 
-def with_actor(base: Any, lora: LoraSection, init: Path | None, seed: int) -> Any:
+class ValueHead(nn.Module):
+    """V(s): an MLP on a hidden state, in single precision. Its last layer starts at zero, so V starts at 0.
+    [D, width] -> [D]."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.inner = nn.Linear(width, hidden)
+        self.outer = nn.Linear(hidden, 1)
+        nn.init.zeros_(self.outer.weight)
+        nn.init.zeros_(self.outer.bias)
+
+    def forward(self, state_DH: Tensor) -> Tensor:
+        value: Tensor = self.outer(torch.tanh(self.inner(self.norm(state_DH.to(self.inner.weight.dtype)))))[:, 0]
+        return value
+
+
+def add_actor_adapter(base: Any, lora: LoraConfig, init: Path | None, seed: int) -> Any:
     """A PEFT model with one trainable adapter in single precision: a fresh one, or a copy of a finished stage's."""
     from peft import PeftModel, get_peft_model
 
@@ -40,9 +57,9 @@ def with_actor(base: Any, lora: LoraSection, init: Path | None, seed: int) -> An
         raise RunError(f"the adapter in {init} does not fit policy.model ({reason}); train that stage again") from exc
 
 
-def lora_config(base: Any, lora: LoraSection) -> Any:
+def lora_config(base: Any, lora: LoraConfig) -> Any:
     """PEFT's configuration of an adapter; `layers` counts from the top."""
-    from peft import LoraConfig
+    from peft import LoraConfig as PeftConfig
 
     depth = base.config.num_hidden_layers
     head = base.get_output_embeddings()
@@ -51,10 +68,11 @@ def lora_config(base: Any, lora: LoraSection) -> Any:
     for name in lora.targets:
         if linear.get(name):
             raise ConfigError(f"lora.targets: {name} is the output layer, which stays frozen; take it out")
-    return LoraConfig(
+    layers = None if lora.layers is None else list(range(max(0, depth - lora.layers), depth))
+    given = {"layers_to_transform": layers, **(lora.model_extra or {})}
+    return PeftConfig(
         r=lora.r, lora_alpha=lora.alpha, lora_dropout=0.0, task_type="CAUSAL_LM",
-        target_modules=sorted(lora.targets or trained),
-        layers_to_transform=None if lora.layers is None else list(range(max(0, depth - lora.layers), depth)),
+        target_modules=sorted(lora.targets or trained), **given,
     )  # fmt: skip
 
 
@@ -69,10 +87,10 @@ class ActorCritic:
     """
 
     def __init__(
-        self, model: Any, labels: Sequence[int], critic: CriticSection | None, seed: int, checkpointing: bool = False
+        self, model: Any, labels: Sequence[int], critic: CriticConfig | None, seed: int, checkpointing: bool = False
     ) -> None:
-        self.model, self.critic = model, critic
-        self.actions = torch.tensor(list(labels), device=model.device)
+        self.model, self.critic, self.labels = model, critic, list(labels)
+        self.actions = torch.tensor(self.labels, device=model.device)
         base = model.get_base_model()
         enable_tree_attention(base)
         self.trunk, self.output = base.base_model, base.get_output_embeddings()
@@ -104,42 +122,42 @@ class ActorCritic:
         finally:
             self.model.set_adapter("default")
 
-    def hidden(self, row: Row) -> Tensor:
-        """[N, width]: last hidden states of a row. Nothing is padded; every token sees its ancestors only."""
-        device = self.model.device
-        for layer in self._checkpointed:  # only the layer itself: what is in it stays without dropout
+    def inputs(self, indices: Sequence[int], rows: Sequence[TokenTree]) -> PassInputs:
+        """What one forward pass over some rows reads.
+
+        Args:
+            indices: the rows' numbers, kept with the inputs.
+        """
+        whole, places = merge_trees(rows)
+        return PassInputs.of(indices, rows, whole, places, self.labels, self.model.device)
+
+    def forward(self, inputs: PassInputs) -> Tensor:
+        """[N, width]: last hidden states of a tree. Nothing is padded; every token sees its ancestors only."""
+        for layer in self._checkpointed:  # only the layer itself: its parts keep running without dropout
             layer.training = torch.is_grad_enabled()
         out = self.trunk(
-            input_ids=torch.tensor([row.ids], device=device),
-            position_ids=torch.tensor([row.positions], device=device),
-            segments=segments(row.parents, device),
+            input_ids=inputs.ids_N[None], position_ids=inputs.positions_N[None], segments=inputs.segments,
             use_cache=False,
-        )
+        )  # fmt: skip
         return out.last_hidden_state[0]  # type: ignore[no-any-return]
 
-    def log_probs(self, hidden_NH: Tensor, row: Row) -> LogProbs:
-        """log pi of the row's decisions, of its free tokens and of the whole action head."""
-        device = hidden_NH.device
+    def log_probs(self, hidden_NH: Tensor, inputs: PassInputs) -> list[LogProbs]:
+        """log pi of the decisions, of the free tokens and of the whole action head, for each row of a pass."""
         label_AH = self.output.weight[self.actions].to(self.precision)
-        head_DA = (self.states(hidden_NH, row).to(self.precision) @ label_AH.T).log_softmax(-1)
-        label_D = torch.tensor([self._label(row, d) for d in row.decisions], device=device)
-        action_D = head_DA.gather(1, label_D[:, None])[:, 0]
-        token_at = [t for d in row.decisions for t in d.tokens_at]
-        before_T = torch.tensor([row.parents[t] for t in token_at], device=device, dtype=torch.long)
-        target_T = torch.tensor([row.ids[t] for t in token_at], device=device, dtype=torch.long)
-        token_T, entropy_T = token_log_probs(hidden_NH[before_T], self.output, target_T)
-        return LogProbs(action_D, token_T, head_DA, entropy_T)
+        head_DA = (hidden_NH[inputs.state_D].to(self.precision) @ label_AH.T).log_softmax(-1)
+        action_D = head_DA.gather(1, inputs.label_D[:, None])[:, 0]
+        token_T, entropy_T = token_log_probs(hidden_NH[inputs.before_T], self.output, inputs.target_T)
+        parts = (
+            action_D.split(inputs.decisions), token_T.split(inputs.tokens), head_DA.split(inputs.decisions),
+            entropy_T.split(inputs.tokens),
+        )  # fmt: skip
+        return [LogProbs(*part) for part in zip(*parts, strict=True)]
 
-    def states(self, hidden_NH: Tensor, row: Row) -> Tensor:
-        """[D, width]: the state of each decision."""
-        return hidden_NH[torch.tensor([d.state_at for d in row.decisions], device=hidden_NH.device)]
-
-    def _label(self, row: Row, decision: Decision) -> int:
-        """Index of the decision's action in the head; 0 (masked by the losses) where nothing was constrained."""
-        if not decision.constrained:
-            return 0
-        first = row.ids[decision.first_at]
-        return int((self.actions == first).nonzero()[0, 0])
+    def values(self, inputs: PassInputs) -> list[Tensor]:
+        """V of the decisions of each row [D], read by the critic's own adapter; inside `as_critic`."""
+        assert self.value_head is not None
+        value_D: Tensor = self.value_head(self.forward(inputs)[inputs.state_D])
+        return list(value_D.split(inputs.decisions))
 
 
 def _checkpointed_layers(base: Any) -> list[nn.Module]:

@@ -1,4 +1,4 @@
-"""Reading rows with the agent, as many at a time as a forward pass takes."""
+"""Reads rows with the agent, in batches that fit one forward pass."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import TypeVar
 from torch import Tensor
 
 from ...models.tree_attention import device_kind
-from ..algorithms.losses import LogProbs
-from ..data.packing import ALIKE, TOKENS, joined, packs
-from ..data.token_tree import Row
-from ..distributed import by_all, idle_passes
+from ...util.collectives import dummy_passes, sharded_map
+from ..data.packing import MIN_SHARED_PREFIX, TOKENS, plan_batches
+from ..data.tensors import LogProbs, PassInputs
+from ..data.token_tree import TokenTree
 from .actor_critic import ActorCritic
 from .critic import Critic
 
 T = TypeVar("T")
 
 
-class Reader:
+class BatchedForward:
     """Reads rows by their indices.
 
     Args:
@@ -26,34 +26,43 @@ class Reader:
         sharded: layers are gathered from all processes whenever one of them reads.
     """
 
-    def __init__(self, agent: ActorCritic, rows: Sequence[Row], budget: int | None, *, sharded: bool = False) -> None:
+    def __init__(
+        self, agent: ActorCritic, rows: Sequence[TokenTree], budget: int | None, *, sharded: bool = False
+    ) -> None:
         self.agent, self.rows, self.sharded = agent, rows, sharded
         device = device_kind(agent.model.device)
-        self.budget, self.alike = budget or TOKENS[device], ALIKE[device]
+        self.budget, self.min_shared = budget or TOKENS[device], MIN_SHARED_PREFIX[device]
 
-    def packs_of(self, indices: Sequence[int]) -> list[list[int]]:
+    def batches_of(self, indices: Sequence[int]) -> list[list[int]]:
         """The rows that share a forward pass."""
-        together = packs([self.rows[i] for i in indices], self.budget, self.alike)
-        return [[indices[k] for k in pack] for pack in together]
+        together = plan_batches([self.rows[i] for i in indices], self.budget, self.min_shared)
+        return [[indices[k] for k in batch] for batch in together]
 
-    def pack(self, indices: Sequence[int]) -> tuple[list[LogProbs], list[Tensor]]:
-        """Log-probabilities and last hidden states [N, width] of some rows, in one forward pass of the actor."""
-        rows = [self.rows[i] for i in indices]
-        whole, places = joined(rows)
-        hidden_NH = self.agent.hidden(whole)
-        return self.agent.log_probs(hidden_NH, whole).split(rows), [hidden_NH[at] for at in places]
+    def inputs(self, indices: Sequence[int]) -> PassInputs:
+        """What one forward pass over some rows reads."""
+        return self.agent.inputs(indices, [self.rows[i] for i in indices])
+
+    def read(self, inputs: PassInputs) -> tuple[list[LogProbs], list[Tensor]]:
+        """Log-probabilities and last hidden states [N, width] of each row of a pass of the actor."""
+        hidden_NH = self.agent.forward(inputs)
+        return self.agent.log_probs(hidden_NH, inputs), [hidden_NH[at] for at in inputs.places]
 
     def each(
         self, indices: Sequence[int], what: Callable[[int, LogProbs, Tensor], tuple[Tensor, ...]]
     ) -> list[tuple[Tensor, ...]]:
-        """What a function of a row's index, log-probabilities and hidden states gives for any number of rows."""
-        return self._shared_out(indices, lambda pack: [what(*one) for one in zip(pack, *self.pack(pack), strict=True)])
+        """The value of a function of a row's index, log-probabilities and hidden states, for any number of rows."""
+
+        def read(batch: list[int]) -> list[tuple[Tensor, ...]]:
+            return [what(*one) for one in zip(batch, *self.read(self.inputs(batch)), strict=True)]
+
+        return self._sharded(indices, read)
 
     def all(self, indices: Sequence[int]) -> tuple[list[LogProbs], list[Tensor]]:
         """Log-probabilities and states [D, width] of any number of rows."""
 
         def parts(index: int, logp: LogProbs, hidden_NH: Tensor) -> tuple[Tensor, ...]:
-            return logp.action_D, logp.token_T, logp.head_DA, self.agent.states(hidden_NH, self.rows[index])
+            state_D = [d.state_position for d in self.rows[index].decisions]
+            return logp.action_D, logp.token_T, logp.head_DA, hidden_NH[state_D]
 
         found = self.each(indices, parts)
         return [LogProbs(*one[:3]) for one in found], [one[3] for one in found]
@@ -61,23 +70,23 @@ class Reader:
     def values(self, critic: Critic) -> list[Tensor]:
         """V of every row, by a critic that reads rows itself."""
         with self.agent.as_critic():
-            return self._shared_out(range(len(self.rows)), critic.read)
+            return self._sharded(range(len(self.rows)), lambda batch: self.agent.values(critic.inputs(batch)))
 
-    def _shared_out(self, indices: Sequence[int], read: Callable[[list[int]], Sequence[T]]) -> list[T]:
-        """What `read` gives for each row of a pass, for any number of rows; several processes share them out."""
+    def _sharded(self, indices: Sequence[int], read: Callable[[list[int]], Sequence[T]]) -> list[T]:
+        """The value of `read` for each row of a pass, for any number of rows; processes share them out."""
 
         def compute(mine: list[int]) -> list[T]:
             found: dict[int, T] = {}
-            for pack in self.packs_of(mine):
-                found.update(zip(pack, read(pack), strict=True))
-            list(self.idle(indices))
+            for batch in self.batches_of(mine):
+                found.update(zip(batch, read(batch), strict=True))
+            list(self.dummy_passes(indices))
             return [found[index] for index in mine]
 
-        return by_all(indices, compute, self.agent.model.device)
+        return sharded_map(indices, compute, self.agent.model.device)
 
-    def idle(self, indices: Sequence[int]) -> Iterator[Tensor]:
-        """Passes that gather sharded layers as often as other processes do on their shares of some rows, for nothing:
-        the hidden states of each."""
+    def dummy_passes(self, indices: Sequence[int]) -> Iterator[Tensor]:
+        """Passes that gather sharded layers as often as other processes do on their shares of some rows: the hidden
+        states of each, which nothing depends on."""
         if self.sharded:
-            for _ in range(idle_passes(self.packs_of, indices)):
-                yield self.agent.hidden(self.rows[indices[0]])
+            for _ in range(dummy_passes(self.batches_of, indices)):
+                yield self.agent.forward(self.inputs(indices[:1]))

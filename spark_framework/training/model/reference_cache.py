@@ -19,10 +19,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ...util.collectives import all_gather_object
 from ...util.launcher import is_first
-from ..data.token_tree import Row
-from ..distributed import everybodys
-from ..files import writing
+from ..data.token_tree import TokenTree
+from ..files import write_errors_as_run_error
 
 log = logging.getLogger(__name__)
 Entry = dict[str, Tensor]
@@ -49,23 +49,23 @@ def base_digest(model: Any) -> str:
     )
 
 
-def row_digest(row: Row) -> str:
+def row_digest(row: TokenTree) -> str:
     """Of everything that log-probabilities and states of a row depend on."""
-    places = [(d.state_at, d.first_at, d.tokens_at, d.constrained) for d in row.decisions]
+    places = [(d.state_position, d.first_position, d.token_positions, d.constrained) for d in row.decisions]
     return digest(row.ids, row.parents, places)
 
 
 def entries(
     file: Path, keys: Sequence[str], names: Sequence[str], compute: Callable[[list[int]], list[Entry]], device: Any
 ) -> list[Entry]:
-    """The named tensors of every key: from the file, or computed and added to it.
+    """The named tensors of every key: from the file, or computed and all_reduce_sum to it.
 
     Args:
         compute: gives the tensors for the keys with these indices.
     """
     stored = read(file)
     mine = {i for i, key in enumerate(keys) if any(f"{key}.{name}" not in stored for name in names)}
-    if missing := sorted(set.union(*everybodys(mine))):  # processes compute together, or not at all
+    if missing := sorted(set.union(*all_gather_object(mine))):  # processes compute together, or not at all
         for i, entry in zip(missing, compute(missing), strict=True):
             stored.update({f"{keys[i]}.{name}": tensor for name, tensor in entry.items()})
         write(file, stored)
@@ -89,7 +89,7 @@ def write(file: Path, tensors: Entry) -> None:
     if not is_first():
         return
     part = file.with_name(f"{file.name}.{os.getpid()}.part")
-    with writing(file):
+    with write_errors_as_run_error(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, part)
         os.replace(part, file)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear
 
-LOGITS_AT_ONCE = 2**24
+MAX_LOGITS = 2**24
 """Most logits that exist at a time (64 MiB in single precision)."""
 
 
@@ -39,7 +39,7 @@ class _TokenLogProbs(torch.autograd.Function):
         logp_T = hidden_TH.new_empty(len(target_T), dtype=dtype)
         entropy_T = torch.empty_like(logp_T)
         slope_TH = torch.empty_like(hidden_TH) if ctx.needs_input_grad[0] else None
-        size = max(1, LOGITS_AT_ONCE // len(weight_VH))
+        size = max(1, MAX_LOGITS // len(weight_VH))
         for first in range(0, len(target_T), size):
             part = slice(first, first + size)
             target_C = target_T[part, None]

@@ -6,7 +6,8 @@ import json
 import logging
 import shutil
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +16,43 @@ from torch import Tensor
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-from ...config.training import StageConfig
+from ...contracts.stage import StageConfig
 from ...errors import RunError
 from ...host.hooks import Calls
+from ...util.collectives import barrier
 from ...util.launcher import is_first
-from ..distributed import wait_for_all, whole_steps
-from ..files import writing
+from ..data.dataset import StageData
+from ..data.token_tree import TokenTree
+from ..distributed import whole_steps
+from ..files import write_errors_as_run_error
 from ..model.actor_critic import ActorCritic
+from ..model.first_policy import FirstPolicy
 from .alarms import Alarm
+from .checkpoints import STATE_FILE, checkpoints
 
 log = logging.getLogger(__name__)
-STATE = "spark_state.pt"
-WAIT = 24 * 3600
+DDP_TIMEOUT = 24 * 3600
 """Seconds that processes wait for each other: one may be judging or reading for hours."""
+
+
+@dataclass(frozen=True)
+class StageSetup:
+    """What a trainer gets for its stage."""
+
+    name: str
+    """The stage's name in the config."""
+    agent: ActorCritic
+    rows: Sequence[TokenTree]
+    data: StageData
+    """What the rows were made of."""
+    actions: tuple[str, ...]
+    """Names of the actions, in the order of the head; empty where rows are free text."""
+    first_policy: FirstPolicy
+    """Readings of the policy that the stage starts from, cached with the run."""
+    critic_seed: int
+    """Order of the critic's warm-up; one for all stages of a run, so that they share V_old."""
+    calls: Calls
+    """Tells observers."""
 
 
 class StageTrainer(Trainer):
@@ -39,15 +64,15 @@ class StageTrainer(Trainer):
     """
 
     def __init__(
-        self, agent: ActorCritic, stage: StageConfig, calls: Calls, name: str, items: int,
-        collate: Callable[[list[int]], dict[str, Any]], identity: str = "", **kwargs: Any,
+        self, setup: StageSetup, stage: StageConfig, items: int, collate: Callable[[list[int]], dict[str, Any]],
+        identity: str = "", **kwargs: Any,
     ) -> None:  # fmt: skip
-        self.agent, self.stage, self.stage_name, self.identity = agent, stage, name, identity
+        self.agent, self.stage, self.stage_name, self.identity = setup.agent, stage, setup.name, identity
         self._stopped = False
         self._sums: dict[str, float] = {}
         self._counts: dict[str, int] = {}
         super().__init__(
-            model=agent.model,
+            model=self.agent.model,
             train_dataset=list(range(items)),
             data_collator=collate,
             **kwargs,
@@ -58,7 +83,7 @@ class StageTrainer(Trainer):
         if self.args.disable_tqdm:
             self.remove_callback(ProgressCallback)
         self.add_callback(_Epochs(self))
-        self.add_callback(_Log(self.folder.parent, calls, name))
+        self.add_callback(_Log(self.folder.parent, setup.calls, setup.name))
 
     @property
     def folder(self) -> Path:
@@ -82,17 +107,25 @@ class StageTrainer(Trainer):
         """Called after every step; an alarm is told to the user and may end the stage."""
         return None
 
-    def figures(self) -> dict[str, float]:
-        """What stands beside the means of what was noted in every log line."""
+    def extra_metrics(self) -> dict[str, float]:
+        """Figures that every log line shows next to the means of what was logged."""
         return {}
 
+    logging_steps = 1
+    """Optimiser steps between two log lines."""
+
+    @classmethod
+    def step_size(cls, stage: StageConfig) -> int:
+        """Items in one optimiser step."""
+        return stage.batch_size
+
     @abstractmethod
-    def kept(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs beside the weights and Trainer's own checkpoint."""
 
     @abstractmethod
-    def restore(self, kept: dict[str, Any]) -> None:
-        """Take back what `kept` gave."""
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
 
     # -- the run -----------------------------------------------------------------------------------------------------
 
@@ -116,7 +149,7 @@ class StageTrainer(Trainer):
         self._stopped = self._stopped or alarm.stop
 
     def _checked(self, checkpoint: str) -> dict[str, Any]:
-        kept: dict[str, Any] = torch.load(Path(checkpoint) / STATE, map_location=self.device)
+        kept: dict[str, Any] = torch.load(Path(checkpoint) / STATE_FILE, map_location=self.device)
         if kept["identity"] != self.identity:
             raise RunError(
                 f"{checkpoint} was made from other weights, settings or data than those of this stage; "
@@ -126,7 +159,7 @@ class StageTrainer(Trainer):
 
     # -- logging ---------------------------------------------------------------------------------------------------
 
-    def note(self, values: Mapping[str, Tensor | float]) -> None:
+    def log_scalars(self, values: Mapping[str, Tensor | float]) -> None:
         """Add to the means of the next log line."""
         for name, value in values.items():
             plain = float(value.detach() if isinstance(value, Tensor) else value)
@@ -136,7 +169,7 @@ class StageTrainer(Trainer):
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         if self._counts and "loss" in logs:
             means = {name: total / self._counts[name] for name, total in self._sums.items()}
-            logs = {**logs, **means, **self.figures()}
+            logs = {**logs, **means, **self.extra_metrics()}
         self._sums, self._counts = {}, {}
         super().log(logs, *args, **kwargs)
 
@@ -148,15 +181,19 @@ class StageTrainer(Trainer):
     def create_optimizer(self, model: Any = None) -> Any:
         """AdamW over both adapters and the value head; a `requires_grad` filter would see the active adapter only."""
         if self.optimizer is None:
-            groups = [{"params": self.agent.actor_parameters(), "lr": self.args.learning_rate}]
+            args = self.args
+            groups = [{"params": self.agent.actor_parameters(), "lr": args.learning_rate}]
             if critic := self.agent.critic_parameters():
                 groups.append({"params": critic, "lr": self.critic_lr})
-            self.optimizer = torch.optim.AdamW(groups, weight_decay=0.0)
+            self.optimizer = torch.optim.AdamW(
+                groups, betas=(args.adam_beta1, args.adam_beta2), eps=args.adam_epsilon, weight_decay=args.weight_decay
+            )
         return self.optimizer
 
     @property
     def critic_lr(self) -> float:
-        return self.stage.critic.lr
+        """Learning rate of the critic's parameters."""
+        return self.stage.lr
 
     def _clip_grad_norm(self, model: Any) -> Any:
         """Actor and critic apart, so that neither's gradient shortens the other's step."""
@@ -173,14 +210,14 @@ class StageTrainer(Trainer):
             "adapters": {n: p.detach() for n, p in self.agent.model.named_parameters() if "lora_" in n},
             "value_head": None if head is None else head.state_dict(),
         }
-        state = {"identity": self.identity, "stopped": self._stopped, **weights, **self.kept()}
-        with writing(folder):
+        state = {"identity": self.identity, "stopped": self._stopped, **weights, **self.state_dict()}
+        with write_errors_as_run_error(folder):
             super()._save_checkpoint(model, trial)
-            wait_for_all()
+            barrier()
             if not is_first():
                 return
-            torch.save(state, folder / f"{STATE}.part")
-        (folder / f"{STATE}.part").rename(folder / STATE)  # a checkpoint is whole when this file is there
+            torch.save(state, folder / f"{STATE_FILE}.part")
+        (folder / f"{STATE_FILE}.part").rename(folder / STATE_FILE)  # a checkpoint is whole when this file is there
         for other in checkpoints(folder.parent):
             if other != folder:
                 shutil.rmtree(other)
@@ -193,36 +230,23 @@ class StageTrainer(Trainer):
                 parameters[name].copy_(value)
         if self.agent.value_head is not None:
             self.agent.value_head.load_state_dict(kept["value_head"])
-        self.restore(kept)
+        self.load_state_dict(kept)
 
 
-def checkpoints(folder: Path) -> list[Path]:
-    """Checkpoint folders, oldest first."""
-    return sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rsplit("-", 1)[1]))
-
-
-def whole_checkpoint(folder: Path) -> str | None:
-    """The newest checkpoint that was written to its end; half-written ones are removed."""
-    found = None
-    for path in checkpoints(folder):
-        if (path / STATE).is_file():
-            found = str(path)
-        else:
-            shutil.rmtree(path)
-    return found
-
-
-def training_arguments(stage: StageConfig, folder: Path, *, seed: int, cpu: bool, quiet: bool) -> TrainingArguments:
-    """Trainer's arguments. A step takes `batch_size` rows; steptool makes its own batches, a step is a pass."""
-    return TrainingArguments(
-        output_dir=str(folder / "checkpoints"), run_name=f"{folder.parent.parent.name}-{folder.name}",
-        per_device_train_batch_size=1 if stage.kind == "steptool" else stage.batch_size, num_train_epochs=stage.epochs,
-        learning_rate=stage.lr, lr_scheduler_type=stage.schedule, warmup_steps=stage.warmup_ratio,
-        max_grad_norm=stage.max_grad_norm, save_strategy="steps", save_steps=stage.save_steps,
-        logging_steps=5 if stage.kind == "steptool" else 1, logging_first_step=True,
-        seed=seed, remove_unused_columns=False, report_to=list(stage.report_to) or "none",
-        use_cpu=cpu, disable_tqdm=quiet, dataloader_pin_memory=False, ddp_timeout=WAIT,
-    )  # fmt: skip
+def training_arguments(
+    trainer: type[StageTrainer], stage: StageConfig, folder: Path, *, seed: int, cpu: bool, quiet: bool
+) -> TrainingArguments:
+    """Trainer's arguments: those that a stage sets, and what its `training_args` add."""
+    return TrainingArguments(**{
+        "output_dir": str(folder / "checkpoints"), "run_name": f"{folder.parent.parent.name}-{folder.name}",
+        "per_device_train_batch_size": trainer.step_size(stage), "num_train_epochs": stage.epochs,
+        "learning_rate": stage.lr,
+        "lr_scheduler_type": stage.schedule, "warmup_steps": stage.warmup_ratio, "max_grad_norm": stage.max_grad_norm,
+        "save_strategy": "steps", "save_steps": stage.save_steps, "logging_steps": trainer.logging_steps,
+        "logging_first_step": True,
+        "seed": seed, "remove_unused_columns": False, "report_to": list(stage.report_to) or "none", "use_cpu": cpu,
+        "disable_tqdm": quiet, "dataloader_pin_memory": False, "ddp_timeout": DDP_TIMEOUT, **stage.training_args,
+    })  # fmt: skip
 
 
 def write_log(folder: Path, line: dict[str, Any]) -> None:

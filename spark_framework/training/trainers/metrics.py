@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from ...records import ANSWER
-from ..algorithms import losses
-from ..algorithms.losses import LogProbs
-from ..data.token_tree import Row
+from ...util.collectives import all_gather_object, to_device, world
+from ..data.tensors import LogProbs
+from ..data.token_tree import TokenTree
 
 NATS_PER_BIT = math.log(2)
 
 
-class Figures:
+class UpdateMetrics:
     """Gathers what an update sees of its rows.
 
     approx_kl: (log r)^2 / 2 to the reference over action tokens, nats a token. entropy: of pi over actions in a state;
@@ -32,7 +32,12 @@ class Figures:
         self.targets: list[Tensor] = []
 
     @torch.no_grad()
-    def policy(self, row: Row, logp: LogProbs) -> None:
+    def mean(self, name: str, value: Tensor) -> None:
+        """Add a number, or the elements of a vector, to a figure that is a mean over the update."""
+        self.means[name].append(value.detach().reshape(-1))
+
+    @torch.no_grad()
+    def policy(self, row: TokenTree, logp: LogProbs) -> None:
         """The policy on one row. Free text (`action` is empty) has no distribution over actions."""
         chosen = [i for i, d in enumerate(row.decisions) if d.action]
         pi_DA = logp.head_DA.exp()
@@ -42,7 +47,7 @@ class Figures:
         self.choices.append(pi_DA[[i for i in chosen if row.decisions[i].action != ANSWER]])
 
     @torch.no_grad()
-    def distance(self, row: Row, logp: LogProbs, reference: LogProbs) -> Tensor:
+    def distance(self, row: TokenTree, logp: LogProbs, reference: LogProbs) -> Tensor:
         """How far it is from the reference on one row: (log r)^2 / 2 of each of its action tokens."""
         taken = [i for i, d in enumerate(row.decisions) if d.constrained]
         gaps = ((logp.action_D - reference.action_D)[taken], logp.token_T - reference.token_T)
@@ -53,11 +58,11 @@ class Figures:
     @torch.no_grad()
     def surrogate(self, logp: LogProbs, old: LogProbs, clip: float) -> None:
         """What PPO did."""
-        self.means["clip_fraction_action"].append(losses.clipped(logp.action_D, old.action_D, clip))
-        self.means["clip_fraction_token"].append(losses.clipped(logp.token_T, old.token_T, clip))
+        self.means["clip_fraction_action"].append(clip_mask(logp.action_D, old.action_D, clip))
+        self.means["clip_fraction_token"].append(clip_mask(logp.token_T, old.token_T, clip))
 
     @torch.no_grad()
-    def advantages(self, row: Row, advantage_D: Tensor) -> None:
+    def advantages(self, row: TokenTree, advantage_D: Tensor) -> None:
         """What its decisions were worth."""
         for decision, advantage in zip(row.decisions, advantage_D, strict=True):
             if decision.action:
@@ -69,7 +74,7 @@ class Figures:
         self.values.append(value.detach())
         self.targets.append(target)
 
-    def of_update(self) -> dict[str, float]:
+    def compute(self) -> dict[str, float]:
         """All figures. What cannot be said of so few decisions is left out."""
         figures = {name: float(torch.cat(parts).mean()) for name, parts in self.means.items() if sum(map(len, parts))}
         if self.choices and sum(map(len, self.choices)):
@@ -81,3 +86,21 @@ class Figures:
             if spread > 0:
                 figures["explained_variance"] = 1 - float((target - value).var(unbiased=False)) / spread
         return figures
+
+    def all_gather(self) -> UpdateMetrics:
+        """The figures of all processes, as if one had seen all rows."""
+        if world()[1] == 1:
+            return self
+        whole = UpdateMetrics()
+        for one in all_gather_object(to_device(vars(self), "cpu")):
+            for name, parts in one["means"].items():
+                whole.means[name] += parts
+            whole.choices += one["choices"]
+            whole.values += one["values"]
+            whole.targets += one["targets"]
+        return whole
+
+
+def clip_mask(logp: Tensor, old: Tensor, clip: float) -> Tensor:
+    """1 for each ratio outside [1 - clip, 1 + clip], else 0."""
+    return ((logp - old).exp() - 1).abs().gt(clip).float()

@@ -5,26 +5,33 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import SequentialSampler
 
-from ...config.training import StageConfig
-from ...host.hooks import Calls
-from ...util.seeding import child_rng
-from ..algorithms.losses import LogProbs
-from ..algorithms.steptool import StepLoss, adapted_kl_coef, advantages, step_loss, token_rewards, whiten
-from ..data.steptool_rows import step_row
-from ..data.token_tree import Row
-from ..distributed import add_gradients, added, gathered, share
-from ..model.actor_critic import ActorCritic
-from ..model.firsts import Firsts
-from ..model.forward import Reader
-from .alarms import Alarm, Watch
-from .base import StageTrainer
-from .metrics import Figures
+from spark_framework.api import (
+    Alarm,
+    BatchedForward,
+    Limits,
+    LogProbs,
+    StageConfig,
+    StageSetup,
+    StageTrainer,
+    TrainingMonitor,
+    UpdateMetrics,
+    all_reduce_gradients,
+    all_reduce_sum,
+    child_rng,
+    rank_slice,
+)
+from spark_framework.api import steptool_maths as maths
+
+from .rows import step_tree
+
+if TYPE_CHECKING:
+    from . import StepTool
 
 
 class TokenValueHead(nn.Module):
@@ -49,34 +56,42 @@ class StepTrainer(StageTrainer):
     Value head and actor share the trunk, and its gradient reaches the actor.
     """
 
-    def __init__(self, agent: ActorCritic, rows: Sequence[Row], stage: StageConfig, calls: Calls, name: str,
-                 firsts: Firsts, **kwargs: Any) -> None:  # fmt: skip
-        assert stage.steptool is not None
-        self.section, self.firsts = stage.steptool, firsts
+    logging_steps = 5
+
+    def __init__(self, setup: StageSetup, algorithm: StepTool, **kwargs: Any) -> None:
+        agent, rows, stage = setup.agent, setup.rows, algorithm.config
+        self.setup, self.settings, self.section = setup, stage, stage.steptool
         device = agent.model.device
         released = self.section.compat == "released"
         scores = [torch.tensor([d.reward for d in row.decisions]) for row in rows]
         # The released loader keeps rewards in half precision.
         self.rows = [
-            step_row(row, (s.half().float() if released else s).tolist(), device)
+            step_tree(row, (s.half().float() if released else s).tolist(), device)
             for row, s in zip(rows, scores, strict=True)
         ]
         torch.manual_seed(kwargs["args"].seed)
         width = agent.model.get_base_model().config.hidden_size
         agent.value_head = TokenValueHead(width, zero=not released).to(device)
-        self.reader = Reader(agent, rows, stage.pack_tokens, sharded=stage.shard)
-        self.watch = Watch(name, stage)
-        self.update = Figures()
-        self.figures_of_update: dict[str, float] = {}
+        self.reader = BatchedForward(agent, rows, stage.pack_tokens, sharded=stage.shard)
+        limits = Limits.of(
+            stage.alarm, target=self.section.kl_target, unit="nats a trajectory", weight_key="steptool.kl_coef",
+            weight=self.section.kl_coef,
+        )  # fmt: skip
+        self.monitor = TrainingMonitor(setup.name, limits, stage.lr)
+        self.update = UpdateMetrics()
+        self.update_figures: dict[str, float] = {}
         self.kl_coef = self.section.kl_coef
         self.reference: list[LogProbs] = []
         self.batch: dict[int, dict[str, Tensor]] = {}
         """Of each row of the batch that is being learnt from: old log-probabilities and values, advantages, returns."""
         self._epoch = 0
         batches = math.ceil(len(rows) / stage.batch_size)
-        super().__init__(
-            agent, stage, calls, name, batches * self.section.passes, lambda slots: {"slot": slots[0]}, **kwargs
-        )
+        super().__init__(setup, stage, batches * self.section.passes, lambda slots: {"slot": slots[0]}, **kwargs)
+
+    @classmethod
+    def step_size(cls, stage: StageConfig) -> int:
+        """It makes its own batches: a step is a pass over one."""
+        return 1
 
     def _get_train_sampler(self, *args: Any, **kwargs: Any) -> SequentialSampler:
         return SequentialSampler(self.train_dataset)  # type: ignore[arg-type]  # the order is in `_rows_of`
@@ -90,7 +105,7 @@ class StepTrainer(StageTrainer):
     def prepare(self) -> None:
         """Reference log-probabilities, from the policy that the stage starts from."""
         self.agent.model.eval()
-        self.reference, _ = self.firsts.readings(self.reader, with_states=False)
+        self.reference, _ = self.setup.first_policy.readings(self.reader, with_states=False)
 
     @torch.no_grad()
     def begin_batch(self, indices: Sequence[int]) -> None:
@@ -100,21 +115,21 @@ class StepTrainer(StageTrainer):
         kl = 0.0
         for index, (old_T, value_T) in zip(indices, self.reader.each(indices, self._of_row), strict=True):
             row, reference_T = self.rows[index], self.rows[index].in_order(self.reference[index])
-            reward_T = token_rewards(
+            reward_T = maths.token_rewards(
                 row.score_S.to(old_T), old_T, reference_T, row.places, kl_coef=self.kl_coef, compat=section.compat
             )
-            advantage_T, return_T = advantages(
+            advantage_T, return_T = maths.advantages(
                 reward_T, value_T, row.places, gamma=section.gamma, lam=section.lam, compat=section.compat
             )
             self.batch[index] = {"old": old_T, "value": value_T, "advantage": advantage_T, "return": return_T}
             kl += float((old_T - reference_T).sum()) / len(indices)
-        if self.stage.normalise:
+        if self.settings.normalise:
             lengths = [len(kept["old"]) for kept in self.batch.values()]
-            whitened = whiten(torch.cat([kept["advantage"] for kept in self.batch.values()])).split(lengths)
+            whitened = maths.whiten(torch.cat([kept["advantage"] for kept in self.batch.values()])).split(lengths)
             for kept, advantage_T in zip(self.batch.values(), whitened, strict=True):
                 kept["advantage"] = advantage_T
-        self.note({"kl": kl})
-        self.kl_coef = adapted_kl_coef(
+        self.log_scalars({"kl": kl})
+        self.kl_coef = maths.adapted_kl_coef(
             self.kl_coef, kl, target=section.kl_target, horizon=section.kl_horizon, trajectories=len(indices)
         )
 
@@ -124,16 +139,16 @@ class StepTrainer(StageTrainer):
         model.eval()  # no dropout: the ratio compares the same function before and after
         if turn == 0:
             self.begin_batch(self._rows_of(inputs["slot"] // self.section.passes))
-        order, self.update = list(self.batch), Figures()
+        order, self.update = list(self.batch), UpdateMetrics()
         child_rng(self.args.seed, "mini-batches", self._epoch, inputs["slot"]).shuffle(order)
         size = self.section.mini_batch
         parts = [order[first : first + size] for first in range(0, len(order), size)]
         total = torch.zeros((), device=self.device)
         for part in parts:
             total += self._learn(part, 1 / len(parts))
-        add_gradients([*self.agent.actor_parameters(), *self.agent.critic_parameters()])
-        self.figures_of_update = gathered(self.update).of_update()
-        self.note(self.figures_of_update)
+        all_reduce_gradients([*self.agent.actor_parameters(), *self.agent.critic_parameters()])
+        self.update_figures = self.update.all_gather().compute()
+        self.log_scalars(self.update_figures)
         return total
 
     def _learn(self, indices: Sequence[int], weight: float) -> Tensor:
@@ -141,29 +156,29 @@ class StepTrainer(StageTrainer):
         Returns the loss, times its weight."""
         read = [
             self._read(index, logp, hidden_NH)
-            for pack in self.reader.packs_of(share(indices))
-            for index, logp, hidden_NH in zip(pack, *self.reader.pack(pack), strict=True)
+            for pack in self.reader.batches_of(rank_slice(indices))
+            for index, logp, hidden_NH in zip(pack, *self.reader.read(self.reader.inputs(pack)), strict=True)
         ]
         nothing = torch.zeros(0, device=self.device)
         kept, names = [self.batch[index] for index, *_ in read], ("old", "advantage", "value", "return")
         old_T, advantage_T, value_old_T, return_T = (torch.cat([nothing, *(k[name] for k in kept)]) for name in names)
         logp_T = torch.cat([nothing, *(logp_T for _, logp_T, _ in read)])
         value_T = torch.cat([nothing, *(value_T for _, _, value_T in read)])
-        loss = step_loss(
-            logp_T, old_T, advantage_T, value_T, value_old_T, return_T, clip=self.stage.clip,
+        loss = maths.step_loss(
+            logp_T, old_T, advantage_T, value_T, value_old_T, return_T, clip=self.settings.clip,
             value_clip=self.section.value_clip, tokens=sum(len(self.batch[index]["old"]) for index in indices),
         )  # fmt: skip
         figures = {
             "policy_loss": loss.policy, "value_loss": loss.value, "clip_fraction": loss.clip_fraction,
             "value_clip_fraction": loss.value_clip_fraction, "ratio": loss.mean_ratio,
         }  # fmt: skip
-        whole = added(torch.stack([part.detach() for part in figures.values()]))
-        self.note(dict(zip(figures, whole, strict=True)))
+        whole = all_reduce_sum(torch.stack([part.detach() for part in figures.values()]))
+        self.log_scalars(dict(zip(figures, whole, strict=True)))
         loss = replace(loss, mean_ratio=whole[-1])
-        idle = [0 * hidden_NH.sum() for hidden_NH in self.reader.idle(indices)]
+        idle = [0 * hidden_NH.sum() for hidden_NH in self.reader.dummy_passes(indices)]
         if read or idle:
             self.accelerator.backward(weight * (loss.total(self.section.value_coef) + sum(idle)))
-        return weight * StepLoss(*whole).total(self.section.value_coef)
+        return weight * maths.StepLoss(*whole).total(self.section.value_coef)
 
     def _read(self, index: int, logp: LogProbs, hidden_NH: Tensor) -> tuple[int, Tensor, Tensor]:
         """A row's number, and log pi and V of its response tokens, both [T]; takes note of them."""
@@ -190,10 +205,6 @@ class StepTrainer(StageTrainer):
 
     # -- what the base asks ----------------------------------------------------------------------------------------
 
-    @property
-    def critic_lr(self) -> float:
-        return self.stage.lr
-
     def _clip_grad_norm(self, model: Any) -> Any:
         """The released code clips no gradient: its norm is only measured."""
         if self.section.compat == "paper":
@@ -201,14 +212,14 @@ class StepTrainer(StageTrainer):
         return self.accelerator.clip_grad_norm_(self.agent.actor_parameters(), math.inf)
 
     def after_update(self, *, epoch_ends: bool) -> Alarm | None:
-        return self.watch.after_update(self.figures_of_update["kl_k2"], self.figures_of_update.get("tool_entropy"))
+        return self.monitor.after_update(self.update_figures["kl_k2"], self.update_figures.get("tool_entropy"))
 
-    def figures(self) -> dict[str, float]:
+    def extra_metrics(self) -> dict[str, float]:
         return {"kl_coef": self.kl_coef}
 
-    def kept(self) -> dict[str, Any]:
-        return {"kl_coef": self.kl_coef, "watch": self.watch.kept(), "batch": self.batch}
+    def state_dict(self) -> dict[str, Any]:
+        return {"kl_coef": self.kl_coef, "monitor": self.monitor.state_dict(), "batch": self.batch}
 
-    def restore(self, kept: dict[str, Any]) -> None:
-        self.kl_coef, self.batch = kept["kl_coef"], kept["batch"]
-        self.watch.restore(kept["watch"])
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.kl_coef, self.batch = state["kl_coef"], state["batch"]
+        self.monitor.load_state_dict(state["monitor"])

@@ -4,33 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from ...config.training import StepToolSection
-from ...contracts.components import RewardTerm
-from ...errors import DataError
-from ...records import Trajectory
-from ..algorithms.losses import LogProbs
-from ..algorithms.steptool import Places
-from .ppo_csv import PpoExample
-from .rewards import step_rewards
-from .token_tree import Decision, Row, build_row
+from spark_framework.api import (
+    DataError,
+    Decision,
+    LogProbs,
+    PpoExample,
+    StageData,
+    TokenTree,
+    Trajectory,
+    build_tree,
+    read_ppo_csv,
+)
+from spark_framework.api import steptool_maths as maths
+
+if TYPE_CHECKING:
+    from . import StepToolSection
 
 Tokenise = Callable[[str, bool], Sequence[int]]
-"""Token ids of a text; the flag says whether the tokenizer's own special tokens (BOS) are added."""
+"""Token ids of a text; the flag says whether the tokenizer's own special tokens (BOS) are all_reduce_sum."""
 
 
 @dataclass(frozen=True)
-class StepRow:
+class StepTree:
     """A trajectory's row and its response tokens T, in order: of each step the action's label where it was drawn from
     the action head, then the free tokens."""
 
-    row: Row
+    row: TokenTree
     score_S: Tensor
     """Reward of each step. Where the row was cut there are fewer steps than scores: the last ones are theirs."""
-    places: Places
+    places: maths.ResponseSpans
     order_T: Tensor
     """Where each token stands in `LogProbs`, its actions followed by its tokens."""
     before_T: Tensor
@@ -47,35 +54,48 @@ class StepRow:
         return torch.zeros(len(count_S)).to(value_T).index_add(0, step_T, value_T) / count_S
 
 
-def step_row(row: Row, scores: Sequence[float], device: torch.device | str = "cpu") -> StepRow:
+def step_tree(row: TokenTree, scores: Sequence[float], device: torch.device | str = "cpu") -> StepTree:
     """The step-grained view of an unbranched row."""
     steps, places, order = [], [], []
     free = len(row.decisions)  # index of the next free token behind all actions
     for step, decision in enumerate(row.decisions):
         if decision.constrained:
             steps.append(step)
-            places.append(decision.first_at)
+            places.append(decision.first_position)
             order.append(step)
-        steps += [step] * len(decision.tokens_at)
-        places += decision.tokens_at
-        order += range(free, free + len(decision.tokens_at))
-        free += len(decision.tokens_at)
+        steps += [step] * len(decision.token_positions)
+        places += decision.token_positions
+        order += range(free, free + len(decision.token_positions))
+        free += len(decision.token_positions)
 
     def tensor(values: list[int]) -> Tensor:
         return torch.tensor(values, device=device)
 
     at_T = tensor(places)
     before_T = tensor([row.parents[at] for at in places])
-    return StepRow(row, torch.tensor(scores), Places(tensor(steps), at_T), tensor(order), before_T)
+    return StepTree(row, torch.tensor(scores), maths.ResponseSpans(tensor(steps), at_T), tensor(order), before_T)
 
 
-def trajectory_row(trajectory: Trajectory, terms: Sequence[tuple[float, RewardTerm]], max_tokens: int) -> Row:
-    """One of our own trajectories: the tokens that were generated, and the sum of the terms as each step's reward."""
-    rewards = step_rewards(trajectory, (), terms, rho=0.0)
-    return build_row([trajectory], {trajectory.id: rewards}, max_tokens=max_tokens)
+def trajectory_row(trajectory: Trajectory, rewards: list[float], max_tokens: int) -> TokenTree:
+    """One of our own trajectories: the tokens that were generated, and the reward of each step."""
+    return build_tree([trajectory], {trajectory.id: rewards}, max_tokens=max_tokens)
 
 
-def csv_row(name: str, example: PpoExample, tokenise: Tokenise, section: StepToolSection, max_tokens: int) -> Row:
+def csv_rows(section: StepToolSection, data: StageData) -> list[TokenTree]:
+    """A row for each row of the stage's CSV."""
+    assert section.csv is not None
+    tokenizer = data.tokenizer()
+
+    def tokenise(text: str, special: bool) -> Sequence[int]:
+        return tokenizer(text, add_special_tokens=special).input_ids  # type: ignore[no-any-return]
+
+    return [
+        csv_row(f"{section.csv}, row {number}", example, tokenise, section, data.max_tokens)
+        for number, example in enumerate(read_ppo_csv(section.csv), 1)
+    ]
+
+
+def csv_row(name: str, example: PpoExample, tokenise: Tokenise, section: StepToolSection, max_tokens: int) -> TokenTree:
     """A row of StepTool's CSV, cut as its trainer cuts it: context at the beginning, the last response at its end.
 
     `released` gives every fragment the tokenizer's special tokens, `paper` the first one only.
@@ -96,15 +116,15 @@ def csv_row(name: str, example: PpoExample, tokenise: Tokenise, section: StepToo
         raise DataError(
             f"{name} has {len(tokens)} tokens; the model reads {max_tokens}: lower steptool.max_context or max_response"
         )
-    row = Row(name=name)
+    row = TokenTree(name=name)
     row.add(-1, [token for token, _ in tokens])
     for step in range(last + 1):
         at = [i for i, (_, owner) in enumerate(tokens) if owner == step and i > 0]  # nothing predicts the first token
         if at:
             row.decisions.append(
                 Decision(
-                    action="", depth=step, state_at=at[0] - 1, first_at=at[0], tokens_at=at, constrained=False,
-                    reward=example.rewards[step],
+                    action="", depth=step, state_position=at[0] - 1, first_position=at[0], token_positions=at,
+                    constrained=False, reward=example.rewards[step],
                 )
             )  # fmt: skip
     if not row.decisions:

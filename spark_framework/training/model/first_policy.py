@@ -1,4 +1,4 @@
-"""What comes of a stage's first policy, found in the run's cache or put there."""
+"""Reference log-probabilities and first values of a stage, from the policy that it starts from; cached with the run."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..algorithms.losses import LogProbs
-from ..distributed import everybodys, first_says
+from ...util.collectives import all_gather_object, broadcast_from_first
+from ..data.tensors import LogProbs
 from . import reference_cache
 from .actor_critic import CRITIC, ActorCritic
 from .critic import Critic
-from .forward import Reader
+from .forward import BatchedForward
 
 
-class Firsts:
+class FirstPolicy:
     """Readings of the policy that a stage starts from.
 
     Args:
-        folder: of the reference_cache, which other stages may share.
+        folder: of the cache, which other stages may share.
         base: digest of the frozen base.
     """
 
@@ -37,7 +37,7 @@ class Firsts:
         )
         """Digest of the policy: weights to the last byte, dtype, kind of device, action head."""
 
-    def readings(self, reader: Reader, *, with_states: bool) -> tuple[list[LogProbs], list[Tensor]]:
+    def readings(self, reader: BatchedForward, *, with_states: bool) -> tuple[list[LogProbs], list[Tensor]]:
         """Log-probabilities of every row, and the states of its decisions ([D, width]) where a critic needs them."""
 
         def compute(indices: list[int]) -> list[reference_cache.Entry]:
@@ -55,7 +55,7 @@ class Firsts:
         return logps, [entry["state"] for entry in got if "state" in entry]
 
     @torch.no_grad()
-    def values(self, critic: Critic, reader: Reader, seed: int) -> list[Tensor]:
+    def values(self, critic: Critic, reader: BatchedForward, seed: int) -> list[Tensor]:
         """V_old of every row, after the critic's warm-up in the order of a seed; the critic is left warmed up."""
         model, rows = self.agent.model, critic.rows
         weights = {f"head.{n}": p for n, p in critic.head.named_parameters()}
@@ -67,9 +67,9 @@ class Firsts:
         )  # fmt: skip
         file = self.folder / f"critic-{key}.safetensors"
         stored = reference_cache.read(file)
-        if not all(everybodys(bool(stored))):
+        if not all(all_gather_object(bool(stored))):
             critic.warm_up(seed)
-            agreed = first_says(lambda: [p.detach().cpu() for p in weights.values()])
+            agreed = broadcast_from_first(lambda: [p.detach().cpu() for p in weights.values()])
             for parameter, value in zip(weights.values(), agreed, strict=True):
                 parameter.data.copy_(value)  # sums of several processes may differ in their last digit
             values = reader.values(critic) if critic.reads_rows else map(critic.head, critic.features)

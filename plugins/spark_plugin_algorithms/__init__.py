@@ -1,0 +1,1 @@
+"""Algorithms: how a stage learns from stored rollouts."""

@@ -1,0 +1,100 @@
+"""What several processes tell each other (`accelerate launch`). With one process everything is the identity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+def world() -> tuple[int, int]:
+    """This process's rank and the number of processes."""
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_rank(), dist.get_world_size()
+    return 0, 1
+
+
+def rank_slice(rows: Sequence[T]) -> list[T]:
+    """This process's part of a step's rows; perhaps none."""
+    rank, size = world()
+    return list(rows[rank::size])
+
+
+def dummy_passes(passes: Callable[[list[T]], Sequence[object]], rows: Sequence[T]) -> int:
+    """How many passes fewer than the busiest process this one makes: sharded layers are gathered by all at once."""
+    rank, size = world()
+    counts = [len(passes(list(rows[one::size]))) for one in range(size)]
+    return max(counts) - counts[rank]
+
+
+def barrier() -> None:
+    """Returns when every process is here."""
+    if world()[1] > 1:
+        dist.barrier()
+
+
+def all_gather_object(value: T) -> list[T]:
+    """The value of every process, by rank."""
+    size = world()[1]
+    if size == 1:
+        return [value]
+    found: list[Any] = [None] * size
+    dist.all_gather_object(found, value)
+    return found
+
+
+def sharded_map(items: Sequence[T], compute: Callable[[list[T]], list[U]], device: Any) -> list[U]:
+    """What `compute` makes of items, in their order: every process computes its share, and all get all."""
+    size = world()[1]
+    if size == 1:
+        return compute(list(items))
+    whole: list[Any] = [None] * len(items)
+    for rank, found in enumerate(all_gather_object(to_device(compute(rank_slice(items)), "cpu"))):
+        whole[rank::size] = to_device(found, device)
+    return whole
+
+
+def broadcast_from_first(ask: Callable[[], T]) -> T:
+    """What the first process found, for all of them."""
+    rank, size = world()
+    if size == 1:
+        return ask()
+    found = [ask() if rank == 0 else None]
+    dist.broadcast_object_list(found, src=0)
+    return found[0]  # type: ignore[return-value]
+
+
+def all_reduce_gradients(parameters: Iterable[Any]) -> None:
+    """Replace each gradient by its sum over the processes."""
+    if world()[1] == 1:
+        return
+    parameters = list(parameters)
+    for parameter in parameters:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+    flat = torch.cat([parameter.grad.reshape(-1) for parameter in parameters])
+    dist.all_reduce(flat)
+    for parameter, total in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
+        parameter.grad.copy_(total.view_as(parameter))
+
+
+def all_reduce_sum(value: Tensor) -> Tensor:
+    """The sum of a number over the processes."""
+    if world()[1] > 1:
+        dist.all_reduce(value)
+    return value
+
+
+def to_device(value: Any, device: Any) -> Any:
+    """Tensors, however nested in lists, tuples and dictionaries, on a device."""
+    if isinstance(value, dict):
+        return {name: to_device(part, device) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(to_device(part, device) for part in value)
+    return value.to(device) if isinstance(value, Tensor) else value
