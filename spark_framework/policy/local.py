@@ -239,7 +239,7 @@ class _Batch:
     ) -> list[tuple[list[int], list[float]]]:
         """Continue every branch until its stop token or the limit: token ids and log-probabilities (temperature 1).
 
-        Each branch draws from its own seed: neither batch size nor company changes what it draws.
+        Each branch draws from its own seed. Which rows share its batch changes the probabilities by rounding only.
         """
         import torch
 

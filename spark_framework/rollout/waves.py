@@ -1,7 +1,8 @@
 """Rollouts in waves: one step of every open trajectory at once. Propose for all, execute, judge all, select, go on.
 
 Waves make batched generation, bounded judge concurrency and resume simple. Usage counters move in question order after
-all verdicts of a step are in, and every draw has its own seed: neither concurrency nor batch size changes a result.
+all verdicts of a step are in, and every draw has its own seed: concurrency changes no bit of a result. The batch size
+changes a model's probabilities by rounding, which can flip a draw.
 """
 
 from __future__ import annotations
