@@ -139,17 +139,18 @@ def test_two_processes_give_the_losses_of_one(alone: Path, pair: dict[str, Path]
     assert all(torch.allclose(found[name], expected[name], atol=1e-4) for name in expected)
 
 
-def test_two_killed_processes_go_on_as_if_nothing_had_been(demonstrations: Runs, tmp_path: Path) -> None:
+def test_two_killed_processes_go_on_as_if_nothing_had_been(
+    demonstrations: Runs, pair: dict[str, Path], tmp_path: Path
+) -> None:
     """Killed at the third update of four, with a checkpoint of the second; what one process left another can take."""
-    stages = {"ppo": {**PPO, "save_steps": 2}}
-    whole, cut = (demonstrations(tmp_path / name, stages=stages, rollouts=ROUND) for name in ("whole", "cut"))
+    cut = demonstrations(tmp_path / "cut", stages=STAGES, rollouts=ROUND)
     assert launch(tmp_path, (cut, "ppo"), kill_at=3).returncode != 0
     assert [path.name for path in (cut / "train/ppo/checkpoints").iterdir()] == ["checkpoint-2"]
     alone = tmp_path / "alone"
     shutil.copytree(cut, alone)
-    done = launch(tmp_path, (cut, "ppo"), (whole, "ppo"))
+    done = launch(tmp_path, (cut, "ppo"))
     assert done.returncode == 0, done.stderr
-    expected = adapter(whole, "ppo")
+    expected = adapter(pair["plain"], "ppo")
     assert all(torch.equal(found, expected[name]) for name, found in adapter(cut, "ppo").items())
     assert [line["step"] for line in losses(cut, "ppo")] == [1, 2, 3, 3, 4]
     train(alone, "ppo")
