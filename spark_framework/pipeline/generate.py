@@ -1,6 +1,7 @@
 """The main job, step by step: `generate`, `train`, `evaluate`. The command line and the Python API both call these.
 
-Each is safe to repeat: what is done is kept, what a killed process left half-done is done again with the same result.
+Each is safe to repeat: what is done is kept, what a killed process left half-done is done again, with the
+same result on the same machine.
 """
 
 from __future__ import annotations

@@ -206,7 +206,7 @@ class CachedRows:
     ) -> list[tuple[list[int], list[float]]]:
         """Continue every branch until its stop token or the limit: token ids and log-probabilities (temperature 1).
 
-        Each branch draws from its own seed, whatever other branches are in the batch.
+        Each branch draws from its own seed. Which rows share its batch changes the probabilities by rounding only.
         """
         import torch
 

@@ -20,7 +20,6 @@ from spark_framework.errors import ConfigError, RunError
 from spark_framework.runs.run_dir import existing_run
 from tests.runs import STAGE, config, config_file, settings
 
-pytestmark = pytest.mark.xdist_group("pipeline")  # one process makes the run that most of these tests read
 RUNGS = ("base", "tools", "sft", "ppo", "spark")
 KEYS = {
     "stage", "n", "accuracy", "accuracy_95", "tool_entropy_bits", "tool_entropy_95", "policy_entropy_bits",

@@ -30,20 +30,23 @@ QUESTIONS = [
 ]
 
 
-def policy(tiny: Path, batch_size: int, constrained: bool = True) -> LocalPolicy:
+def policy(tiny: Path, batch_size: int, constrained: bool = True, dtype: str = "float32") -> LocalPolicy:
     renderer = Renderer(load_tokenizer(str(tiny)), SPACE, ReAct())
-    model = load_model(str(tiny), dtype="float32", device="cpu")
+    model = load_model(str(tiny), dtype=dtype, device="cpu")
     return LocalPolicy(model, renderer, batch_size=batch_size, constrained=constrained)
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.9])
-def test_batching_changes_nothing(tiny: Path, temperature: float) -> None:
-    """Two steps with nine-way writing, one row at a time and all together: same tokens, same probabilities."""
+def test_batching_changes_no_more_than_rounding(tiny: Path, temperature: float) -> None:
+    """Two steps with nine-way writing, one row at a time and all together: same tokens, same probabilities.
+
+    In double precision: in single precision, the order of a sum can flip a token.
+    """
     sampling = Sampling(temperature, 12)
     names = SPACE.candidates
     results = []
     for size in (1, 3, 5):
-        batch = policy(tiny, size).start(QUESTIONS)
+        batch = policy(tiny, size, dtype="float64").start(QUESTIONS)
         first = batch.propose([names] * 5, sampling, [10 * i for i in range(5)])
         before = batch.action_probs()
         continuations = [Continuation(i, first[i][k], "forty-two") for i in (4, 1, 2) for k in (0, 2)]
@@ -56,7 +59,7 @@ def test_batching_changes_nothing(tiny: Path, temperature: float) -> None:
         assert other[2] == one[2]
         assert [c.token_ids for c in other[4]] == [c.token_ids for c in one[4]]
         for probs, expected in zip((*other[1], *other[3]), (*one[1], *one[3]), strict=True):
-            assert probs == pytest.approx(expected, abs=1e-5)
+            assert probs == pytest.approx(expected, abs=1e-6)
 
 
 def test_stored_logprobs_are_those_of_a_fresh_forward(tiny: Path) -> None:

