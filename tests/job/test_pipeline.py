@@ -124,7 +124,7 @@ def test_the_manifest_says_what_the_run_was_made_with(climbed: tuple[Path, Ear, 
     plugins = {f"{plugin['kind']}.{plugin['name']}": plugin for plugin in manifest["plugins"]}
     assert plugins.keys() == {
         "tool.calculator", "tool.science", "judge.verifier", "selector.rarity_first", "reward.diversity_gap",
-        "reward.process_penalty",
+        "reward.process_penalty", "algorithm.sft", "algorithm.ppo", "algorithm.spark",
     }  # fmt: skip
     for plugin in plugins.values():
         assert (plugin["distribution"], plugin["version"]) == ("spark-framework", version("spark-framework"))
