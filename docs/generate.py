@@ -25,7 +25,7 @@ from spark_framework.config import run as config
 from spark_framework.config import training as config_stages
 from spark_framework.contracts import hookspecs
 from spark_framework.contracts.components import Tool, Toolset
-from spark_framework.host.component_spec import Choice
+from spark_framework.host.component_spec import ComponentSpec
 from spark_framework.host.discovery import OWN_DISTRIBUTION
 from spark_framework.host.manager import Host, import_target
 from spark_framework.questions import MmluProConfig, PracticeConfig
@@ -207,7 +207,7 @@ def _type(annotation: Any, metadata: Iterable[Any] = ()) -> str:
         text = f"mapping of {_type(inner[0])} to {_type(inner[1])}"
     elif annotation is type(None):
         text = "`null`"
-    elif annotation is Choice:
+    elif annotation is ComponentSpec:
         text = "component"
     elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
         text = "section"
@@ -305,13 +305,13 @@ def _users() -> dict[str, str]:
 
     found: dict[str, list[str]] = {}
     for name in hook_names():
-        if hasattr(calls._Core, name):
+        if hasattr(calls._DefaultHooks, name):
             found.setdefault(name, []).append("the framework (last)")
-    for offer in Host().inventory.offers:
-        if offer.distribution == OWN_DISTRIBUTION:
-            for name in vars(import_target(offer.target)):
+    for entry in Host().installed.entry_points:
+        if entry.distribution == OWN_DISTRIBUTION:
+            for name in vars(import_target(entry.target)):
                 if name in hook_names():
-                    found.setdefault(name, []).append(f"`{offer.key}`")
+                    found.setdefault(name, []).append(f"`{entry.key}`")
     return {name: ", ".join(users) for name, users in found.items()}
 
 
@@ -341,15 +341,15 @@ def catalogue_page() -> str:
         "`spark-framework plugins show KIND.NAME` one of them.",
     ]
     host = Host()
-    offers = [offer for offer in host.inventory.offers if offer.distribution == OWN_DISTRIBUTION]
-    loaded = [host.component_class(offer.kind, f"{offer.distribution}/{offer.name}").cls for offer in offers]
+    entry_points = [entry for entry in host.installed.entry_points if entry.distribution == OWN_DISTRIBUTION]
+    loaded = [host.component_class(entry.kind, f"{entry.distribution}/{entry.name}").cls for entry in entry_points]
     rows = [
-        (f"[{offer.key}](#{offer.kind}{offer.name})", offer.distribution, _first_line(cls))
-        for offer, cls in zip(offers, loaded, strict=True)
+        (f"[{entry.key}](#{entry.kind}{entry.name})", entry.distribution, _first_line(cls))
+        for entry, cls in zip(entry_points, loaded, strict=True)
     ]
     parts.append(table(("component", "distribution", "what it does"), rows))
-    for offer, cls in zip(offers, loaded, strict=True):
-        parts += [f"## {offer.key}", inspect.getdoc(cls) or ""]
+    for entry, cls in zip(entry_points, loaded, strict=True):
+        parts += [f"## {entry.key}", inspect.getdoc(cls) or ""]
         if issubclass(cls, Toolset):
             parts.append("Stands for several tools, which become known when it is prepared.")
         if issubclass(cls, Tool):

@@ -17,7 +17,7 @@ from .contracts.hookspecs import hookimpl
 from .contracts.remote_judge import Batches, Price, Usage, WireJudge, WireReply, WireRequest
 from .contracts.tool_arguments import arguments_from_schema
 from .errors import ConfigError, JudgeError, ToolError, UserError
-from .host.component_spec import JudgeChoice
+from .host.component_spec import JudgeSpec
 from .models.loading import model_folder
 from .questions.grading import match_option, resolve_answer
 from .records import ANSWER, LETTERS, THINK, Call, Candidate, Question, Step, Trajectory, Verdict
@@ -41,9 +41,9 @@ __all__ = [
     "ComponentConfig",
     "ConfigError",
     "Judge",
-    "JudgeChoice",
     "JudgeError",
     "JudgeRequest",
+    "JudgeSpec",
     "Price",
     "Question",
     "RecordedApis",

@@ -171,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     plugins = group("plugins", "what is installed")
-    command = add("list", "plugins:list_offers", "all installed components, without importing any", to=plugins)
+    command = add("list", "plugins:list_plugins", "all installed components, without importing any", to=plugins)
     command.add_argument("--json", action="store_true", help="print JSON")
     command = add("show", "plugins:show", "one component: what it does, its settings, its origin", to=plugins)
     command.add_argument("component", metavar="NAME", help="NAME or KIND.NAME, like judge.gpt4o")

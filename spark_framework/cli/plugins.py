@@ -10,25 +10,25 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from ..errors import PluginError
-from ..host.discovery import KINDS, OWN_DISTRIBUTION, Inventory, did_you_mean, scan
+from ..host.discovery import KINDS, OWN_DISTRIBUTION, InstalledPlugins, did_you_mean, scan
 
 if TYPE_CHECKING:
     from ..contracts.components import Tool, Toolset
 
 
-def list_offers(args: argparse.Namespace) -> int:
-    """Print all offers; no plugin is imported."""
-    inventory = scan(args.disable)
+def list_plugins(args: argparse.Namespace) -> int:
+    """Print all entry points; no plugin is imported."""
+    installed = scan(args.disable)
     if args.json:
-        print(json.dumps([asdict(offer) for offer in inventory.offers], indent=2))
+        print(json.dumps([asdict(entry) for entry in installed.entry_points], indent=2))
     else:
         from .tables import table
 
-        rows = [(o.kind, o.name, o.distribution, o.version, o.state) for o in inventory.offers]
+        rows = [(o.kind, o.name, o.distribution, o.version, o.state) for o in installed.entry_points]
         print(table(("kind", "name", "distribution", "version", "state"), rows))
-    if inventory.problem:
-        print(f"note: listed by {inventory.road}; `entrypoints` gave up: {inventory.problem}", file=sys.stderr)
-    if not any(offer.distribution == OWN_DISTRIBUTION for offer in inventory.offers):
+    if installed.problem:
+        print(f"note: listed by {installed.road}; `entrypoints` gave up: {installed.problem}", file=sys.stderr)
+    if not any(entry.distribution == OWN_DISTRIBUTION for entry in installed.entry_points):
         print(f"note: {OWN_DISTRIBUTION} itself is not installed: run `pip install -e .`", file=sys.stderr)
     return 0
 
@@ -40,10 +40,10 @@ def show(args: argparse.Namespace) -> int:
     from .tables import fields
 
     host = Host(args.disable)
-    kind, reference = _kind_and_reference(host.inventory, args.component)
+    kind, reference = _kind_and_reference(host.installed, args.component)
     loaded = host.component_class(kind, reference)
-    cls, offer = loaded.cls, loaded.offer
-    print(f"{offer.key}: from {offer.distribution} {offer.version}, {cls.__module__}:{cls.__qualname__}")
+    cls, entry = loaded.cls, loaded.entry
+    print(f"{entry.key}: from {entry.distribution} {entry.version}, {cls.__module__}:{cls.__qualname__}")
     print(f"\n{inspect.getdoc(cls)}")
     if issubclass(cls, Tool):
         print(f"\ndescription for the model: {cls.description}")
@@ -52,7 +52,7 @@ def show(args: argparse.Namespace) -> int:
     elif issubclass(cls, Toolset):
         print(f"\ndescription: {cls.description}")
         print(f"needs: {_needs(cls)}")
-        print(f"\nits tools: spark-framework tools prepare {offer.name} --set KEY=VALUE")
+        print(f"\nits tools: spark-framework tools prepare {entry.name} --set KEY=VALUE")
     print(f"\nsettings:\n{fields(cls.Config)}")
     return 0
 
@@ -61,16 +61,16 @@ def check(args: argparse.Namespace) -> int:
     """Run what can be checked without the author's own test, in a process of its own."""
     from ..host.subprocess_call import isolated
 
-    inventory = scan(args.disable)
-    kind, reference = _kind_and_reference(inventory, args.component)
-    offer = inventory.find(kind, reference)
+    installed = scan(args.disable)
+    kind, reference = _kind_and_reference(installed, args.component)
+    entry = installed.find(kind, reference)
     order = {"kind": kind, "reference": reference, "settings": args.set, "disable": args.disable}
     answer = isolated("spark_framework.testing.check:run", order, args.timeout)
     results = [("the checks come to an end", answer.problem)] if answer.problem else answer.value
     for title, problem in results:
         print(f"{'FAIL' if problem else 'ok':4}  {title}{': ' * bool(problem)}{problem}")
     failed = sum(bool(problem) for _, problem in results)
-    print(f"\n{offer.key} of {offer.distribution} {offer.version}: {len(results) - failed} good, {failed} failed")
+    print(f"\n{entry.key} of {entry.distribution} {entry.version}: {len(results) - failed} good, {failed} failed")
     return 1 if failed else 0
 
 
@@ -79,14 +79,14 @@ def doctor(args: argparse.Namespace) -> int:
     from ..host.doctor import examine, examine_metadata
     from .tables import table
 
-    findings = [*examine(scan(args.disable), args.disable, args.timeout), *examine_metadata()]
+    diagnoses = [*examine(scan(args.disable), args.disable, args.timeout), *examine_metadata()]
     print(table(("what", "distribution", "version", "state"), [(f.subject, f.distribution, f.version, f.state)
-                                                                for f in findings]))  # fmt: skip
-    wrong = [finding for finding in findings if finding.advice]
+                                                                for f in diagnoses]))  # fmt: skip
+    wrong = [one for one in diagnoses if one.advice]
     if wrong:
         print()
-    for finding in wrong:
-        print(f"{finding.subject} of {finding.distribution} {finding.version}: {finding.state}. {finding.advice}")
+    for one in wrong:
+        print(f"{one.subject} of {one.distribution} {one.version}: {one.state}. {one.advice}")
     return 1 if wrong else 0
 
 
@@ -100,16 +100,16 @@ def _needs(cls: type[Tool] | type[Toolset]) -> str:
         return "what its settings ask for"
 
 
-def _kind_and_reference(inventory: Inventory, text: str) -> tuple[str, str]:
+def _kind_and_reference(installed: InstalledPlugins, text: str) -> tuple[str, str]:
     """`kind.name`, `name`, and either of them behind `distribution/`."""
     distribution, slash, key = text.rpartition("/")
     kind, dot, name = key.partition(".")
     if dot and kind in KINDS:
         return kind, distribution + slash + name
-    keys = sorted({offer.key for offer in inventory.offers if offer.name == key})
+    keys = sorted({entry.key for entry in installed.entry_points if entry.name == key})
     if len(keys) == 1:
         return keys[0].partition(".")[0], text
     if keys:
         raise PluginError(f"{text!r} is the name of several components: say which, {' or '.join(keys)}")
-    names = {name for offer in inventory.offers for name in (offer.name, offer.key)}
+    names = {name for entry in installed.entry_points for name in (entry.name, entry.key)}
     raise PluginError(f"there is no component {text!r}{did_you_mean(key, sorted(names))}; see `plugins list`")

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from ..config.load import build_config, load_config
 from ..contracts.components import Tool, ToolContext, Toolset
 from ..errors import ConfigError, DataError, PluginError, UserError
-from ..host.component_spec import Choice, ToolChoice
+from ..host.component_spec import ComponentSpec, ToolSpec
 from ..host.lifecycle import check_permissions, open_tools
 from ..host.manager import Host, using_host
 from ..util.strict_json import read_json
@@ -28,14 +28,14 @@ def list_tools(args: argparse.Namespace) -> int:
     """Print every tool with its description; a broken one is a row like the others."""
     host = Host(args.disable)
     rows = []
-    for offer in host.inventory.offers:
-        if offer.kind != "tool":
+    for entry in host.installed.entry_points:
+        if entry.kind != "tool":
             continue
         try:
-            cls: Any = host.component_class("tool", f"{offer.distribution}/{offer.name}").cls
-            rows.append((offer.name, " ".join(cls.description.split())))
+            cls: Any = host.component_class("tool", f"{entry.distribution}/{entry.name}").cls
+            rows.append((entry.name, " ".join(cls.description.split())))
         except PluginError as exc:
-            rows.append((offer.name, f"not usable: {exc}"))
+            rows.append((entry.name, f"not usable: {exc}"))
     print(table(("name", "description"), rows))
     return 0
 
@@ -98,12 +98,12 @@ class _Shelf:
 
 
 class _OneTool(BaseModel):
-    tool: ToolChoice
+    tool: ToolSpec
 
 
-def _choice(name: str, settings: list[str], allowed: list[str]) -> Choice:
+def _choice(name: str, settings: list[str], allowed: list[str]) -> ComponentSpec:
     prefixed = [f"tool.{setting}" for setting in settings]
-    choice: Choice = build_config({"tool": {"use": name}}, _OneTool, prefixed, "--set").tool
+    choice: ComponentSpec = build_config({"tool": {"use": name}}, _OneTool, prefixed, "--set").tool
     try:
         check_permissions(choice, allowed)
     except ConfigError as exc:

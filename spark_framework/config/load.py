@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from ..errors import ConfigError
-from ..host.component_spec import UNKNOWN_KEY, Model, narrow
+from ..host.component_spec import UNKNOWN_KEY, Model, validate_with_suggestions
 from ..host.manager import Host, current_host, using_host
 
 
@@ -42,7 +42,7 @@ def check_config(data: Mapping[str, Any], model_cls: type[Model], source: str) -
     """A model from data that were read already, `run.json` for example; errors as for `load_config`."""
     try:
         with _without_disabled(data):
-            return narrow(model_cls, data)
+            return validate_with_suggestions(model_cls, data)
     except ValidationError as exc:
         raise ConfigError(f"{_explain(exc, data)} [{source}]") from exc
     except ConfigError as exc:  # from the model's own checks

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from ..contracts.components import Tool
 from ..errors import ConfigError
-from ..host.component_spec import JudgeChoice, RewardChoice, SelectorChoice, ToolChoice
+from ..host.component_spec import JudgeSpec, RewardSpec, SelectorSpec, ToolSpec
 from ..host.lifecycle import check_names, check_permissions
 from ..judging.terms import Terms
 from ..questions import PracticeConfig, QuestionsConfig
@@ -91,8 +91,8 @@ class RoundConfig(Section):
 class RewardSection(Section):
     """R_t = rho * (sum of the diversity terms) + (1 - rho) * (sum of the process terms) (SPaRK, section 3)."""
 
-    diversity: tuple[RewardChoice, ...] = ("diversity_gap",)  # type: ignore[assignment]
-    process: tuple[RewardChoice, ...] = ("process_penalty",)  # type: ignore[assignment]
+    diversity: tuple[RewardSpec, ...] = ("diversity_gap",)  # type: ignore[assignment]
+    process: tuple[RewardSpec, ...] = ("process_penalty",)  # type: ignore[assignment]
 
 
 class EvaluationSection(Section):
@@ -150,7 +150,7 @@ class JudgingSection(Section):
     """Send each step of all questions through the provider's batch service: half the price, within a day each."""
     batch_poll: float = Field(default=30.0, gt=0)
     """Seconds between two looks at a batch."""
-    fallback: JudgeChoice | None = None
+    fallback: JudgeSpec | None = None
     """Judges a whole question again where the judge failed on one of its steps: scales are never mixed within one
     trajectory. None drops the trajectory."""
 
@@ -168,11 +168,11 @@ class RunConfig(Section):
     plugins: PluginSection = PluginSection()
     policy: PolicyConfig = LocalPolicyConfig()
     questions: QuestionsConfig = PracticeConfig(use="practice")
-    tools: tuple[ToolChoice, ...] = EIGHT_TOOLS  # type: ignore[assignment]
+    tools: tuple[ToolSpec, ...] = EIGHT_TOOLS  # type: ignore[assignment]
     replies: RepliesSection = RepliesSection()
-    judge: JudgeChoice = "verifier"  # type: ignore[assignment]
+    judge: JudgeSpec = "verifier"  # type: ignore[assignment]
     judging: JudgingSection = JudgingSection()
-    selector: SelectorChoice = "rarity_first"  # type: ignore[assignment]
+    selector: SelectorSpec = "rarity_first"  # type: ignore[assignment]
     threshold: float = Field(default=6.0, ge=0, le=10)
     """A candidate is viable when its score is above it (SPaRK: 6.0)."""
     steps: int = Field(default=5, ge=1)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ..host.component_spec import JudgeChoice, RewardChoice
+from ..host.component_spec import JudgeSpec, RewardSpec
 
 
 class Section(BaseModel):
@@ -73,9 +73,9 @@ class StepToolSection(Section):
     """csv: tokens before the last response; what is more is cut at the beginning."""
     max_response: int = Field(default=1200, ge=1)
     """csv: tokens of the last response."""
-    reward: tuple[RewardChoice, ...] = STEPTOOL_TERMS  # type: ignore[assignment]
+    reward: tuple[RewardSpec, ...] = STEPTOOL_TERMS  # type: ignore[assignment]
     """R_t is the sum of these terms. The defaults give StepTool's released rewards."""
-    annotator: JudgeChoice | None = None
+    annotator: JudgeSpec | None = None
     """Judge that annotates the finished trajectories of a round; None takes what is stored with them."""
     repeats: int = Field(default=1, ge=1)
     """Annotations of each trajectory; their mean counts."""

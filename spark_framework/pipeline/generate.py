@@ -21,8 +21,8 @@ from ..contracts.components import Judge, RewardTerm, Selector
 from ..errors import ConfigError, DataError, RunError
 from ..evaluation import metrics
 from ..evaluation.runner import act
-from ..host.hooks import Calls
-from ..host.lifecycle import open_tools, opened
+from ..host.hooks import PluginHooks
+from ..host.lifecycle import open_component, open_tools
 from ..host.manager import current_host
 from ..host.tool_cache import ReplyCache, open_replies
 from ..judging.client import open_judging
@@ -215,8 +215,10 @@ def _workshop(folder: RunFolder, *, judged: bool) -> Iterator[Workshop]:
             threshold=config.threshold,
         )  # fmt: skip
         if judged:
-            judge, selector = (stack.enter_context(opened(choice)) for choice in (config.judge, config.selector))
-            fallback = stack.enter_context(opened(config.judging.fallback)) if config.judging.fallback else None
+            judge, selector = (
+                stack.enter_context(open_component(choice)) for choice in (config.judge, config.selector)
+            )
+            fallback = stack.enter_context(open_component(config.judging.fallback)) if config.judging.fallback else None
             assert isinstance(judge, Judge)  # the config has checked the kinds
             assert isinstance(selector, Selector)
             assert fallback is None or isinstance(fallback, Judge)
@@ -229,7 +231,7 @@ def _workshop(folder: RunFolder, *, judged: bool) -> Iterator[Workshop]:
 
 
 @contextmanager
-def observed(folder: RunFolder) -> Iterator[Calls]:
+def observed(folder: RunFolder) -> Iterator[PluginHooks]:
     """Tell the observers that the command began, and how it ended."""
     calls = current_host().calls
     if not is_first():  # of several processes that were launched together
@@ -256,7 +258,7 @@ def reward_terms(config: RunConfig) -> tuple[list[tuple[float, RewardTerm]], lis
     return diversity, process
 
 
-def stage_data(folder: RunFolder, stage: StageConfig, calls: Calls) -> list[list[Trajectory]]:
+def stage_data(folder: RunFolder, stage: StageConfig, calls: PluginHooks) -> list[list[Trajectory]]:
     """What a stage is trained on: its round, by question, perhaps annotated; nothing where it reads a CSV."""
     if stage.steptool is None or (stage.steptool.csv is None and stage.steptool.annotator is None):
         return _round_of(folder, stage)

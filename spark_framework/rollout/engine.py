@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from ..contracts.components import Judge, JudgeRequest, Selector, Tool, ToolContext
 from ..errors import ConfigError, JudgeError
-from ..host.hooks import Calls
+from ..host.hooks import PluginHooks
 from ..judging.client import JudgingSession
 from ..policy import Move, Policy, Sampling, Wave
 from ..policy.formats import ActionSpace
@@ -33,7 +33,7 @@ class Workshop:
 
     tools: dict[str, Tool]
     space: ActionSpace
-    calls: Calls
+    calls: PluginHooks
     seed: int
     steps: int
     workers: int = 8

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from ..config.load import build_config
 from ..config.run import JudgingSection, LocalPolicyConfig
 from ..errors import ConfigError, RunError
-from ..host.component_spec import JudgeChoice
+from ..host.component_spec import JudgeSpec
 from ..host.manager import current_host
 from ..judging.hindsight import annotated_by
 from ..records import Trajectory
@@ -108,7 +108,7 @@ def _stored(where: Path, stage: str | None, round_name: str | None) -> list[Traj
 class _Asked(BaseModel):
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
-    judge: JudgeChoice
+    judge: JudgeSpec
     judging: JudgingSection
 
 

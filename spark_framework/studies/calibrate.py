@@ -18,7 +18,7 @@ from ..contracts.calibrated_judge import CalibratedJudge, Calibration, fit_calib
 from ..contracts.components import Judge
 from ..contracts.remote_judge import WireReply, WireRequest
 from ..errors import ConfigError, DataError, JudgeError, RunError, UserError
-from ..host.hooks import Calls
+from ..host.hooks import PluginHooks
 from ..judging.budget import cost
 from ..judging.client import JudgingSession
 from ..pipeline.generate import observed
@@ -116,7 +116,7 @@ def _raw_values(
     from tqdm import tqdm
 
     for state in tqdm(states, desc=f"calibrate {judge.name}", disable=not sys.stderr.isatty(), leave=False):
-        step = Calls.seen_by(judge, state.request(seed))
+        step = PluginHooks.redact_gold(judge, state.request(seed))
         try:
             values = judge.raw(_reply(session, judge, judge.request(step)))
         except JudgeError as exc:

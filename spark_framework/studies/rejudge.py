@@ -19,9 +19,9 @@ from ..config.run import JudgingSection
 from ..contracts.components import Component, Judge
 from ..contracts.remote_judge import Usage
 from ..errors import ConfigError, JudgeError, RunError
-from ..host.component_spec import Choice, JudgeChoice
-from ..host.hooks import Calls
-from ..host.lifecycle import opened
+from ..host.component_spec import ComponentSpec, JudgeSpec
+from ..host.hooks import PluginHooks
+from ..host.lifecycle import open_component
 from ..host.manager import current_host
 from ..judging.budget import cost
 from ..judging.client import JudgingSession, open_judging, wire_judges
@@ -119,12 +119,18 @@ def estimate_rejudging(
 
 
 def rejudge_states(
-    folder: RunFolder, states: Sequence[State], choice: Choice, judging: JudgingSection, *, name: str, repeat: int = 0
+    folder: RunFolder,
+    states: Sequence[State],
+    choice: ComponentSpec,
+    judging: JudgingSection,
+    *,
+    name: str,
+    repeat: int = 0,
 ) -> Rejudged:
     """`rejudge` for some states of a run that is locked already."""
     path = verdict_path(folder, name, repeat)
     file = VerdictFile(path)
-    with opened(choice) as component, session_for(folder, judge := as_judge(component), judging) as session:
+    with open_component(choice) as component, session_for(folder, judge := as_judge(component), judging) as session:
         _settle(path, choice, judge, repeat)
         known = {} if judging.mode == "refresh" else file.read()
         missing = [state for state in states if state.digest not in known]
@@ -142,7 +148,13 @@ def rejudge_states(
 
 
 def forecast_states(
-    folder: RunFolder, states: Sequence[State], choice: Choice, judging: JudgingSection, *, name: str, repeat: int = 0
+    folder: RunFolder,
+    states: Sequence[State],
+    choice: ComponentSpec,
+    judging: JudgingSection,
+    *,
+    name: str,
+    repeat: int = 0,
 ) -> Forecast:
     """What `rejudge_states` would cost."""
     known = VerdictFile(verdict_path(folder, name, repeat)).read()
@@ -155,7 +167,7 @@ def forecast_states(
 def request_keys(judge: Judge, states: Iterable[State], seed: int, repeat: int = 0) -> set[str]:
     """Keys of the requests that a judge, and those inside of it, make on some states; none are sent."""
     return {
-        part.request(Calls.seen_by(part, state.request(seed, repeat))).key
+        part.request(PluginHooks.redact_gold(part, state.request(seed, repeat))).key
         for part in wire_judges(judge)
         for state in states
     }
@@ -170,7 +182,9 @@ def verdict_path(folder: RunFolder, name: str, repeat: int = 0) -> Path:
     return folder.path / "rejudged" / (f"{name}.{repeat}.jsonl" if repeat else f"{name}.jsonl")
 
 
-def asked(folder: RunFolder, judge: JudgeLike, overrides: Iterable[str], by: str) -> tuple[Choice, JudgingSection]:
+def asked(
+    folder: RunFolder, judge: JudgeLike, overrides: Iterable[str], by: str
+) -> tuple[ComponentSpec, JudgingSection]:
     """A judge and how it is asked: as the run's config says, with some overrides. `by` names who wants it."""
     data = {"judge": judge, "judging": folder.config.judging.model_dump(mode="json")}
     section = build_config(data, _Settings, overrides, by)
@@ -180,7 +194,7 @@ def asked(folder: RunFolder, judge: JudgeLike, overrides: Iterable[str], by: str
 class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
-    judge: JudgeChoice
+    judge: JudgeSpec
     judging: JudgingSection
 
 
@@ -198,7 +212,7 @@ def session_for(folder: RunFolder, judge: Judge, judging: JudgingSection) -> Ite
         yield session
 
 
-def _settle(path: Path, choice: Choice, judge: Judge, repeat: int) -> None:
+def _settle(path: Path, choice: ComponentSpec, judge: Judge, repeat: int) -> None:
     """Keep beside the file whose verdicts it holds; refuse to mix them with another's."""
     settings = {"use": choice.use, **choice.config.model_dump(mode="json")}
     whose = {"judge": settings, "behaviour": reader(judge), "repeat": repeat}

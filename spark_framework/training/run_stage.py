@@ -10,7 +10,7 @@ from ..config.run import LocalPolicyConfig
 from ..config.training import StageConfig
 from ..contracts.components import RewardTerm
 from ..errors import DataError
-from ..host.hooks import Calls
+from ..host.hooks import PluginHooks
 from ..models.loading import load_tokenizer
 from ..policy.factory import open_encoder, open_model
 from ..records import Trajectory
@@ -39,7 +39,7 @@ def train_stage(
     stage: StageConfig,
     data: list[list[Trajectory]],
     terms: tuple[Terms, Terms],
-    calls: Calls,
+    calls: PluginHooks,
 ) -> Path:
     """Train a stage to its end (resuming from its last whole checkpoint) and return the adapter's folder.
 

@@ -36,7 +36,7 @@ def flat(fake_distribution):
 
 def test_a_host_is_fresh_and_current(flat, spark_host):
     assert current_host() is spark_host
-    assert spark_host.component_class("judge", "flat").offer.version == "2.5"
+    assert spark_host.component_class("judge", "flat").entry.version == "2.5"
 
 
 def test_a_fake_distribution_is_gone_afterwards():

@@ -11,13 +11,13 @@ import pytest
 from environments import OFFLINE, PIP, build, run
 
 from spark_framework.errors import UserError
-from spark_framework.host.discovery import KINDS, Inventory
+from spark_framework.host.discovery import KINDS, InstalledPlugins
 from spark_framework.scaffold import new_plugin
 from spark_framework.testing.project import Project
 
 pytestmark = pytest.mark.xdist_group("scaffold")
 RUFF = (sys.executable, "-m", "ruff")
-NOBODY = Inventory((), "entrypoints")
+NOBODY = InstalledPlugins((), "entrypoints")
 FILES = {
     ".github/workflows/test.yml", ".gitignore", "README.md", "pyproject.toml", "src/spark_{kind}_{name}/__init__.py",
     "src/spark_{kind}_{name}/py.typed", "tests/test_{name}.py",

@@ -17,7 +17,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from ...config.training import StageConfig
 from ...errors import RunError
-from ...host.hooks import Calls
+from ...host.hooks import PluginHooks
 from ...util.launcher import is_first
 from ..distributed import wait_for_all, whole_steps
 from ..files import writing
@@ -39,7 +39,7 @@ class StageTrainer(Trainer):
     """
 
     def __init__(
-        self, agent: ActorCritic, stage: StageConfig, calls: Calls, name: str, items: int,
+        self, agent: ActorCritic, stage: StageConfig, calls: PluginHooks, name: str, items: int,
         collate: Callable[[list[int]], dict[str, Any]], identity: str = "", **kwargs: Any,
     ) -> None:  # fmt: skip
         self.agent, self.stage, self.stage_name, self.identity = agent, stage, name, identity
@@ -252,7 +252,7 @@ class _Epochs(TrainerCallback):
 class _Log(TrainerCallback):
     """Writes every log line to a file and tells the observers."""
 
-    def __init__(self, folder: Path, calls: Calls, stage: str) -> None:
+    def __init__(self, folder: Path, calls: PluginHooks, stage: str) -> None:
         self.folder, self.calls, self.stage = folder, calls, stage
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ...config.training import StageConfig
-from ...host.hooks import Calls
+from ...host.hooks import PluginHooks
 from ..algorithms import losses
 from ..algorithms.losses import LogProbs, RowTensors
 from ..data.token_tree import Row
@@ -39,7 +39,7 @@ class SparkTrainer(StageTrainer):
     """
 
     def __init__(
-        self, agent: ActorCritic, rows: list[Row], stage: StageConfig, calls: Calls, name: str, firsts: Firsts,
+        self, agent: ActorCritic, rows: list[Row], stage: StageConfig, calls: PluginHooks, name: str, firsts: Firsts,
         reward: Reward | None = None, critic_seed: int = 0, **kwargs: Any,
     ) -> None:  # fmt: skip
         self.rows, self.firsts, self.reward, self.critic_seed = rows, firsts, reward, critic_seed

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import SequentialSampler
 
 from ...config.training import StageConfig
-from ...host.hooks import Calls
+from ...host.hooks import PluginHooks
 from ...util.seeding import child_rng
 from ..algorithms.losses import LogProbs
 from ..algorithms.steptool import StepLoss, adapted_kl_coef, advantages, step_loss, token_rewards, whiten
@@ -49,7 +49,7 @@ class StepTrainer(StageTrainer):
     Value head and actor share the trunk, and its gradient reaches the actor.
     """
 
-    def __init__(self, agent: ActorCritic, rows: Sequence[Row], stage: StageConfig, calls: Calls, name: str,
+    def __init__(self, agent: ActorCritic, rows: Sequence[Row], stage: StageConfig, calls: PluginHooks, name: str,
                  firsts: Firsts, **kwargs: Any) -> None:  # fmt: skip
         assert stage.steptool is not None
         self.section, self.firsts = stage.steptool, firsts
