@@ -83,7 +83,7 @@ MEANINGS = {
 
 def cli_page() -> str:
     """Every command with its options."""
-    parser = cli._parser()
+    parser = cli.parser()
     parts = [
         "# Command line",
         NOTE,
@@ -92,8 +92,8 @@ def cli_page() -> str:
             ("exit code", "meaning"),
             [
                 ("0", "done"),
-                ("1", "`tools try`: the tool could not answer"),
-                ("2", "one line on standard error says what is wrong and how to mend it"),
+                ("1", "a check failed, or the tool of `tools try` returned an error"),
+                ("2", "one line on standard error says what is wrong and how to fix it"),
                 ("130", "interrupted"),
             ],
         ),

@@ -1,23 +1,61 @@
-"""`plugins list`, `plugins show`, `plugins check` and `plugins doctor`."""
+"""`plugins list`, `plugins show`, `plugins new`, `plugins check` and `plugins doctor`."""
 
 from __future__ import annotations
 
 import argparse
-import inspect
 import json
 import sys
-from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import PluginError
-from ..host.discovery import KINDS, OWN_DISTRIBUTION, InstalledPlugins, did_you_mean, scan
+from .options import Commands, add_command, add_group, add_set, positive
 
 if TYPE_CHECKING:
     from ..contracts.components import Tool, Toolset
+    from ..host.discovery import InstalledPlugins
+
+_COMPONENT = "NAME or KIND.NAME, like judge.gpt4o"
+_NEW = ("tool", "judge", "selector", "reward")
 
 
-def list_plugins(args: argparse.Namespace) -> int:
+def register(commands: Commands) -> None:
+    """Add the commands of this module."""
+    plugins = add_group(commands, "plugins", "list, check and create plugins")
+
+    text = "list all installed components, without importing any"
+    command = add_command(plugins, "list", run_list, text)
+    command.add_argument("--json", action="store_true", help="print JSON")
+
+    command = add_command(plugins, "show", run_show, "show what a component does, its settings and its origin")
+    command.add_argument("component", metavar="NAME", help=_COMPONENT)
+
+    command = add_command(plugins, "new", run_new, "write a plugin to start from: a distribution with its tests")
+    command.add_argument("kind", choices=_NEW, metavar="KIND", help=f"{', '.join(_NEW[:-1])} or {_NEW[-1]}")
+    command.add_argument("name", metavar="NAME", help="the component's name, like word_count")
+    command.add_argument("--to", default=".", metavar="DIR", help="folder to create it in (default: this one)")
+
+    text = "check that a component keeps its contract"
+    command = add_command(plugins, "check", run_check, text)
+    command.add_argument("component", metavar="NAME", help=_COMPONENT)
+    add_set(command, "change a setting of the component")
+    _add_timeout(command, "for all checks")
+
+    text = "load each plugin in a process of its own, and report what is wrong"
+    command = add_command(plugins, "doctor", run_doctor, text)
+    _add_timeout(command, "for each plugin")
+
+
+def _add_timeout(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument("--timeout", type=positive, default=60, metavar="S", help=f"seconds {what} (default 60)")
+
+
+def run_list(args: argparse.Namespace) -> int:
     """Print all entry points; no plugin is imported."""
+    from dataclasses import asdict
+
+    from ..host.discovery import OWN_DISTRIBUTION, scan
+
     installed = scan(args.disable)
     if args.json:
         print(json.dumps([asdict(entry) for entry in installed.entry_points], indent=2))
@@ -33,8 +71,10 @@ def list_plugins(args: argparse.Namespace) -> int:
     return 0
 
 
-def show(args: argparse.Namespace) -> int:
+def run_show(args: argparse.Namespace) -> int:
     """Print one component, which is imported for that."""
+    import inspect
+
     from ..contracts.components import Tool, Toolset
     from ..host.manager import Host
     from .tables import fields
@@ -57,8 +97,22 @@ def show(args: argparse.Namespace) -> int:
     return 0
 
 
-def check(args: argparse.Namespace) -> int:
+def run_new(args: argparse.Namespace) -> int:
+    """Write a plugin to start from, and say what to do with it."""
+    from ..host.discovery import scan
+    from ..scaffold import new_plugin
+
+    folder = new_plugin(args.kind, args.name, Path(args.to), scan(args.disable))
+    print(folder)
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        print(f"  {file.relative_to(folder)}")
+    print(f"next: cd {folder} && pip install -e '.[dev]' && pytest")
+    return 0
+
+
+def run_check(args: argparse.Namespace) -> int:
     """Run what can be checked without the author's own test, in a process of its own."""
+    from ..host.discovery import scan
     from ..host.subprocess_call import isolated
 
     installed = scan(args.disable)
@@ -74,14 +128,15 @@ def check(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def doctor(args: argparse.Namespace) -> int:
+def run_doctor(args: argparse.Namespace) -> int:
     """Load every plugin in a process of its own, read all metadata, and say what is wrong."""
+    from ..host.discovery import scan
     from ..host.doctor import examine, examine_metadata
     from .tables import table
 
     diagnoses = [*examine(scan(args.disable), args.disable, args.timeout), *examine_metadata()]
-    print(table(("what", "distribution", "version", "state"), [(f.subject, f.distribution, f.version, f.state)
-                                                                for f in diagnoses]))  # fmt: skip
+    rows = [(one.subject, one.distribution, one.version, one.state) for one in diagnoses]
+    print(table(("what", "distribution", "version", "state"), rows))
     wrong = [one for one in diagnoses if one.advice]
     if wrong:
         print()
@@ -101,7 +156,9 @@ def _needs(cls: type[Tool] | type[Toolset]) -> str:
 
 
 def _kind_and_reference(installed: InstalledPlugins, text: str) -> tuple[str, str]:
-    """`kind.name`, `name`, and either of them behind `distribution/`."""
+    """Of `kind.name` or `name`, each also after `distribution/`."""
+    from ..host.discovery import KINDS, did_you_mean
+
     distribution, slash, key = text.rpartition("/")
     kind, dot, name = key.partition(".")
     if dot and kind in KINDS:

