@@ -123,7 +123,7 @@ def _arguments(parser: argparse.ArgumentParser) -> list[argparse.Action]:
 
 
 def _placeholder(action: argparse.Action) -> str:
-    value = f" {action.metavar}" if action.nargs != 0 else ""
+    value = "" if action.nargs == 0 else f" {action.metavar or '{' + ','.join(action.choices or ()) + '}'}"
     text = f"{action.option_strings[0]}{value}" if action.option_strings else str(action.metavar)
     return text if action.required else f"[{text}]"
 
@@ -159,6 +159,9 @@ def config_page() -> str:
         "A config is a YAML mapping. An unknown key is an error, never ignored. `spark-framework config schema` prints "
         "the same as a JSON schema, and `--set path.to.key=VALUE` changes one key for one command; list entries go by "
         "number, as in `rollouts.0.questions=20`.",
+        "A file may build on another one: `base: paper` names a preset, `base: other.yaml` a file next to it. "
+        "Mappings are merged key by key, and the file's own keys win; a list replaces the other list as a whole. "
+        "A component with another `use` keeps none of the other one's settings. `run.json` stores the merged config.",
         "A *component* is a plugin's name, or a mapping with `use: NAME` and its settings "
         "([catalogue](catalogue.md)); reward terms also take `weight` (default 1). `use` may be `NAME`, "
         "`DISTRIBUTION/NAME`, or `MODULE:CLASS` for a class without an entry point.",

@@ -11,8 +11,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .config.files import preset
     from .config.load import load_config
-    from .config.run import RunConfig, preset
+    from .config.run import RunConfig
     from .host.manager import Host, using_host
     from .pipeline.evaluate import evaluate
     from .pipeline.generate import generate
@@ -37,7 +38,7 @@ _PUBLIC = {
     "generate": "pipeline.generate",
     "ladder": "studies.ladder",
     "load_config": "config.load",
-    "preset": "config.run",
+    "preset": "config.files",
     "rejudge": "studies.rejudge",
     "reselect": "studies.reselect",
     "study_judges": "studies.judge_sensitivity.study",

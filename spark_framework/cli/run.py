@@ -56,7 +56,7 @@ def register(commands: Commands) -> None:
 
 def run_quickstart(args: argparse.Namespace) -> int:
     """The ladder of the preset `quickstart`, on one seed."""
-    from ..config.run import preset
+    from ..config.files import preset
 
     overrides = [*args.set, *([f"run={json.dumps(args.folder)}"] if args.folder else [])]
     return _climb(args, preset("quickstart"), overrides, seeds=1)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from ..contracts.components import Tool
 from ..errors import ConfigError
@@ -161,8 +160,16 @@ class JudgingSection(Section):
         return Terms(self.mode, self.concurrency, self.attempts, self.budget, self.batch, self.batch_poll)
 
 
+def _describe_base(schema: dict[str, Any]) -> None:
+    """Files may have a key that `load_config` resolves; a run's config itself has none."""
+    text = "A preset, or a file relative to this one, that this file is merged over: own keys win"
+    schema["properties"] = {"base": {"description": text, "type": "string"}, **schema["properties"]}
+
+
 class RunConfig(Section):
     """A whole run: questions, policy, plugins, rollouts, stages, evaluation."""
+
+    model_config = ConfigDict(json_schema_extra=_describe_base)
 
     run: Path = Path("runs/run")
     """The run's folder."""
@@ -242,12 +249,3 @@ class RunConfig(Section):
 def questions_per_wave(judging: JudgingSection, one: RoundConfig) -> int:
     """Questions that are rolled out together. A batch service gets one step of all questions at a time."""
     return one.questions if judging.batch else one.wave_size
-
-
-def preset(name: str) -> Path:
-    """The file of a configuration that ships with the package: `quickstart`, `ladder`, `paper`."""
-    path = Path(str(files("spark_framework") / "presets" / f"{name}.yaml"))
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
-        raise ConfigError(f"there is no preset {name}; presets: {known}")
-    return path

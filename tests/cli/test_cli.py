@@ -315,7 +315,7 @@ def test_train_evaluate_ladder(run, noted, config):
 
 
 def test_quickstart_is_the_ladder_of_its_preset(run, noted, config, monkeypatch):
-    monkeypatch.setattr("spark_framework.config.run.preset", lambda name: config)
+    monkeypatch.setattr("spark_framework.config.files.preset", lambda name: config)
     assert run("quickstart", "--run", "my: run")[0] == 0
     assert noted == [("ladder", "my: run", 1)]
 

@@ -11,7 +11,8 @@ from typing import TypeAlias
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from ...config.load import check_config, load_config
+from ...config.files import read_mapping
+from ...config.load import check_config
 from ...config.run import RunConfig
 from ...contracts.components import Judge, Selector
 from ...errors import ConfigError
@@ -138,7 +139,7 @@ class _Labelled(BaseModel):
 
 def _chosen(judges: Judges) -> dict[str, ComponentSpec]:
     if isinstance(judges, Path):
-        found = load_config(judges, _Labelled)
+        found = check_config(read_mapping(judges), _Labelled, str(judges))
     elif isinstance(judges, Mapping):
         found = check_config(judges, _Labelled, "judges")
     else:
