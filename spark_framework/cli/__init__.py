@@ -47,7 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as exc:
         if exc.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        return _complain(f"no space left for {exc.filename or 'the output'}: free some, then run the command again")
+        return _complain(
+            f"no space left for {exc.filename or 'the output'}: free some space, then run the command again"
+        )
     return code
 
 

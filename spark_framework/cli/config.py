@@ -31,5 +31,5 @@ def run_check(args: argparse.Namespace) -> int:
 
     with open_host(args):
         load_config(args.config, RunConfig, args.set)
-    print(f"{args.config}: good")
+    print(f"{args.config}: valid")
     return 0

@@ -65,14 +65,16 @@ def run_list(args: argparse.Namespace) -> int:
         rows = [(o.kind, o.name, o.distribution, o.version, o.state) for o in installed.entry_points]
         print(table(("kind", "name", "distribution", "version", "state"), rows))
     if installed.problem:
-        print(f"note: listed by {installed.road}; `entrypoints` gave up: {installed.problem}", file=sys.stderr)
+        print(
+            f"note: `entrypoints` failed ({installed.problem}); listed with {installed.road} instead", file=sys.stderr
+        )
     if not any(entry.distribution == OWN_DISTRIBUTION for entry in installed.entry_points):
-        print(f"note: {OWN_DISTRIBUTION} itself is not installed: run `pip install -e .`", file=sys.stderr)
+        print(f"note: {OWN_DISTRIBUTION} itself is not installed; run `pip install -e .`", file=sys.stderr)
     return 0
 
 
 def run_show(args: argparse.Namespace) -> int:
-    """Print one component, which is imported for that."""
+    """Import one component and print what it is."""
     import inspect
 
     from ..contracts.components import Tool, Toolset
@@ -92,7 +94,7 @@ def run_show(args: argparse.Namespace) -> int:
     elif issubclass(cls, Toolset):
         print(f"\ndescription: {cls.description}")
         print(f"needs: {_needs(cls)}")
-        print(f"\nits tools: spark-framework tools prepare {entry.name} --set KEY=VALUE")
+        print(f"\nto list its tools: spark-framework tools prepare {entry.name} --set KEY=VALUE")
     print(f"\nsettings:\n{fields(cls.Config)}")
     return 0
 
@@ -111,7 +113,7 @@ def run_new(args: argparse.Namespace) -> int:
 
 
 def run_check(args: argparse.Namespace) -> int:
-    """Run what can be checked without the author's own test, in a process of its own."""
+    """Check one component's contract, in a process of its own."""
     from ..host.discovery import scan
     from ..host.subprocess_call import isolated
 
@@ -120,11 +122,11 @@ def run_check(args: argparse.Namespace) -> int:
     entry = installed.find(kind, reference)
     order = {"kind": kind, "reference": reference, "settings": args.set, "disable": args.disable}
     answer = isolated("spark_framework.testing.check:run", order, args.timeout)
-    results = [("the checks come to an end", answer.problem)] if answer.problem else answer.value
+    results = [("the checks finish", answer.problem)] if answer.problem else answer.value
     for title, problem in results:
         print(f"{'FAIL' if problem else 'ok':4}  {title}{': ' * bool(problem)}{problem}")
     failed = sum(bool(problem) for _, problem in results)
-    print(f"\n{entry.key} of {entry.distribution} {entry.version}: {len(results) - failed} good, {failed} failed")
+    print(f"\n{entry.key} of {entry.distribution} {entry.version}: {len(results) - failed} passed, {failed} failed")
     return 1 if failed else 0
 
 
@@ -146,13 +148,13 @@ def run_doctor(args: argparse.Namespace) -> int:
 
 
 def _needs(cls: type[Tool] | type[Toolset]) -> str:
-    """The permissions that the default settings ask for."""
+    """The permissions that a component with default settings needs."""
     from pydantic import ValidationError
 
     try:
         return ", ".join(sorted(cls().needs)) or "nothing"
     except ValidationError:  # there are no default settings
-        return "what its settings ask for"
+        return "depends on its settings"
 
 
 def _kind_and_reference(installed: InstalledPlugins, text: str) -> tuple[str, str]:
@@ -167,6 +169,6 @@ def _kind_and_reference(installed: InstalledPlugins, text: str) -> tuple[str, st
     if len(keys) == 1:
         return keys[0].partition(".")[0], text
     if keys:
-        raise PluginError(f"{text!r} is the name of several components: say which, {' or '.join(keys)}")
+        raise PluginError(f"{text!r} names several components: write {' or '.join(keys)}")
     names = {name for entry in installed.entry_points for name in (entry.name, entry.key)}
     raise PluginError(f"there is no component {text!r}{did_you_mean(key, sorted(names))}; see `plugins list`")

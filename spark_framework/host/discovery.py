@@ -76,10 +76,10 @@ class InstalledPlugins:
         raise PluginError(_why_not(found[0]) if found else self._unknown(kind, reference))
 
     def check_disabled(self, names: Iterable[str]) -> None:
-        """Names that somebody has typed to disable something have to mean something.
+        """Check that the names of plugins to disable, as typed by the user, are known.
 
         Raises:
-            ConfigError: one of them means nothing that is installed.
+            ConfigError: one of them is not installed.
         """
         known = {name for entry in self.entry_points for name in (entry.key, f"{entry.distribution}/{entry.key}")}
         for name in sorted(_parse_disabled(names) - known):

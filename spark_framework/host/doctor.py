@@ -1,4 +1,4 @@
-"""Every installed plugin, examined where it can do no harm; and the metadata of everybody else."""
+"""Examine every installed plugin in a process of its own, and the metadata of all distributions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .subprocess_call import isolated
 
 SLOW = 5.0
 """Seconds for importing one plugin. A sound one takes a hundredth of that; a slow machine may take longer."""
-_DEFER = "who does not use it notices nothing; its author should do that in `prepare` or at the first call"
+_DEFER = "only its users are affected; its author should do that in `prepare` or at the first call"
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def examine(installed: InstalledPlugins, disable: Iterable[str], timeout: float)
 
 
 def examine_metadata() -> list[Diagnosis]:
-    """What is wrong with the metadata on `sys.path`: files that nobody can read, editable installs out of date."""
+    """What is wrong with the metadata on `sys.path`: unreadable files, editable installs out of date."""
     diagnoses = [*_unreadable(), *_stale()]
     if OWN_DISTRIBUTION not in {normalise(name) for name in _names()}:
         advice = "run `pip install -e .` in the checkout: without it there are no plugins"
@@ -73,7 +73,7 @@ def _examined(entry: EntryPoint, installed: InstalledPlugins, disable: list[str]
             return diagnosis("no such kind", f"{entry.distribution}: name its entry point judge.X, tool.X …")
         return diagnosis(
             f"written for plugin API v{entry.api}",
-            f"install a version of {entry.distribution} for API v{API}; until then it cannot be used, and harms nobody",
+            f"install a version of {entry.distribution} for API v{API}; it cannot be used until then; others can",
         )
     if entry.state == "conflict":
         rivals = [o.distribution for o in installed.entry_points if o.key == entry.key and o.state == "conflict"]
@@ -87,9 +87,7 @@ def _examined(entry: EntryPoint, installed: InstalledPlugins, disable: list[str]
     answer = isolated(f"{__name__}:load", order, timeout)
     loaded = answer.value or {"problem": answer.problem}
     if problem := loaded["problem"]:
-        return diagnosis(
-            "broken", f"{problem}; until {entry.distribution} is mended, run without it: -p no:{entry.key}"
-        )
+        return diagnosis("broken", f"{problem}; until {entry.distribution} is fixed, disable it with -p no:{entry.key}")
     if loaded["seconds"] > SLOW:
         return diagnosis("slow", f"importing {entry.target} takes {loaded['seconds']:.1f} s; {_DEFER}")
     if answer.printed.strip():

@@ -70,7 +70,7 @@ class PluginHooks:
 
         Raises:
             JudgeError: there is no verdict with one score for each candidate.
-            UserError: from the judge itself, for what only the user can mend.
+            UserError: from the judge itself, for what only the user can fix.
         """
         request = self.redact_gold(judge, request)
         hook = self._plugins.hook.spark_judge_step
@@ -141,7 +141,7 @@ class PluginHooks:
         return merged
 
     def _ask_each(self, name: str, **facts: Any) -> list[tuple[str, list[Any]]]:
-        """(plugin, answers) of one plugin after the other, so that one that raises takes nobody else's turn."""
+        """(plugin, answers) of one plugin after the other, so that one that raises does not stop the others."""
         answers = []
         for impl in reversed(getattr(self._plugins.hook, name).get_hookimpls()):
             others = [other for other in self._plugins.get_plugins() if other is not impl.plugin]

@@ -97,7 +97,7 @@ class Host:
             return
         self._plugins.register(plugin, name)
         try:
-            self._plugins.check_pending()  # misspelt hooks would never be called, and nobody would notice
+            self._plugins.check_pending()  # misspelt hooks would silently never be called
         except pluggy.PluginValidationError as exc:
             hooks = self._plugins.get_hookcallers(plugin) or []
             stray = next(h.name for h in hooks if not (h.has_spec() or h.get_hookimpls()[-1].optionalhook))

@@ -94,8 +94,8 @@ def rejudge(
         Where the verdicts are (`RUN/rejudged/NAME.jsonl`, for a repeat `NAME.REPEAT.jsonl`), what failed, what it cost.
 
     Raises:
-        UserError: the judge is unknown, cannot judge these states, or needs something that the user can mend; the run
-            has no states; the file belongs to a judge with other settings.
+        UserError: the judge is unknown, cannot judge these states, or lacks something that the user can provide; the
+            run has no states; the file belongs to a judge with other settings.
     """
     folder = existing_run(Path(run))
     choice, judging = resolve_judge(judge, folder.config.judging, overrides, "rejudge")
@@ -125,7 +125,7 @@ def rejudge_states(
     path = verdict_path(folder, name, repeat)
     file = VerdictFile(path)
     with open_component(choice) as component, session_for(folder, judge := as_judge(component), judging) as session:
-        _settle(path, choice, judge, repeat)
+        _write_or_check_manifest(path, choice, judge, repeat)
         known = {} if judging.mode == "refresh" else file.read()
         missing = [state for state in states if state.digest not in known]
         before = session.budget.spent
@@ -190,8 +190,8 @@ def session_for(folder: RunFolder, judge: Judge, judging: JudgingSection) -> Ite
         yield session
 
 
-def _settle(path: Path, choice: ComponentSpec, judge: Judge, repeat: int) -> None:
-    """Keep beside the file whose verdicts it holds; refuse to mix them with another's."""
+def _write_or_check_manifest(path: Path, choice: ComponentSpec, judge: Judge, repeat: int) -> None:
+    """Note next to the file whose verdicts it holds, and refuse to mix them with those of another judge."""
     settings = {"use": choice.use, **choice.config.model_dump(mode="json")}
     whose = {"judge": settings, "behaviour": reader(judge), "repeat": repeat}
     manifest = path.with_suffix(".json")

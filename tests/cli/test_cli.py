@@ -249,7 +249,7 @@ def config(tmp_path, fake_judge, fake_tool, fake_distribution) -> Path:
 
 
 def test_config_check(run, refused, config):
-    assert run("config", "check", str(config)) == (0, f"{config}: good\n", "")
+    assert run("config", "check", str(config)) == (0, f"{config}: valid\n", "")
     assert "judge.modle: unknown key; did you mean 'model'?" in refused(
         "config", "check", str(config), "--set", "judge.modle=x"
     )

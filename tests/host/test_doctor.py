@@ -51,7 +51,7 @@ def diagnoses(*disable: str, timeout: float = 60) -> dict[str, Diagnosis]:
     ("first", "state", "advice"),
     [
         ("", "good", "^$"),
-        ("raise ValueError('two\\nlines')", "broken", "ValueError: two lines; until spark-odd is mended, run without"),
+        ("raise ValueError('two\\nlines')", "broken", "ValueError: two lines; until spark-odd is fixed, disable it"),
         ("import no_such_module", "broken", "ModuleNotFoundError: No module named 'no_such_module'.* -p no:reward.odd"),
         ("def (", "broken", "SyntaxError"),
         ("import sys; sys.exit(3)", "broken", "SystemExit: 3"),
@@ -66,7 +66,7 @@ def diagnoses(*disable: str, timeout: float = 60) -> dict[str, Diagnosis]:
         ("import sys; sys.stdout.close(); sys.stderr.close()", "good", "^$"),
         ("import os; os.close(1); os.close(2)", "good", "^$"),
         ("import warnings; warnings.warn('careful')", "good", "^$"),
-        ("print('hello')", "prints", "importing odd_term prints 'hello'; who does not use it notices nothing"),
+        ("print('hello')", "prints", "importing odd_term prints 'hello'; only its users are affected"),
         ("import os; os.write(1, b'\\xff\\x00')", "prints", "importing odd_term prints"),
         ("import threading, time\nthreading.Thread(target=time.sleep, args=(60,)).start()", "starts threads", "leaves"),
     ],
@@ -101,7 +101,7 @@ def test_an_import_that_takes_long_is_slow(offered, monkeypatch):
     offered("import time; time.sleep(0.8)")
     found = diagnoses()["spark-odd/reward.odd"]
     assert found.state == "slow"
-    assert re.match(r"importing odd_term takes \d+\.\d s; who does not use it notices nothing", found.advice)
+    assert re.match(r"importing odd_term takes \d+\.\d s; only its users are affected", found.advice)
 
 
 @pytest.mark.parametrize(

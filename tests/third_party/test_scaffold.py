@@ -95,7 +95,7 @@ def test_the_config_in_its_readme_can_be_used(projects, installed, kind, tmp_pat
     assert config is not None
     (tmp_path / "run.yaml").write_text(config[1], encoding="utf-8")
     command = [sys.executable, "-m", "spark_framework", "config", "check", tmp_path / "run.yaml"]
-    assert run(command, PYTHONPATH=str(installed)).stdout.endswith(": good\n")
+    assert run(command, PYTHONPATH=str(installed)).stdout.endswith(": valid\n")
 
 
 # -- names ---------------------------------------------------------------------------------------------------------
