@@ -26,7 +26,7 @@ from spark_framework.config import run as config
 from spark_framework.contracts import hookspecs, stage
 from spark_framework.contracts.algorithm import Algorithm
 from spark_framework.contracts.components import Component, Tool, Toolset
-from spark_framework.host.component_spec import Choice
+from spark_framework.host.component_spec import ComponentSpec
 from spark_framework.host.discovery import OWN_DISTRIBUTION
 from spark_framework.host.manager import Host, import_target
 from spark_framework.questions import MmluProConfig, PracticeConfig
@@ -84,7 +84,7 @@ MEANINGS = {
 
 def cli_page() -> str:
     """Every command with its options."""
-    parser = cli._parser()
+    parser = cli.parser()
     parts = [
         "# Command line",
         NOTE,
@@ -93,8 +93,8 @@ def cli_page() -> str:
             ("exit code", "meaning"),
             [
                 ("0", "done"),
-                ("1", "`tools try`: the tool could not answer"),
-                ("2", "one line on standard error says what is wrong and how to mend it"),
+                ("1", "a check failed, or the tool of `tools try` returned an error"),
+                ("2", "one line on standard error says what is wrong and how to fix it"),
                 ("130", "interrupted"),
             ],
         ),
@@ -124,7 +124,7 @@ def _arguments(parser: argparse.ArgumentParser) -> list[argparse.Action]:
 
 
 def _placeholder(action: argparse.Action) -> str:
-    value = f" {action.metavar}" if action.nargs != 0 else ""
+    value = "" if action.nargs == 0 else f" {action.metavar or '{' + ','.join(action.choices or ()) + '}'}"
     text = f"{action.option_strings[0]}{value}" if action.option_strings else str(action.metavar)
     return text if action.required else f"[{text}]"
 
@@ -167,6 +167,9 @@ def config_page() -> str:
         "A config is a YAML mapping. An unknown key is an error, never ignored. `spark-framework config schema` prints "
         "the same as a JSON schema, and `--set path.to.key=VALUE` changes one key for one command; list entries go by "
         "number, as in `rollouts.0.questions=20`.",
+        "A file may build on another one: `base: paper` names a preset, `base: other.yaml` a file next to it. "
+        "Mappings are merged key by key, and the file's own keys win; a list replaces the other list as a whole. "
+        "A component with another `use` keeps none of the other one's settings. `run.json` stores the merged config.",
         "A *component* is a plugin's name, or a mapping with `use: NAME` and its settings "
         "([catalogue](catalogue.md)); reward terms also take `weight` (default 1). `use` may be `NAME`, "
         "`DISTRIBUTION/NAME`, or `MODULE:CLASS` for a class without an entry point.",
@@ -220,7 +223,7 @@ def _type(annotation: Any, metadata: Iterable[Any] = ()) -> str:
         text = f"mapping of {_type(inner[0])} to {_type(inner[1])}"
     elif annotation is type(None):
         text = "`null`"
-    elif annotation is Choice:
+    elif annotation is ComponentSpec:
         text = "component"
     elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
         text = "section"
@@ -325,13 +328,13 @@ def _users() -> dict[str, str]:
 
     found: dict[str, list[str]] = {}
     for name in hook_names():
-        if hasattr(calls._Core, name):
+        if hasattr(calls._DefaultHooks, name):
             found.setdefault(name, []).append("the framework (last)")
-    for offer in Host().inventory.offers:
-        if offer.distribution == OWN_DISTRIBUTION:
-            for name in vars(import_target(offer.target)):
+    for entry in Host().installed.entry_points:
+        if entry.distribution == OWN_DISTRIBUTION:
+            for name in vars(import_target(entry.target)):
                 if name in hook_names():
-                    found.setdefault(name, []).append(f"`{offer.key}`")
+                    found.setdefault(name, []).append(f"`{entry.key}`")
     return {name: ", ".join(users) for name, users in found.items()}
 
 
@@ -361,15 +364,15 @@ def catalogue_page() -> str:
         "`spark-framework plugins show KIND.NAME` one of them.",
     ]
     host = Host()
-    offers = [offer for offer in host.inventory.offers if offer.distribution == OWN_DISTRIBUTION]
-    loaded = [host.component_class(offer.kind, f"{offer.distribution}/{offer.name}").cls for offer in offers]
+    entry_points = [entry for entry in host.installed.entry_points if entry.distribution == OWN_DISTRIBUTION]
+    loaded = [host.component_class(entry.kind, f"{entry.distribution}/{entry.name}").cls for entry in entry_points]
     rows = [
-        (f"[{offer.key}](#{offer.kind}{offer.name})", offer.distribution, _first_line(cls))
-        for offer, cls in zip(offers, loaded, strict=True)
+        (f"[{entry.key}](#{entry.kind}{entry.name})", entry.distribution, _first_line(cls))
+        for entry, cls in zip(entry_points, loaded, strict=True)
     ]
     parts.append(table(("component", "distribution", "what it does"), rows))
-    for offer, cls in zip(offers, loaded, strict=True):
-        parts += [f"## {offer.key}", inspect.getdoc(cls) or ""]
+    for entry, cls in zip(entry_points, loaded, strict=True):
+        parts += [f"## {entry.key}", inspect.getdoc(cls) or ""]
         if issubclass(cls, Toolset):
             parts.append("Stands for several tools, which become known when it is prepared.")
         if issubclass(cls, Tool):

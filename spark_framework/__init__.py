@@ -11,10 +11,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .config.files import preset
     from .config.load import load_config
-    from .config.run import RunConfig, preset
+    from .config.run import RunConfig
     from .host.manager import Host, using_host
-    from .pipeline.generate import evaluate, export, generate, train
+    from .pipeline.evaluate import evaluate
+    from .pipeline.generate import generate
+    from .pipeline.train import export, train
     from .records import Question, Trajectory
     from .runs.trajectories import TrajectoryStore
     from .studies.calibrate import calibrate
@@ -30,16 +33,16 @@ _PUBLIC = {
     "Trajectory": "records",
     "TrajectoryStore": "runs.trajectories",
     "calibrate": "studies.calibrate",
-    "evaluate": "pipeline.generate",
-    "export": "pipeline.generate",
+    "evaluate": "pipeline.evaluate",
+    "export": "pipeline.train",
     "generate": "pipeline.generate",
     "ladder": "studies.ladder",
     "load_config": "config.load",
-    "preset": "config.run",
+    "preset": "config.files",
     "rejudge": "studies.rejudge",
     "reselect": "studies.reselect",
     "study_judges": "studies.judge_sensitivity.study",
-    "train": "pipeline.generate",
+    "train": "pipeline.train",
     "using_host": "host.manager",
 }
 

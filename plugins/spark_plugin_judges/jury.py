@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from spark_framework.api import ComponentConfig, Judge, JudgeChoice, JudgeError, JudgeRequest, Verdict, hookimpl
+from spark_framework.api import ComponentConfig, Judge, JudgeError, JudgeRequest, JudgeSpec, Verdict, hookimpl
 
 COMBINED: dict[str, Callable[[Sequence[float]], float]] = {"mean": statistics.fmean, "median": statistics.median}
 
@@ -28,7 +28,7 @@ class Jury(Judge):
     name = "jury"
 
     class Config(ComponentConfig):
-        members: tuple[JudgeChoice, ...] = Field(min_length=2)
+        members: tuple[JudgeSpec, ...] = Field(min_length=2)
         """Judges, each with its settings."""
         aggregate: Literal["mean", "median"] = "mean"
         """What a candidate's score is of its members' scores."""

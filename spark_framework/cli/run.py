@@ -1,4 +1,4 @@
-"""The commands that work: thin wrappers around the pipeline."""
+"""The commands that make a run: `quickstart`, `generate`, `train`, `export`, `evaluate`, `ladder`."""
 
 from __future__ import annotations
 
@@ -6,67 +6,120 @@ import argparse
 import json
 from pathlib import Path
 
-from ..config.load import load_config
-from ..config.run import RunConfig, preset
-from ..host.manager import Host, using_host
-from ..judging.cost import forecast_rollouts
-from ..pipeline import generate as pipeline
-from ..util.launcher import is_first
+from .options import (
+    Commands,
+    add_command,
+    add_config,
+    add_judge_cost,
+    add_run,
+    open_host,
+    positive,
+    settings_with_batch,
+)
+
+_STAGE = "name of a stage in the run's config"
 
 
-def quickstart(args: argparse.Namespace) -> int:
+def register(commands: Commands) -> None:
+    """Add the commands of this module."""
+    command = add_command(
+        commands, "quickstart", run_quickstart, "run the whole loop in small, on a laptop", settings=True
+    )
+    command.add_argument("--run", dest="folder", metavar="DIR", help="run folder to create")
+
+    command = add_command(commands, "generate", run_generate, "generate and judge trajectories", settings=True)
+    add_config(command)
+    command.add_argument("--round", metavar="NAME", help="only this round")
+    add_judge_cost(command)
+
+    command = add_command(commands, "train", run_train, "train one stage of a run")
+    add_run(command, "run folder, or the config file of a run without rounds")
+    command.add_argument("--stage", required=True, metavar="S", help=_STAGE)
+    command.add_argument("--dry-run", action="store_true", help="print rows, tokens, memory and FLOPs, then stop")
+
+    command = add_command(commands, "export", run_export, "write a trained stage as a plain model folder")
+    add_run(command)
+    command.add_argument("--stage", required=True, metavar="S", help=_STAGE)
+    command.add_argument("--to", required=True, metavar="DIR", help="folder to create; it must not exist yet")
+
+    command = add_command(commands, "evaluate", run_evaluate, "evaluate one stage of a run")
+    add_run(command)
+    untrained = "; or the untrained model: `base` without tools, `tools` with tools"
+    command.add_argument("--stage", required=True, metavar="S", help=_STAGE + untrained)
+    command.add_argument("--questions", type=positive, metavar="N", help="only the first N questions")
+
+    text = "generate, train and evaluate all stages of a config, and compare them"
+    command = add_command(commands, "ladder", run_ladder, text, settings=True)
+    add_config(command)
+    command.add_argument("--seeds", type=positive, default=1, metavar="N", help="number of seeds (default 1)")
+
+
+def run_quickstart(args: argparse.Namespace) -> int:
     """The ladder of the preset `quickstart`, on one seed."""
+    from ..config.files import preset
+
     overrides = [*args.set, *([f"run={json.dumps(args.folder)}"] if args.folder else [])]
-    return _ladder(preset("quickstart"), overrides, args.disable, seeds=1)
+    return _climb(args, preset("quickstart"), overrides, seeds=1)
 
 
-def generate(args: argparse.Namespace) -> int:
-    """Generate and judge; prints the run folder, or what the judge will cost."""
-    with using_host(Host(args.disable)):
-        config = load_config(args.config, RunConfig, with_batch(args))
-        print(forecast_rollouts(config, args.round) if args.estimate else pipeline.generate(config, args.round))
+def run_generate(args: argparse.Namespace) -> int:
+    """Generate and judge; prints the run folder, or what the judge would cost."""
+    from ..config.load import load_config
+    from ..config.run import RunConfig
+    from ..judging.cost import forecast_rollouts
+    from ..pipeline.generate import generate
+
+    with open_host(args):
+        config = load_config(args.config, RunConfig, settings_with_batch(args))
+        print(forecast_rollouts(config, args.round) if args.estimate else generate(config, args.round))
     return 0
 
 
-def with_batch(args: argparse.Namespace) -> list[str]:
-    """All settings of a command that takes --set and --batch."""
-    return [*args.set, *(["judging.batch=true"] if args.batch else [])]
+def run_train(args: argparse.Namespace) -> int:
+    """Train one stage; prints the adapter's folder, or what training would cost."""
+    from ..config.load import load_config
+    from ..config.run import RunConfig
+    from ..pipeline.train import plan, train
+    from ..util.launcher import is_first
 
-
-def train(args: argparse.Namespace) -> int:
-    """Train one stage; prints the adapter's folder, or what it will cost."""
-    with using_host(Host(args.disable)):
+    with open_host(args):
         path = Path(args.folder)
         run = load_config(path, RunConfig) if path.is_file() else path
-        result = pipeline.plan(run, args.stage) if args.dry_run else pipeline.train(run, args.stage)
+        result = plan(run, args.stage) if args.dry_run else train(run, args.stage)
         if is_first():
             print(result)
     return 0
 
 
-def export(args: argparse.Namespace) -> int:
+def run_export(args: argparse.Namespace) -> int:
     """Merge a stage's adapter into a plain model; prints its folder."""
-    with using_host(Host(args.disable)):
-        print(pipeline.export(Path(args.folder), args.stage, args.to))
+    from ..pipeline.train import export
+
+    with open_host(args):
+        print(export(Path(args.folder), args.stage, args.to))
     return 0
 
 
-def evaluate(args: argparse.Namespace) -> int:
+def run_evaluate(args: argparse.Namespace) -> int:
     """Evaluate one stage; prints the figures as JSON."""
-    with using_host(Host(args.disable)):
-        print(json.dumps(pipeline.evaluate(Path(args.folder), args.stage, args.questions), indent=2))
+    from ..pipeline.evaluate import evaluate
+
+    with open_host(args):
+        print(json.dumps(evaluate(Path(args.folder), args.stage, args.questions), indent=2))
     return 0
 
 
-def ladder(args: argparse.Namespace) -> int:
+def run_ladder(args: argparse.Namespace) -> int:
     """Compare the stages over one or several seeds."""
-    return _ladder(args.config, args.set, args.disable, args.seeds)
+    return _climb(args, args.config, args.set, args.seeds)
 
 
-def _ladder(config: str | Path, overrides: list[str], disable: list[str], seeds: int) -> int:
+def _climb(args: argparse.Namespace, config: str | Path, overrides: list[str], seeds: int) -> int:
+    from ..config.load import load_config
+    from ..config.run import RunConfig
     from ..studies.ladder import ladder
 
-    with using_host(Host(disable)):
+    with open_host(args):
         settings = load_config(config, RunConfig, overrides)
         ladder(settings, seeds, report=lambda line: print(line, flush=True))
         print(f"\nfigures: {settings.run / 'ladder.json'}")

@@ -1,17 +1,61 @@
-"""`spark-framework steptool`: StepTool's files, figures and recorded numbers."""
+"""`spark-framework steptool`: StepTool's files and figures."""
 
 from __future__ import annotations
 
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import DataError
-from ..host.manager import Host, using_host
-from ..steptool.commands import Judging, evaluate_trajectories, export_trajectories
+from .options import Commands, add_command, add_group, open_host, positive
+
+if TYPE_CHECKING:
+    from ..steptool.commands import Judging
 
 
-def import_(args: argparse.Namespace) -> int:
+def register(commands: Commands) -> None:
+    """Add the commands of this module."""
+    steptool = add_group(commands, "steptool", "read, write and evaluate StepTool's files")
+
+    text = "read StepTool's CSV, predictions and annotations into a folder"
+    command = add_command(steptool, "import", run_import, text)
+    command.add_argument("files", nargs="+", metavar="FILE", help="CSV, or JSON with predictions or annotations")
+    command.add_argument("--to", required=True, metavar="DIR", help="folder for the imported trajectories")
+
+    command = add_command(steptool, "export", run_export, "write trajectories in StepTool's formats", settings=True)
+    _add_trajectories(command, "stage of a run; exports its data, with its filters and rewards")
+    command.add_argument("--to", required=True, metavar="FILE", help="file to write")
+    formats = ("csv", "predictions", "annotations")
+    command.add_argument("--as", dest="sort", choices=formats, default="csv", help="format (default csv)")
+    styles = ("qwen2", "llama3-1", "toolllama")
+    command.add_argument("--style", choices=styles, default="qwen2", help="csv: chat template (default qwen2)")
+    alpha = "csv: weight of SuccCalling (default 1, as released)"
+    command.add_argument("--alpha", type=float, default=1.0, metavar="A", help=alpha)
+
+    text = "compute pass rate, success rate of calls, and recall of needed tools"
+    command = add_command(steptool, "evaluate", run_evaluate, text, settings=True)
+    _add_trajectories(command, "stage of a run; reads its evaluation")
+    command.add_argument("--needed", metavar="FILE", help="JSON file: names of the needed tools by query id")
+
+    text = "check that `compat: released` reproduces recorded numbers"
+    command = add_command(steptool, "check", run_check, text)
+    command.add_argument("file", metavar="FIXTURES", help="JSON file of recordings")
+    data = "clone of StepTool, or folder with its CSVs (default: the folder of FIXTURES)"
+    command.add_argument("--data", metavar="DIR", help=data)
+
+
+def _add_trajectories(parser: argparse.ArgumentParser, stage: str) -> None:
+    parser.add_argument("folder", metavar="DIR", help="run folder, or folder of imported trajectories")
+    parser.add_argument("--stage", metavar="S", help=stage)
+    parser.add_argument("--round", metavar="NAME", help="round of trajectories")
+    judge = "annotate with this judge; change its settings with --set judge.KEY=VALUE"
+    parser.add_argument("--judge", metavar="X", help=judge)
+    repeats = "how often the judge is asked (default 3)"
+    parser.add_argument("--repeats", type=positive, default=3, metavar="R", help=repeats)
+
+
+def run_import(args: argparse.Namespace) -> int:
     """Read StepTool's files into a folder; prints the rounds."""
     from ..steptool.collection import import_files
 
@@ -20,9 +64,11 @@ def import_(args: argparse.Namespace) -> int:
     return 0
 
 
-def export(args: argparse.Namespace) -> int:
+def run_export(args: argparse.Namespace) -> int:
     """Write trajectories in one of StepTool's formats; prints how many."""
-    with using_host(Host(args.disable)):
+    from ..steptool.commands import export_trajectories
+
+    with open_host(args):
         count = export_trajectories(
             args.folder, Path(args.to), sort=args.sort, stage=args.stage, round_name=args.round, style=args.style,
             alpha=args.alpha, judging=_judging(args),
@@ -31,12 +77,13 @@ def export(args: argparse.Namespace) -> int:
     return 0
 
 
-def evaluate(args: argparse.Namespace) -> int:
+def run_evaluate(args: argparse.Namespace) -> int:
     """Prints the figures as JSON."""
+    from ..steptool.commands import evaluate_trajectories
     from ..steptool.metrics import read_needed
 
     needed = read_needed(Path(args.needed)) if args.needed else None
-    with using_host(Host(args.disable)):
+    with open_host(args):
         figures = evaluate_trajectories(
             args.folder, stage=args.stage, round_name=args.round, judging=_judging(args), needed=needed
         )
@@ -44,8 +91,8 @@ def evaluate(args: argparse.Namespace) -> int:
     return 0
 
 
-def check(args: argparse.Namespace) -> int:
-    """Compare recordings with what is computed here; prints a line for each figure. 1 where one does not agree."""
+def run_check(args: argparse.Namespace) -> int:
+    """Compare recordings with what is computed here; prints a line for each figure. 1 where one differs."""
     from ..steptool.check_recordings import compare_with
 
     found = compare_with(Path(args.file), Path(args.data) if args.data else None)
@@ -53,9 +100,8 @@ def check(args: argparse.Namespace) -> int:
         raise DataError(f"{args.file} holds no example")
     for one in found:
         word = "no CSV" if one.difference is None else "agrees" if one.agrees else "DIFFERS"
-        print(
-            f"{word:8} {one.example}: {one.figure}" + ("" if one.difference is None else f", by {one.difference:.1e}")
-        )
+        difference = "" if one.difference is None else f", by {one.difference:.1e}"
+        print(f"{word:8} {one.example}: {one.figure}{difference}")
     compared = [one for one in found if one.difference is not None]
     agreeing = sum(one.agrees for one in compared)
     print(f"{agreeing} of {len(compared)} figures agree; {len(found) - len(compared)} rows were not compared")
@@ -63,4 +109,6 @@ def check(args: argparse.Namespace) -> int:
 
 
 def _judging(args: argparse.Namespace) -> Judging | None:
+    from ..steptool.commands import Judging
+
     return Judging(args.judge, args.repeats, args.set) if args.judge else None

@@ -1,67 +1,112 @@
-"""What is done with a run's stored candidates and scores: `rejudge`, `reselect`, `calibrate`, `study judges`."""
+"""The commands that reuse a run's stored candidates and scores: `rejudge`, `reselect`, `calibrate`, `study judges`."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from ..host.manager import Host, using_host
-from ..studies.calibrate import calibrate as fit
-from ..studies.judge_sensitivity.study import estimate_study, study_judges
-from ..studies.rejudge import estimate_rejudging
-from ..studies.rejudge import rejudge as judge_again
-from ..studies.reselect import reselect as select_again
-from .run import with_batch
+from .options import (
+    Commands,
+    add_command,
+    add_group,
+    add_judge_cost,
+    add_questions,
+    add_run,
+    open_host,
+    positive,
+    settings_with_batch,
+)
+
+_JUDGE = "name of the judge; change its settings with --set judge.KEY=VALUE"
+_SCORES = "use the scores in RUN/rejudged/NAME.jsonl (default: the run's own)"
 
 
-def rejudge(args: argparse.Namespace) -> int:
-    """Score with another judge; prints where the verdicts are and what they cost, or will cost."""
-    act = estimate_rejudging if args.estimate else judge_again
-    with using_host(Host(args.disable)):
-        print(act(args.folder, args.judge, name=args.name, repeat=args.repeat, overrides=with_batch(args)))
+def register(commands: Commands) -> None:
+    """Add the commands of this module."""
+    command = add_command(commands, "rejudge", run_rejudge, "score stored candidates with another judge", settings=True)
+    add_run(command)
+    command.add_argument("--judge", required=True, metavar="X", help=_JUDGE)
+    command.add_argument("--name", metavar="NAME", help="write RUN/rejudged/NAME.jsonl (default: the judge's name)")
+    repeat = "number of the repeat; each shows candidates in another order (default 0: the run's order)"
+    command.add_argument("--repeat", type=int, default=0, metavar="K", help=repeat)
+    add_judge_cost(command)
+
+    text = "replay the selection with stored scores and another selector, threshold or judge"
+    command = add_command(commands, "reselect", run_reselect, text, settings=True)
+    add_run(command)
+    selector = "name of the selector; change its settings with --set selector.KEY=VALUE"
+    command.add_argument("--selector", metavar="S", help=selector)
+    threshold = "a candidate is viable if its score is above T (default: the run's threshold)"
+    command.add_argument("--threshold", type=float, metavar="T", help=threshold)
+    command.add_argument("--judge", metavar="NAME", help=_SCORES)
+    name = "write RUN/reselected/NAME.jsonl (default: a name made from the settings)"
+    command.add_argument("--name", metavar="NAME", help=name)
+
+    text = "fit a local judge's raw values to another judge's scores"
+    command = add_command(commands, "calibrate", run_calibrate, text, settings=True)
+    add_run(command)
+    command.add_argument("--judge", required=True, metavar="X", help=_JUDGE)
+    command.add_argument("--against", metavar="NAME", help=_SCORES)
+    command.add_argument("--output", metavar="FILE", help="file to write (default: RUN/calibration/X.json)")
+    add_questions(command)
+
+    study = add_group(commands, "study", "measure how a choice changes the results")
+    text = "compare judges on one run: scores, decisions, selections, rewards"
+    command = add_command(study, "judges", run_judges, text)
+    add_run(command)
+    judges = "names of judges, or a YAML file that maps labels to judges"
+    command.add_argument("--judges", required=True, metavar="A,B|FILE", help=judges)
+    repeats = "how often each judge is asked (default 2)"
+    command.add_argument("--repeats", type=positive, default=2, metavar="R", help=repeats)
+    add_questions(command)
+    command.add_argument("--estimate", action="store_true", help="print what it would cost, then stop")
+
+
+def run_rejudge(args: argparse.Namespace) -> int:
+    """Score with another judge; prints where the verdicts are and what they cost, or would cost."""
+    from ..studies.rejudge import estimate_rejudging, rejudge
+
+    act = estimate_rejudging if args.estimate else rejudge
+    with open_host(args):
+        print(act(args.folder, args.judge, name=args.name, repeat=args.repeat, overrides=settings_with_batch(args)))
     return 0
 
 
-def reselect(args: argparse.Namespace) -> int:
+def run_reselect(args: argparse.Namespace) -> int:
     """Select again; prints the tables."""
-    with using_host(Host(args.disable)):
-        done = select_again(
-            args.folder, args.selector, args.threshold, judge=args.judge, name=args.name, overrides=args.set
+    from ..studies.reselect import reselect
+
+    with open_host(args):
+        print(
+            reselect(args.folder, args.selector, args.threshold, judge=args.judge, name=args.name, overrides=args.set)
         )
+    return 0
+
+
+def run_calibrate(args: argparse.Namespace) -> int:
+    """Fit a judge's map; prints where it is and how good it is."""
+    from ..studies.calibrate import calibrate
+
+    with open_host(args):
+        done = calibrate(
+            args.folder, args.judge, against=args.against, output=args.output, questions=args.questions,
+            overrides=args.set,
+        )  # fmt: skip
     print(done)
     return 0
 
 
-def calibrate(args: argparse.Namespace) -> int:
-    """Fit a judge's map; prints where it is and how good it is."""
-    with using_host(Host(args.disable)):
-        print(
-            fit(
-                args.folder,
-                args.judge,
-                against=args.against,
-                output=args.output,
-                questions=args.questions,
-                overrides=args.set,
-            )
-        )
-    return 0
+def run_judges(args: argparse.Namespace) -> int:
+    """Compare judges; prints the summary, or what it would cost."""
+    from ..studies.judge_sensitivity.study import estimate_study, study_judges
 
-
-def judges(args: argparse.Namespace) -> int:
-    """Compare judges; prints the summary, or what it will cost."""
-    named = Path(args.judges)
-    chosen = named if named.suffix in (".yaml", ".yml", ".json") else args.judges.split(",")
-    with using_host(Host(args.disable)):
+    file = Path(args.judges)
+    judges = file if file.suffix in (".yaml", ".yml", ".json") else args.judges.split(",")
+    sizes = {"repeats": args.repeats, "questions": args.questions}
+    with open_host(args):
         if args.estimate:
-            print(estimate_study(args.folder, chosen, repeats=args.repeats, questions=args.questions))
+            print(estimate_study(args.folder, judges, **sizes))
             return 0
-        study = study_judges(
-            args.folder,
-            chosen,
-            repeats=args.repeats,
-            questions=args.questions,
-            report=lambda line: print(line, flush=True),
-        )
+        study = study_judges(args.folder, judges, **sizes, report=lambda line: print(line, flush=True))
     print(f"\ntables and plots: {study.folder}")
     return 0

@@ -1,4 +1,4 @@
-"""YAML files to checked models: duplicate keys refused, `--set` applied, every mistake told in one line."""
+"""YAML files to checked models: `base` and `--set` applied, every mistake reported in one line."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from ..errors import ConfigError
-from ..host.component_spec import UNKNOWN_KEY, Model, narrow
+from ..host.component_spec import UNKNOWN_KEY, Model, validate_with_suggestions
 from ..host.manager import Host, current_host, using_host
+from .files import parse, read_composed
 
 
 def load_config(path: Path | str, model_cls: type[Model], overrides: Iterable[str] = ()) -> Model:
     """Read a config file into a model.
 
     Args:
-        path: a YAML file that holds a mapping; an empty file is an empty mapping.
+        path: a YAML file that holds a mapping; its key `base` names a preset or a file that it is merged over.
         model_cls: its pydantic model. A top-level key `plugins.disable` is honoured while components are looked up.
         overrides: `path.to.key=value` each, applied in order; the value is YAML, list entries go by number.
 
@@ -27,7 +27,7 @@ def load_config(path: Path | str, model_cls: type[Model], overrides: Iterable[st
         ConfigError: one line `path.to.key: what is wrong (got …)`, with the file's name.
         PluginError: a component is unknown, disabled, in conflict or broken.
     """
-    return build_config(_read(Path(path)), model_cls, overrides, str(path))
+    return build_config(read_composed(Path(path)), model_cls, overrides, str(path))
 
 
 def build_config(data: dict[str, Any], model_cls: type[Model], overrides: Iterable[str], source: str) -> Model:
@@ -42,50 +42,11 @@ def check_config(data: Mapping[str, Any], model_cls: type[Model], source: str) -
     """A model from data that were read already, `run.json` for example; errors as for `load_config`."""
     try:
         with _without_disabled(data):
-            return narrow(model_cls, data)
+            return validate_with_suggestions(model_cls, data)
     except ValidationError as exc:
         raise ConfigError(f"{_explain(exc, data)} [{source}]") from exc
     except ConfigError as exc:  # from the model's own checks
         raise ConfigError(f"{exc} [{source}]") from exc
-
-
-class _Loader(yaml.SafeLoader):
-    """PyYAML keeps the last of two equal keys without a word; this one refuses them."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        seen = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    raise yaml.MarkedYAMLError(problem=f"key {key.value!r} is there twice", problem_mark=key.start_mark)
-                seen.add(key.value)
-        return node
-
-
-def _parse(text: str, source: str) -> Any:
-    try:
-        return yaml.load(text, _Loader)
-    except yaml.YAMLError as exc:
-        mark = getattr(exc, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        what = getattr(exc, "problem", None) or getattr(exc, "reason", None) or "not YAML"
-        raise ConfigError(f"{source}{line}: {what}") from exc
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: there is no such file") from None
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"{path}: cannot be read as UTF-8 text ({exc})") from exc
-    data = _parse(text, str(path))
-    if data is None:
-        return {}
-    if not isinstance(data, dict):
-        raise ConfigError(f"{path}: should hold a mapping of keys to values, and holds a {type(data).__name__}")
-    return data
 
 
 def _override(data: dict[str, Any], override: str, defaults: Mapping[str, str]) -> None:
@@ -93,7 +54,7 @@ def _override(data: dict[str, Any], override: str, defaults: Mapping[str, str]) 
     parts = keys.strip().split(".")
     if not equals or not all(parts):
         raise ConfigError(f"--set {override}: write path.to.key=value")
-    value = _parse(text, f"--set {override}")
+    value = parse(text, f"--set {override}")
     here: Any = data
     for depth, part in enumerate(parts):
         key = _key_of(here, part, f"--set {override}: {'.'.join(parts[:depth])}")

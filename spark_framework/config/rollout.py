@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from ..host.component_spec import RewardChoice
+from ..host.component_spec import RewardSpec
 from .section import Section
 
 
@@ -47,8 +47,8 @@ class RepliesSection(Section):
 class RewardSection(Section):
     """R_t = rho * (sum of the diversity terms) + (1 - rho) * (sum of the process terms) (SPaRK, section 3)."""
 
-    diversity: tuple[RewardChoice, ...] = ("diversity_gap",)  # type: ignore[assignment]
-    process: tuple[RewardChoice, ...] = ("process_penalty",)  # type: ignore[assignment]
+    diversity: tuple[RewardSpec, ...] = ("diversity_gap",)  # type: ignore[assignment]
+    process: tuple[RewardSpec, ...] = ("process_penalty",)  # type: ignore[assignment]
 
 
 class EvaluationSection(Section):

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from ..contracts.components import Tool
 from ..contracts.stage import StageConfig
 from ..errors import ConfigError
-from ..host.component_spec import AlgorithmChoice, JudgeChoice, SelectorChoice, ToolChoice
+from ..host.component_spec import AlgorithmSpec, JudgeSpec, SelectorSpec, ToolSpec
 from ..host.lifecycle import check_names, check_permissions
 from ..judging.terms import Terms
 from ..questions import PracticeConfig, QuestionsConfig
@@ -19,6 +18,8 @@ from .policy import LocalPolicyConfig, PolicyConfig
 from .rollout import EvaluationSection, RepliesSection, RewardSection, RoundConfig
 from .section import Section
 
+UNTRAINED = ("base", "tools")
+"""Rungs of the untrained model, without tools and with them. No stage can have these names."""
 EIGHT_TOOLS = ("calculator", "python", "solver", "science", "stats_finance", "encyclopedia", "dictionary", "search")
 
 
@@ -50,7 +51,7 @@ class JudgingSection(Section):
     """Send each step of all questions through the provider's batch service: half the price, within a day each."""
     batch_poll: float = Field(default=30.0, gt=0)
     """Seconds between two looks at a batch."""
-    fallback: JudgeChoice | None = None
+    fallback: JudgeSpec | None = None
     """Judges a whole question again where the judge failed on one of its steps: scales are never mixed within one
     trajectory. None drops the trajectory."""
 
@@ -59,8 +60,16 @@ class JudgingSection(Section):
         return Terms(self.mode, self.concurrency, self.attempts, self.budget, self.batch, self.batch_poll)
 
 
+def _describe_base(schema: dict[str, Any]) -> None:
+    """Files may have a key that `load_config` resolves; a run's config itself has none."""
+    text = "A preset, or a file relative to this one, that this file is merged over: own keys win"
+    schema["properties"] = {"base": {"description": text, "type": "string"}, **schema["properties"]}
+
+
 class RunConfig(Section):
     """A whole run: questions, policy, plugins, rollouts, stages, evaluation."""
+
+    model_config = ConfigDict(json_schema_extra=_describe_base)
 
     run: Path = Path("runs/run")
     """The run's folder."""
@@ -68,18 +77,18 @@ class RunConfig(Section):
     plugins: PluginSection = PluginSection()
     policy: PolicyConfig = LocalPolicyConfig()
     questions: QuestionsConfig = PracticeConfig(use="practice")
-    tools: tuple[ToolChoice, ...] = EIGHT_TOOLS  # type: ignore[assignment]
+    tools: tuple[ToolSpec, ...] = EIGHT_TOOLS  # type: ignore[assignment]
     replies: RepliesSection = RepliesSection()
-    judge: JudgeChoice = "verifier"  # type: ignore[assignment]
+    judge: JudgeSpec = "verifier"  # type: ignore[assignment]
     judging: JudgingSection = JudgingSection()
-    selector: SelectorChoice = "rarity_first"  # type: ignore[assignment]
+    selector: SelectorSpec = "rarity_first"  # type: ignore[assignment]
     threshold: float = Field(default=6.0, ge=0, le=10)
     """A candidate is viable when its score is above it (SPaRK: 6.0)."""
     steps: int = Field(default=5, ge=1)
     """Most actions before an answer is asked for (SPaRK: 5)."""
     rollouts: tuple[RoundConfig, ...] = (RoundConfig(),)
     reward: RewardSection = Field(default_factory=RewardSection)  # its terms are plugins: not at import
-    stages: dict[str, AlgorithmChoice] = Field(default_factory=dict)
+    stages: dict[str, AlgorithmSpec] = Field(default_factory=dict)
     evaluation: EvaluationSection = EvaluationSection()
 
     @field_validator("questions", mode="before")
@@ -118,7 +127,7 @@ class RunConfig(Section):
                 raise ConfigError(f"rollouts: round {r.name} is scripted, but only practice questions have a script")
         for name in self.stages:
             stage = self.stage_config(name)
-            if name in ("base", "tools"):
+            if name in UNTRAINED:
                 raise ConfigError(f"stages.{name}: this name is taken by the untrained model; rename the stage")
             if stage.data not in rounds:
                 raise ConfigError(f"stages.{name}.data: there is no round {stage.data}; rounds: {', '.join(rounds)}")
@@ -144,10 +153,6 @@ class RunConfig(Section):
         raise ConfigError(f"rollouts: there is no round {name}; rounds: {', '.join(r.name for r in self.rollouts)}")
 
 
-def preset(name: str) -> Path:
-    """The file of a configuration that ships with the package: `quickstart`, `ladder`, `paper`."""
-    path = Path(str(files("spark_framework") / "presets" / f"{name}.yaml"))
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
-        raise ConfigError(f"there is no preset {name}; presets: {known}")
-    return path
+def questions_per_wave(judging: JudgingSection, one: RoundConfig) -> int:
+    """Questions that are rolled out together. A batch service gets one step of all questions at a time."""
+    return one.questions if judging.batch else one.wave_size

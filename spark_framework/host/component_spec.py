@@ -16,11 +16,11 @@ from .manager import checked_class, current_host, import_target
 
 Model = TypeVar("Model", bound=BaseModel)
 UNKNOWN_KEY = "unknown_key"
-"""Type of the validation errors that `narrow` raises for unknown keys."""
+"""Type of the validation errors that `validate_with_suggestions` raises for unknown keys."""
 
 
 @dataclass(frozen=True)
-class Choice:
+class ComponentSpec:
     """A component as chosen in a config: the class is loaded, the settings are checked, nothing is built yet."""
 
     kind: str
@@ -45,7 +45,7 @@ class Choice:
     def build(self) -> Component:
         """The component, ready for use; its plugin's other hooks take part in the current host from now on."""
         if self.distribution is not None:
-            current_host().adopt(self.target)  # the config may have been read under another host
+            current_host().register_loaded(self.target)  # the config may have been read under another host
         if self.instance is not None:
             return self.instance
         try:
@@ -67,14 +67,14 @@ class Choice:
         }
 
 
-def choose(kind: str, value: Any) -> Choice:
+def choose(kind: str, value: Any) -> ComponentSpec:
     """Read a choice from a name, a mapping `{use: name, ...settings}`, a component class or an instance.
 
     Raises:
         PluginError: there is no such component, or it is broken.
         pydantic.ValidationError: the settings do not fit the component's Config.
     """
-    if isinstance(value, Choice) and value.kind == kind:
+    if isinstance(value, ComponentSpec) and value.kind == kind:
         return value
     if isinstance(value, Component):
         return _direct(kind, type(value), value.config, instance=value)
@@ -90,9 +90,9 @@ def choose(kind: str, value: Any) -> Choice:
     if ":" in use:
         return _direct(kind, _import_class(kind, use), settings, weight=weight)
     loaded = current_host().component_class(kind, use)
-    offer = loaded.offer
-    config = narrow(loaded.cls.Config, settings)
-    return Choice(kind, use, config, loaded.cls, offer.target, offer.distribution, offer.version, weight)
+    entry = loaded.entry
+    config = validate_with_suggestions(loaded.cls.Config, settings)
+    return ComponentSpec(kind, use, config, loaded.cls, entry.target, entry.distribution, entry.version, weight)
 
 
 def key_of(kind: str) -> str:
@@ -100,14 +100,18 @@ def key_of(kind: str) -> str:
     return "kind" if kind == "algorithm" else "use"
 
 
-def _direct(kind: str, cls: type, settings: Any, *, weight: float = 1.0, instance: Component | None = None) -> Choice:
+def _direct(
+    kind: str, cls: type, settings: Any, *, weight: float = 1.0, instance: Component | None = None
+) -> ComponentSpec:
     try:
         component = checked_class(kind, cls)
     except TypeError as exc:
         raise PydanticCustomError("component", "{reason}", {"reason": one_line(exc)}) from exc
-    config = settings if isinstance(settings, ComponentConfig) else narrow(component.Config, settings)
+    config = (
+        settings if isinstance(settings, ComponentConfig) else validate_with_suggestions(component.Config, settings)
+    )
     target = f"{cls.__module__}:{cls.__qualname__}"
-    return Choice(kind, target, config, component, target, weight=weight, instance=instance)
+    return ComponentSpec(kind, target, config, component, target, weight=weight, instance=instance)
 
 
 def _import_class(kind: str, use: str) -> Any:
@@ -122,8 +126,8 @@ class _Weight(BaseModel):
 
 
 @dataclass(frozen=True)
-class _Chosen:
-    """Makes `Choice` a pydantic field type for one kind."""
+class _SpecField:
+    """Makes `ComponentSpec` a pydantic field type for one kind."""
 
     kind: str
 
@@ -143,22 +147,22 @@ class _Chosen:
         return {"description": text, "anyOf": [{"type": "string"}, mapping]}
 
 
-def _as_written(choice: Choice, info: core_schema.SerializationInfo) -> dict[str, Any]:
+def _as_written(choice: ComponentSpec, info: core_schema.SerializationInfo) -> dict[str, Any]:
     weight = {"weight": choice.weight} if choice.kind == "reward" else {}
     return {key_of(choice.kind): choice.use, **weight, **choice.config.model_dump(mode=info.mode)}
 
 
-AlgorithmChoice = Annotated[Choice, _Chosen("algorithm")]
-JudgeChoice = Annotated[Choice, _Chosen("judge")]
-RewardChoice = Annotated[Choice, _Chosen("reward")]
-SelectorChoice = Annotated[Choice, _Chosen("selector")]
-ToolChoice = Annotated[Choice, _Chosen("tool")]
+AlgorithmSpec = Annotated[ComponentSpec, _SpecField("algorithm")]
+JudgeSpec = Annotated[ComponentSpec, _SpecField("judge")]
+RewardSpec = Annotated[ComponentSpec, _SpecField("reward")]
+SelectorSpec = Annotated[ComponentSpec, _SpecField("selector")]
+ToolSpec = Annotated[ComponentSpec, _SpecField("tool")]
 
 
 # -- unknown keys --------------------------------------------------------------------------------------------------
 
 
-def narrow(model: type[Model], data: Any) -> Model:
+def validate_with_suggestions(model: type[Model], data: Any) -> Model:
     """Validate, and say of every unknown key which key may have been meant.
 
     Raises:

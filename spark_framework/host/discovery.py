@@ -1,4 +1,4 @@
-"""What is installed: the offers of all distributions, listed without importing any of them."""
+"""What is installed: the entry points of all distributions, listed without importing any of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ State = Literal["ready", "disabled", "conflict", "incompatible"]
 
 
 @dataclass(frozen=True)
-class Offer:
+class EntryPoint:
     """One entry point: a distribution offers one component."""
 
     kind: str
@@ -49,26 +49,26 @@ class Offer:
 
 
 @dataclass(frozen=True)
-class Inventory:
-    """All offers, sorted by kind, name and distribution."""
+class InstalledPlugins:
+    """All entry points, sorted by kind, name and distribution."""
 
-    offers: tuple[Offer, ...]
+    entry_points: tuple[EntryPoint, ...]
     road: str
     """The package that read the metadata: `entrypoints`, or `importlib.metadata` where that failed."""
     problem: str = ""
     """Why `entrypoints` failed."""
 
-    def find(self, kind: str, reference: str) -> Offer:
-        """The one usable offer for `name` or `distribution/name`.
+    def find(self, kind: str, reference: str) -> EntryPoint:
+        """The one usable entry point for `name` or `distribution/name`.
 
         Raises:
             PluginError: unknown, disabled, in conflict, or written for another plugin API.
         """
         distribution, _, name = reference.rpartition("/")
-        found = [offer for offer in self.offers if (offer.kind, offer.name) == (kind, name)]
+        found = [entry for entry in self.entry_points if (entry.kind, entry.name) == (kind, name)]
         if distribution:
-            found = [offer for offer in found if offer.distribution == normalise(distribution)]
-        usable = [offer for offer in found if offer.state in ("ready", "conflict")]
+            found = [entry for entry in found if entry.distribution == normalise(distribution)]
+        usable = [entry for entry in found if entry.state in ("ready", "conflict")]
         if len(usable) == 1:
             return usable[0]
         if usable:
@@ -76,31 +76,33 @@ class Inventory:
         raise PluginError(_why_not(found[0]) if found else self._unknown(kind, reference))
 
     def check_disabled(self, names: Iterable[str]) -> None:
-        """Names that somebody has typed to disable something have to mean something.
+        """Check that the names of plugins to disable, as typed by the user, are known.
 
         Raises:
-            ConfigError: one of them means nothing that is installed.
+            ConfigError: one of them is not installed.
         """
-        known = {name for offer in self.offers for name in (offer.key, f"{offer.distribution}/{offer.key}")}
+        known = {name for entry in self.entry_points for name in (entry.key, f"{entry.distribution}/{entry.key}")}
         for name in sorted(_parse_disabled(names) - known):
             raise ConfigError(f"there is no {name} to disable{did_you_mean(name, sorted(known))}; see `plugins list`")
 
     def _unknown(self, kind: str, reference: str) -> str:
-        if not any(offer.distribution == OWN_DISTRIBUTION for offer in self.offers):
+        if not any(entry.distribution == OWN_DISTRIBUTION for entry in self.entry_points):
             return (
                 f"{kind} {reference!r} is not installed, and neither is {OWN_DISTRIBUTION} itself: "
                 "run `pip install -e .` in the checkout"
             )
-        names = sorted({offer.name for offer in self.offers if offer.kind == kind and offer.state != "incompatible"})
+        names = sorted(
+            {entry.name for entry in self.entry_points if entry.kind == kind and entry.state != "incompatible"}
+        )
         installed = ", ".join(names) or "none"
         return f"there is no {kind} {reference!r} (installed: {installed}){did_you_mean(reference, names)}"
 
 
-def scan(disable: Iterable[str] = ()) -> Inventory:
-    """List the offers of all distributions on `sys.path`; the environment can disable more of them.
+def scan(disable: Iterable[str] = ()) -> InstalledPlugins:
+    """List the entry points of all distributions on `sys.path`; the environment can disable more of them.
 
     Args:
-        disable: `kind.name` or `distribution/kind.name`, once for each offer that is not to be used.
+        disable: `kind.name` or `distribution/kind.name`, once for each entry point that is not to be used.
 
     Raises:
         ConfigError: an entry of `disable` or of SPARK_DISABLE_PLUGINS is not written like that.
@@ -108,21 +110,25 @@ def scan(disable: Iterable[str] = ()) -> Inventory:
     disabled = _parse_disabled([*disable, *os.environ.get(DISABLE_VARIABLE, "").split(",")])
     road, problem = "entrypoints", ""
     try:
-        offers = _read(_by_entrypoints)
+        entry_points = _read(_by_entrypoints)
     except Exception as exc:  # one malformed foreign file ends the listing of `entrypoints`, in many ways
         road, problem = "importlib.metadata", f"{type(exc).__name__}: {one_line(exc)}"
-        offers = _read(_by_metadata)
+        entry_points = _read(_by_metadata)
 
     all_off = os.environ.get(AUTOLOAD_VARIABLE) == "0"
-    offers = [
-        replace(offer, state="disabled")
-        if offer.state == "ready" and (all_off or {offer.key, f"{offer.distribution}/{offer.key}"} & disabled)
-        else offer
-        for offer in offers
+    entry_points = [
+        replace(entry, state="disabled")
+        if entry.state == "ready" and (all_off or {entry.key, f"{entry.distribution}/{entry.key}"} & disabled)
+        else entry
+        for entry in entry_points
     ]
-    claims = Counter(offer.key for offer in offers if offer.state == "ready")
-    offers = [replace(o, state="conflict") if o.state == "ready" and claims[o.key] > 1 else o for o in offers]
-    return Inventory(tuple(sorted(offers, key=lambda o: (o.kind, o.name, o.distribution, o.api))), road, problem)
+    claims = Counter(entry.key for entry in entry_points if entry.state == "ready")
+    entry_points = [
+        replace(o, state="conflict") if o.state == "ready" and claims[o.key] > 1 else o for o in entry_points
+    ]
+    return InstalledPlugins(
+        tuple(sorted(entry_points, key=lambda o: (o.kind, o.name, o.distribution, o.api))), road, problem
+    )
 
 
 def normalise(distribution: str) -> str:
@@ -141,21 +147,21 @@ def one_line(exc: BaseException) -> str:
     return " ".join(str(exc).split()) or type(exc).__name__
 
 
-def _conflict(offers: list[Offer]) -> str:
-    first, second = offers[:2]
+def _conflict(rivals: list[EntryPoint]) -> str:
+    first, second = rivals[:2]
     return (
-        f"{first.kind} {first.name!r} is offered by {' and '.join(f'{o.distribution} {o.version}' for o in offers)}: "
+        f"{first.kind} {first.name!r} is offered by {' and '.join(f'{e.distribution} {e.version}' for e in rivals)}: "
         f"name one in full, like {first.distribution}/{first.name}, "
         f"or disable the other, like -p no:{second.distribution}/{second.key}"
     )
 
 
-def _why_not(offer: Offer) -> str:
-    if offer.state == "incompatible":
-        return f"{offer} is written for plugin API v{offer.api}, and this is v{API}: install a version of it that fits"
+def _why_not(entry: EntryPoint) -> str:
+    if entry.state == "incompatible":
+        return f"{entry} is written for plugin API v{entry.api}, and this is v{API}: install a version of it that fits"
     if os.environ.get(AUTOLOAD_VARIABLE) == "0":
-        return f"{offer} is disabled, as all plugins are: unset {AUTOLOAD_VARIABLE}"
-    return f"{offer} is disabled: take it out of -p no:, `plugins.disable` or {DISABLE_VARIABLE}"
+        return f"{entry} is disabled, as all plugins are: unset {AUTOLOAD_VARIABLE}"
+    return f"{entry} is disabled: take it out of -p no:, `plugins.disable` or {DISABLE_VARIABLE}"
 
 
 def _parse_disabled(names: Iterable[str]) -> set[str]:
@@ -175,28 +181,28 @@ _Listing = tuple[str, str, list[tuple[str, str, str]]]
 """Distribution, version, and its entry points as (group, name, value)."""
 
 
-def _read(road: Callable[[str], Iterator[_Listing]]) -> list[Offer]:
-    """All offers. Of one distribution found twice the earlier folder counts, and in one folder the higher version."""
-    found: dict[tuple[str, str, int], Offer] = {}
+def _read(road: Callable[[str], Iterator[_Listing]]) -> list[EntryPoint]:
+    """All entry points. A distribution found twice counts once: in the earlier folder, or with the higher version."""
+    found: dict[tuple[str, str, int], EntryPoint] = {}
     seen: set[str] = set()
     for folder in dict.fromkeys(sys.path):
         for distribution, version, entries in sorted(road(folder), key=lambda row: _numbers(row[1]), reverse=True):
             if distribution in seen:
                 continue
             seen.add(distribution)
-            for group, entry, value in entries:
-                offer = _offer(distribution, version, group, entry, value)
-                found.setdefault((distribution, offer.key, offer.api), offer)
+            for group, key, value in entries:
+                entry = _entry_point(distribution, version, group, key, value)
+                found.setdefault((distribution, entry.key, entry.api), entry)
     # A distribution may serve several API versions at once; only the one that fits matters then.
     return [o for (distribution, key, api), o in found.items() if api == API or (distribution, key, API) not in found]
 
 
-def _offer(distribution: str, version: str, group: str, entry: str, value: str) -> Offer:
-    kind, _, name = entry.partition(".")
+def _entry_point(distribution: str, version: str, group: str, key: str, value: str) -> EntryPoint:
+    kind, _, name = key.partition(".")
     target = re.sub(r"\[.*\]|\s", "", value)  # extras and spaces carry no meaning here
     api = int(group.removeprefix(PREFIX))
     state: State = "ready" if api == API and kind in KINDS and name else "incompatible"
-    return Offer(kind, name, target, distribution, version, state, api)
+    return EntryPoint(kind, name, target, distribution, version, state, api)
 
 
 def _by_entrypoints(folder: str) -> Iterator[_Listing]:
@@ -206,7 +212,7 @@ def _by_entrypoints(folder: str) -> Iterator[_Listing]:
         # The name comes from the folder's name; old egg-info folders add `-py3.11` to the version, or have none.
         version = re.sub(r"-py\d.*", "", distribution.version or "unknown")
         groups = [group for group in file.sections() if _ours(group)]
-        entries = [(group, entry, value) for group in groups for entry, value in file.items(group)]
+        entries = [(group, key, value) for group in groups for key, value in file.items(group)]
         yield normalise(distribution.name), version, entries
 
 
@@ -217,7 +223,7 @@ def _by_metadata(folder: str) -> Iterator[_Listing]:
         try:
             entries = [(e.group, e.name, e.value) for e in distribution.entry_points if _ours(e.group)]
             yield normalise(distribution.metadata["Name"]), distribution.version, entries
-        except Exception:  # its metadata cannot be read at all: it offers nothing, and nobody else suffers
+        except Exception:  # its metadata cannot be read at all: skip it; other distributions are unaffected
             continue
 
 

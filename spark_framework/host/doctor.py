@@ -1,4 +1,4 @@
-"""Every installed plugin, examined where it can do no harm; and the metadata of everybody else."""
+"""Examine every installed plugin in a process of its own, and the metadata of all distributions."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ..errors import PluginError
-from .discovery import API, GROUP, OWN_DISTRIBUTION, Inventory, Offer, normalise, one_line
+from .discovery import API, GROUP, OWN_DISTRIBUTION, EntryPoint, InstalledPlugins, normalise, one_line
 from .subprocess_call import isolated
 
 SLOW = 5.0
 """Seconds for importing one plugin. A sound one takes a hundredth of that; a slow machine may take longer."""
-_DEFER = "who does not use it notices nothing; its author should do that in `prepare` or at the first call"
+_DEFER = "only its users are affected; its author should do that in `prepare` or at the first call"
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """What is known of one component, or of one distribution's metadata."""
 
     subject: str
@@ -39,62 +39,62 @@ class Finding:
     """What to do; empty where nothing is wrong."""
 
 
-def examine(inventory: Inventory, disable: Iterable[str], timeout: float) -> list[Finding]:
-    """One finding for each offer, in order. What may be used is loaded, each in a process of its own.
+def examine(installed: InstalledPlugins, disable: Iterable[str], timeout: float) -> list[Diagnosis]:
+    """One diagnosis for each entry point, in order. What may be used is loaded, each in a process of its own.
 
     Args:
         timeout: seconds for loading one plugin.
     """
     disable = sorted(disable)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(lambda offer: _examined(offer, inventory, disable, timeout), inventory.offers))
+        return list(pool.map(lambda entry: _examined(entry, installed, disable, timeout), installed.entry_points))
 
 
-def examine_metadata() -> list[Finding]:
-    """What is wrong with the metadata on `sys.path`: files that nobody can read, editable installs out of date."""
-    findings = [*_unreadable(), *_stale()]
+def examine_metadata() -> list[Diagnosis]:
+    """What is wrong with the metadata on `sys.path`: unreadable files, editable installs out of date."""
+    diagnoses = [*_unreadable(), *_stale()]
     if OWN_DISTRIBUTION not in {normalise(name) for name in _names()}:
         advice = "run `pip install -e .` in the checkout: without it there are no plugins"
-        findings.append(Finding("metadata", OWN_DISTRIBUTION, "", "not installed", advice))
-    return findings
+        diagnoses.append(Diagnosis("metadata", OWN_DISTRIBUTION, "", "not installed", advice))
+    return diagnoses
 
 
 # -- components ----------------------------------------------------------------------------------------------------
 
 
-def _examined(offer: Offer, inventory: Inventory, disable: list[str], timeout: float) -> Finding:
-    def finding(state: str, advice: str = "") -> Finding:
-        return Finding(offer.key, offer.distribution, offer.version, state, advice)
+def _examined(entry: EntryPoint, installed: InstalledPlugins, disable: list[str], timeout: float) -> Diagnosis:
+    def diagnosis(state: str, advice: str = "") -> Diagnosis:
+        return Diagnosis(entry.key, entry.distribution, entry.version, state, advice)
 
-    if offer.state == "disabled":
-        return finding("disabled")
-    if offer.state == "incompatible":
-        if offer.api == API:
-            return finding("no such kind", f"{offer.distribution}: name its entry point judge.X, tool.X …")
-        return finding(
-            f"written for plugin API v{offer.api}",
-            f"install a version of {offer.distribution} for API v{API}; until then it cannot be used, and harms nobody",
+    if entry.state == "disabled":
+        return diagnosis("disabled")
+    if entry.state == "incompatible":
+        if entry.api == API:
+            return diagnosis("no such kind", f"{entry.distribution}: name its entry point judge.X, tool.X …")
+        return diagnosis(
+            f"written for plugin API v{entry.api}",
+            f"install a version of {entry.distribution} for API v{API}; it cannot be used until then; others can",
         )
-    if offer.state == "conflict":
-        rivals = [o.distribution for o in inventory.offers if o.key == offer.key and o.state == "conflict"]
-        others = " and ".join(name for name in rivals if name != offer.distribution)
-        return finding(
+    if entry.state == "conflict":
+        rivals = [o.distribution for o in installed.entry_points if o.key == entry.key and o.state == "conflict"]
+        others = " and ".join(name for name in rivals if name != entry.distribution)
+        return diagnosis(
             "in conflict",
-            f"{others} has this name too: write `use: {offer.distribution}/{offer.name}` to take this one, "
-            f"or disable it with -p no:{offer.distribution}/{offer.key}, `plugins.disable` or SPARK_DISABLE_PLUGINS",
+            f"{others} has this name too: write `use: {entry.distribution}/{entry.name}` to take this one, "
+            f"or disable it with -p no:{entry.distribution}/{entry.key}, `plugins.disable` or SPARK_DISABLE_PLUGINS",
         )
-    order = {"kind": offer.kind, "reference": f"{offer.distribution}/{offer.name}", "disable": disable}
+    order = {"kind": entry.kind, "reference": f"{entry.distribution}/{entry.name}", "disable": disable}
     answer = isolated(f"{__name__}:load", order, timeout)
     loaded = answer.value or {"problem": answer.problem}
     if problem := loaded["problem"]:
-        return finding("broken", f"{problem}; until {offer.distribution} is mended, run without it: -p no:{offer.key}")
+        return diagnosis("broken", f"{problem}; until {entry.distribution} is fixed, disable it with -p no:{entry.key}")
     if loaded["seconds"] > SLOW:
-        return finding("slow", f"importing {offer.target} takes {loaded['seconds']:.1f} s; {_DEFER}")
+        return diagnosis("slow", f"importing {entry.target} takes {loaded['seconds']:.1f} s; {_DEFER}")
     if answer.printed.strip():
-        return finding("prints", f"importing {offer.target} prints {answer.printed.strip()[:80]!r}; {_DEFER}")
+        return diagnosis("prints", f"importing {entry.target} prints {answer.printed.strip()[:80]!r}; {_DEFER}")
     if loaded["threads"]:
-        return finding("starts threads", f"importing {offer.target} leaves threads behind; {_DEFER}")
-    return finding("good")
+        return diagnosis("starts threads", f"importing {entry.target} leaves threads behind; {_DEFER}")
+    return diagnosis("good")
 
 
 def load(order: dict[str, Any]) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def load(order: dict[str, Any]) -> dict[str, Any]:
 # -- metadata ------------------------------------------------------------------------------------------------------
 
 
-def _unreadable() -> Iterator[Finding]:
+def _unreadable() -> Iterator[Diagnosis]:
     """Files of entry points that `entrypoints` gives up on, and so has to be done without."""
     for folder in dict.fromkeys(sys.path):
         for file in sorted(Path(folder).glob("*-info/entry_points.txt")):
@@ -133,10 +133,10 @@ def _unreadable() -> Iterator[Finding]:
             except (configparser.Error, UnicodeDecodeError, OSError) as exc:
                 name, _, version = file.parent.name.rpartition(".")[0].partition("-")
                 advice = f"{file}: {one_line(exc)}; reinstall {name}, or tell its author"
-                yield Finding("metadata", normalise(name), version, "unreadable", advice)
+                yield Diagnosis("metadata", normalise(name), version, "unreadable", advice)
 
 
-def _stale() -> Iterator[Finding]:
+def _stale() -> Iterator[Diagnosis]:
     """Editable installs whose pyproject.toml has other entry points by now: metadata are a snapshot."""
     for distribution in metadata.distributions():
         folder = _editable_folder(distribution)
@@ -149,7 +149,7 @@ def _stale() -> Iterator[Finding]:
         changed = sorted(name for name in {*wanted, *installed} if wanted.get(name) != installed.get(name))
         if changed:
             advice = f"pyproject.toml says otherwise of {', '.join(changed)}: run `pip install -e {folder}` again"
-            yield Finding("metadata", normalise(distribution.name), distribution.version, "out of date", advice)
+            yield Diagnosis("metadata", normalise(distribution.name), distribution.version, "out of date", advice)
 
 
 def _editable_folder(distribution: metadata.Distribution) -> Path | None:

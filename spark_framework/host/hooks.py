@@ -24,14 +24,14 @@ MAX_OUTPUT = 2000
 _log = logging.getLogger(__name__)
 
 
-class Calls:
+class PluginHooks:
     """Calls tools and judges through the hooks that may answer in their place, and tells observers what happened."""
 
     def __init__(self, plugins: pluggy.PluginManager) -> None:
         self._plugins = plugins
         self.failures: Counter[str] = Counter()
         """How often each observing plugin raised; the run went on."""
-        self._core = _Core()
+        self._core = _DefaultHooks()
         plugins.register(self._core, name="spark_framework")
 
     @contextmanager
@@ -70,9 +70,9 @@ class Calls:
 
         Raises:
             JudgeError: there is no verdict with one score for each candidate.
-            UserError: from the judge itself, for what only the user can mend.
+            UserError: from the judge itself, for what only the user can fix.
         """
-        request = self.seen_by(judge, request)
+        request = self.redact_gold(judge, request)
         hook = self._plugins.hook.spark_judge_step
         try:
             verdict = hook(judge=judge, request=request)
@@ -91,7 +91,7 @@ class Calls:
         return verdict
 
     @staticmethod
-    def seen_by(judge: Judge, request: JudgeRequest) -> JudgeRequest:
+    def redact_gold(judge: Judge, request: JudgeRequest) -> JudgeRequest:
         """The request as a judge may see it: without the gold answer and earlier verdicts, unless it `uses_gold`."""
         return request if judge.uses_gold else request.without_gold()
 
@@ -141,7 +141,7 @@ class Calls:
         return merged
 
     def _ask_each(self, name: str, **facts: Any) -> list[tuple[str, list[Any]]]:
-        """(plugin, answers) of one plugin after the other, so that one that raises takes nobody else's turn."""
+        """(plugin, answers) of one plugin after the other, so that one that raises does not stop the others."""
         answers = []
         for impl in reversed(getattr(self._plugins.hook, name).get_hookimpls()):
             others = [other for other in self._plugins.get_plugins() if other is not impl.plugin]
@@ -157,7 +157,7 @@ class Calls:
             _log.error("%s of plugin %s failed; the run goes on without it", hook, plugin, exc_info=exc)
 
 
-class _Core:
+class _DefaultHooks:
     """The plain answer, given when no plugin answers first."""
 
     replies: ReplyCache | None = None

@@ -10,12 +10,12 @@ from contextlib import ExitStack, contextmanager
 from ..contracts.components import Component, Tool, Toolset
 from ..errors import ConfigError, PluginError, UserError
 from ..records import ANSWER, THINK
-from .component_spec import Choice
+from .component_spec import ComponentSpec
 from .discovery import one_line
 
 
 @contextmanager
-def opened(choice: Choice) -> Iterator[Component]:
+def open_component(choice: ComponentSpec) -> Iterator[Component]:
     """The component, prepared; it is closed when the block ends.
 
     Raises:
@@ -37,7 +37,7 @@ def opened(choice: Choice) -> Iterator[Component]:
 
 
 @contextmanager
-def open_tools(choices: Iterable[Choice]) -> Iterator[tuple[Tool, ...]]:
+def open_tools(choices: Iterable[ComponentSpec]) -> Iterator[tuple[Tool, ...]]:
     """A run's tools in order; a toolset's stand in its place.
 
     Raises:
@@ -46,7 +46,7 @@ def open_tools(choices: Iterable[Choice]) -> Iterator[tuple[Tool, ...]]:
     tools: list[Tool] = []
     with ExitStack() as stack:
         for choice in choices:
-            component = stack.enter_context(opened(choice))
+            component = stack.enter_context(open_component(choice))
             found = component.tools() if isinstance(component, Toolset) else [component]
             tools.extend(tool for tool in found if isinstance(tool, Tool))
         check_names(tool.name for tool in tools)
@@ -64,7 +64,7 @@ def check_names(names: Iterable[str]) -> None:
             raise ConfigError(f"tools: {name!r} cannot be an action's name; use letters, digits, _, - and .")
 
 
-def check_permissions(choice: Choice, allowed: Iterable[str]) -> None:
+def check_permissions(choice: ComponentSpec, allowed: Iterable[str]) -> None:
     """Raise `ConfigError` where a tool needs a permission that the run does not give."""
     component = choice.build()
     if isinstance(component, Tool | Toolset) and (missing := component.needs - set(allowed)):

@@ -18,8 +18,8 @@ from ..contracts.algorithm import Algorithm
 from ..contracts.components import Component, ComponentConfig, Judge, RewardTerm, Selector, Tool, Toolset
 from ..contracts.stage import StageConfig
 from ..errors import PluginError
-from .discovery import Inventory, Offer, did_you_mean, one_line, scan
-from .hooks import Calls
+from .discovery import EntryPoint, InstalledPlugins, did_you_mean, one_line, scan
+from .hooks import PluginHooks
 
 _OFFERING: dict[str, tuple[str, tuple[type[Component], ...]]] = {
     "algorithm": ("spark_algorithms", (Algorithm,)),
@@ -33,10 +33,10 @@ _OFFERING: dict[str, tuple[str, tuple[type[Component], ...]]] = {
 
 @dataclass(frozen=True)
 class LoadedClass:
-    """A component class and the offer that it came from."""
+    """A component class and the entry point that it came from."""
 
     cls: type[Component]
-    offer: Offer
+    entry: EntryPoint
 
 
 class Host:
@@ -49,12 +49,12 @@ class Host:
         self.disabled = frozenset(disable)
         self._plugins = pluggy.PluginManager(hookspecs.PROJECT)
         self._plugins.add_hookspecs(hookspecs)
-        self._loaded: dict[Offer, LoadedClass] = {}
-        self.calls = Calls(self._plugins)
+        self._loaded: dict[EntryPoint, LoadedClass] = {}
+        self.calls = PluginHooks(self._plugins)
         """Calls tools and judges, and tells observers."""
 
     @cached_property
-    def inventory(self) -> Inventory:
+    def installed(self) -> InstalledPlugins:
         """What is installed."""
         return scan(self.disabled)
 
@@ -64,15 +64,15 @@ class Host:
         Raises:
             PluginError: it is unknown, disabled, in conflict, or broken.
         """
-        offer = self.inventory.find(kind, reference)
-        if offer not in self._loaded:
-            with _blaming(offer, "being loaded"):
-                plugin = import_target(offer.target)
-                self._admit(plugin, offer.target)
-                self._loaded[offer] = LoadedClass(self._class_of(offer, plugin), offer)
-        return self._loaded[offer]
+        entry = self.installed.find(kind, reference)
+        if entry not in self._loaded:
+            with _blaming(entry, "being loaded"):
+                plugin = import_target(entry.target)
+                self._admit(plugin, entry.target)
+                self._loaded[entry] = LoadedClass(self._class_of(entry, plugin), entry)
+        return self._loaded[entry]
 
-    def adopt(self, target: str) -> None:
+    def register_loaded(self, target: str) -> None:
         """Let a plugin that another host loaded take part in this host's hooks, if it does not yet."""
         self._admit(import_target(target), target)
 
@@ -100,7 +100,7 @@ class Host:
             return
         self._plugins.register(plugin, name)
         try:
-            self._plugins.check_pending()  # misspelt hooks would never be called, and nobody would notice
+            self._plugins.check_pending()  # misspelt hooks would silently never be called
         except pluggy.PluginValidationError as exc:
             hooks = self._plugins.get_hookcallers(plugin) or []
             stray = next(h.name for h in hooks if not (h.has_spec() or h.get_hookimpls()[-1].optionalhook))
@@ -108,16 +108,16 @@ class Host:
             hint = did_you_mean(stray, [name for name in vars(hookspecs) if name.startswith("spark_")])
             raise pluggy.PluginValidationError(plugin, f"unknown hook {stray!r}{hint}") from exc
 
-    def _class_of(self, offer: Offer, plugin: object) -> type[Component]:
-        hook, _ = _OFFERING[offer.kind]
+    def _class_of(self, entry: EntryPoint, plugin: object) -> type[Component]:
+        hook, _ = _OFFERING[entry.kind]
         others = [other for other in self._plugins.get_plugins() if other is not plugin]
         answers = self._plugins.subset_hook_caller(hook, others)()
         offered: list[Any] = [cls for answer in answers for cls in answer]
-        named = [cls for cls in offered if getattr(cls, "name", None) == offer.name]
+        named = [cls for cls in offered if getattr(cls, "name", None) == entry.name]
         if len(named) != 1:
             names = ", ".join(repr(getattr(cls, "name", cls)) for cls in offered) or "nothing (is it marked @hookimpl?)"
-            raise ValueError(f"its {hook}() has to offer one class with name = {offer.name!r}, and offers {names}")
-        return checked_class(offer.kind, named[0])
+            raise ValueError(f"its {hook}() has to offer one class with name = {entry.name!r}, and offers {names}")
+        return checked_class(entry.kind, named[0])
 
 
 def import_target(target: str) -> Any:
@@ -149,14 +149,14 @@ def checked_class(kind: str, cls: Any) -> type[Component]:
 
 
 @contextmanager
-def _blaming(offer: Offer, doing: str) -> Iterator[None]:
+def _blaming(entry: EntryPoint, doing: str) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, PluginError):
         raise
     except BaseException as exc:  # a plugin that calls sys.exit() or panics must not end the program
         raise PluginError(
-            f"{offer} failed while {doing}: {type(exc).__name__}: {one_line(exc)}; to run without it: -p no:{offer.key}"
+            f"{entry} failed while {doing}: {type(exc).__name__}: {one_line(exc)}; to run without it: -p no:{entry.key}"
         ) from exc
 
 

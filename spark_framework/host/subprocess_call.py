@@ -1,4 +1,4 @@
-"""Work in a process of its own: what a stranger's module does there, hanging and crashing included, harms nobody."""
+"""Calls in a process of their own: a module that hangs or crashes there does not affect this program."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ serve(order, int(sys.argv[1]))
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of it."""
+    """The result of a call."""
 
     value: Any = None
     """What the function returned, as JSON has it; None where it did not return."""

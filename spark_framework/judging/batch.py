@@ -39,7 +39,7 @@ def run_batches(session: JudgingSession, judge: Judge, steps: Sequence[JudgeRequ
         service = part.batches()
         if service is None:
             continue
-        seen = [session.calls.seen_by(part, step) for step in steps]
+        seen = [session.calls.redact_gold(part, step) for step in steps]
         asked: Asked = {(wire := part.request(step)).key: (wire, step) for step in seen}
         for name, noted in session.store.open_batches(session.run, part.name):
             batch = _patiently(session, partial(service.find, name)) if noted is None else noted

@@ -14,7 +14,7 @@ from pathlib import Path
 from ..contracts.components import Judge, JudgeRequest
 from ..contracts.remote_judge import Usage, WireJudge, WireReply, WireRequest
 from ..errors import ConfigError, JudgeError, RunError, UserError
-from ..host.hooks import Calls
+from ..host.hooks import PluginHooks
 from ..records import Verdict
 from .budget import Budget, cost
 from .cache import JudgeStore
@@ -34,7 +34,7 @@ Outcome = Verdict | JudgeError
 class JudgingSession:
     """One run's judging. Its wire judges, also those inside of a jury, ask through it while it is open."""
 
-    def __init__(self, calls: Calls, store: JudgeStore, terms: Terms, run: str) -> None:
+    def __init__(self, calls: PluginHooks, store: JudgeStore, terms: Terms, run: str) -> None:
         self.calls, self.store, self.terms, self.run = calls, store, terms, run
         self.budget = Budget(terms.budget, store.spent(run))
         self.asked = 0
@@ -106,7 +106,7 @@ class JudgingSession:
 
     def _exchange(self, judge: WireJudge, step: JudgeRequest) -> Verdict:
         """`WireJudge.score`: the first request, and after an unusable reply perhaps a second one."""
-        step = self.calls.seen_by(judge, step)  # a jury with an oracle in it passes the gold answer on
+        step = self.calls.redact_gold(judge, step)  # a jury with an oracle in it passes the gold answer on
         wire, name, who = judge.request(step), self.digests.of(judge, step), reader(judge)
         try:
             return self._verdict(judge, step, wire, name, who)
@@ -214,7 +214,9 @@ class _Unusable(Exception):
 
 
 @contextmanager
-def open_judging(calls: Calls, path: Path, terms: Terms, run: str, judges: Sequence[Judge]) -> Iterator[JudgingSession]:
+def open_judging(
+    calls: PluginHooks, path: Path, terms: Terms, run: str, judges: Sequence[Judge]
+) -> Iterator[JudgingSession]:
     """A session for some judges; it is closed when the block ends. Without a wire judge there is nothing to store."""
     asking = any(True for judge in judges for _ in wire_judges(judge))
     store = JudgeStore(path if asking else Path(":memory:"))

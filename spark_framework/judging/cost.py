@@ -58,7 +58,7 @@ def forecast_rollouts(config: RunConfig, round: str | None = None) -> Forecast:
         assert isinstance(judge, Judge)  # the config has checked the kinds
         names = ActionSpace.of(tools).candidates
         steps = [step for one in rounds if left[one.name] for step in _sample(config, one, names)]
-        seen = [current_host().calls.seen_by(judge, step) for step in steps]
+        seen = [current_host().calls.redact_gold(judge, step) for step in steps]
         estimates = estimate(judge, seen, calls) if seen else []
     return Forecast(
         tuple(estimates),
@@ -72,7 +72,7 @@ def forecast_steps(session: JudgingSession, judge: Judge, steps: Sequence[JudgeR
     """For steps that are known: their requests are counted as they are, and those with a stored reply cost nothing."""
     estimates = []
     for part in wire_judges(judge):
-        seen = [session.calls.seen_by(part, step) for step in steps]
+        seen = [session.calls.redact_gold(part, step) for step in steps]
         fresh = [step for step in seen if not _is_stored(session, part, step)]
         estimates += estimate(part, fresh, len(fresh)) if fresh else [Estimate(part.name, "-", 0, 0, 0, 0.0, None)]
     return Forecast(

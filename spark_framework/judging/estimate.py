@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..contracts.components import Judge, JudgeRequest
 from ..contracts.remote_judge import Usage
-from ..host.hooks import Calls
+from ..host.hooks import PluginHooks
 from .budget import cost
 from .client import wire_judges
 
@@ -49,7 +49,7 @@ def estimate(judge: Judge, sample: Sequence[JudgeRequest], calls: int) -> list[E
     """
     estimates = []
     for part in wire_judges(judge):
-        wires = [part.request(Calls.seen_by(part, step)) for step in sample]
+        wires = [part.request(PluginHooks.redact_gold(part, step)) for step in sample]
         characters = sum(len(json.dumps(wire.body, ensure_ascii=False)) for wire in wires) / len(wires)
         candidates = sum(len(step.candidates) for step in sample) / len(sample)
         mean = Usage(

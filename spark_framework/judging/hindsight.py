@@ -15,9 +15,9 @@ from statistics import fmean
 
 from ..contracts.components import Judge, JudgeRequest
 from ..errors import DataError
-from ..host.component_spec import Choice
-from ..host.hooks import Calls
-from ..host.lifecycle import opened
+from ..host.component_spec import ComponentSpec
+from ..host.hooks import PluginHooks
+from ..host.lifecycle import open_component
 from ..records import ANSWER, Candidate, Trajectory, Verdict
 from .client import JudgingSession, open_judging
 from .marks import StepMarks, marked
@@ -65,8 +65,8 @@ def annotate(
 
 
 def annotated_by(
-    choice: Choice, trajectories: Sequence[Trajectory], repeats: int,
-    *, calls: Calls, store: Path, terms: Terms, run: str,
+    choice: ComponentSpec, trajectories: Sequence[Trajectory], repeats: int,
+    *, calls: PluginHooks, store: Path, terms: Terms, run: str,
 ) -> list[Trajectory]:  # fmt: skip
     """The trajectories with the marks of a judge that is opened and closed here.
 
@@ -78,7 +78,7 @@ def annotated_by(
         DataError: the judge failed on all of them.
     """
     with ExitStack() as stack:
-        judge = stack.enter_context(opened(choice))
+        judge = stack.enter_context(open_component(choice))
         assert isinstance(judge, Judge)  # the choice has checked the kind
         session = stack.enter_context(open_judging(calls, store, terms, run, [judge]))
         kept = annotate(judge, session, trajectories, repeats)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ..contracts.components import Judge, Selector, Tool, ToolContext
-from ..host.hooks import Calls
+from ..host.hooks import PluginHooks
 from ..judging.client import JudgingSession
 from ..policy import Policy
 from ..policy.action_space import ActionSpace
@@ -27,7 +27,7 @@ class RolloutContext:
 
     tools: dict[str, Tool]
     space: ActionSpace
-    calls: Calls
+    calls: PluginHooks
     seed: int
     steps: int
     """Actions before an answer is required."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .. import api
 from ..errors import UserError
-from ..host.discovery import KINDS, OWN_DISTRIBUTION, Inventory
+from ..host.discovery import KINDS, OWN_DISTRIBUTION, InstalledPlugins
 from ..records import ANSWER, THINK
 
 MOST = 32
@@ -36,7 +36,7 @@ _USE = {
 """How a config names the template's component, with its setting."""
 
 
-def new_plugin(kind: str, name: str, to: Path, inventory: Inventory) -> Path:
+def new_plugin(kind: str, name: str, to: Path, installed: InstalledPlugins) -> Path:
     """Write a distribution with one component into a new folder below `to`, and return that folder.
 
     Args:
@@ -48,11 +48,11 @@ def new_plugin(kind: str, name: str, to: Path, inventory: Inventory) -> Path:
         UserError: the kind or the name cannot be used, or the folder is there already or cannot be written.
     """
     words = _words(kind, name)
-    for offer in inventory.offers:
-        if offer.key == f"{kind}.{name}" and offer.state != "disabled" and offer.distribution != words["distribution"]:
+    for entry in installed.entry_points:
+        if entry.key == f"{kind}.{name}" and entry.state != "disabled" and entry.distribution != words["distribution"]:
             raise UserError(
-                f"{offer.distribution} {offer.version} offers {offer.key} already, and the two would be in conflict: "
-                f"choose another name, or say -p no:{offer.key} if yours is to take its place"
+                f"{entry.distribution} {entry.version} offers {entry.key} already, and the two would be in conflict: "
+                f"choose another name, or say -p no:{entry.key} if yours is to take its place"
             )
     folder = to / words["distribution"]
     try:

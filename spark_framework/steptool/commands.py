@@ -1,4 +1,4 @@
-"""What `spark-framework steptool` does with the trajectories of a run, or of a folder of imported ones."""
+"""What `spark-framework steptool` does with the trajectories of a run, or with imported ones."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
-from ..config.load import build_config
 from ..config.policy import LocalPolicyConfig
 from ..config.run import JudgingSection
 from ..contracts.algorithm import Algorithm
 from ..errors import ConfigError, DataError, RunError
-from ..host.component_spec import JudgeChoice
 from ..host.manager import current_host
 from ..judging.hindsight import annotated_by
+from ..pipeline.context import observed, resolve_judge
+from ..pipeline.train import stage_data
 from ..records import Trajectory
 from ..runs.run_dir import RunFolder, existing_run
 from ..training.data.ppo_csv import PpoExample, write_ppo_csv
@@ -71,12 +69,12 @@ def export_trajectories(
             weight of SuccCalling, annotated by whom (None: as they were imported).
     """
     folder = Path(where)
-    if (folder / "run.json").is_file():
+    if run := _run_at(folder):
         if stage is None or sort != "csv":
             raise ConfigError(
-                "a run's trajectories are written as a CSV, with the rewards of a stage: name one with --stage"
+                "a run's trajectories are exported as a CSV, with the rewards of a stage: name the stage with --stage"
             )
-        return _export_stage(existing_run(folder), stage, to)
+        return _export_stage(run, stage, to)
     trajectories = Collection(folder).read(round_name)
     if judging is not None:
         trajectories = _annotated(folder, trajectories, judging)
@@ -88,41 +86,39 @@ def export_trajectories(
     return export_csv(to, trajectories, notes, style, alpha)
 
 
+def _run_at(where: Path) -> RunFolder | None:
+    """The run in a folder; None for a folder of imported trajectories."""
+    return existing_run(where) if (where / "run.json").is_file() else None
+
+
 def _stored(where: Path, stage: str | None, round_name: str | None) -> list[Trajectory]:
-    if not (where / "run.json").is_file():
+    run = _run_at(where)
+    if run is None:
         if stage is not None:
-            raise ConfigError(f"--stage: {where} is no run; imported trajectories have rounds")
+            raise ConfigError(f"--stage: {where} is not a run folder; choose imported trajectories with --round")
         return Collection(where).read(round_name)
-    folder = existing_run(where)
     if (stage is None) == (round_name is None):
-        raise ConfigError("name either a --stage, to read its evaluation, or a --round of the run")
+        raise ConfigError("give either --stage, to read its evaluation, or --round")
     if stage is not None:
-        found = list(folder.evaluation(stage, folder.config.evaluation.temperatures[0]).read())
-        mend = f"spark-framework evaluate {where} --stage {stage}"
+        found = list(run.evaluation(stage, run.config.evaluation.temperatures[0]).read())
+        command = f"spark-framework evaluate {where} --stage {stage}"
     else:
-        found = list(folder.trajectories().read(round_name))
-        mend = f"spark-framework generate CONFIG --round {round_name}"
+        found = list(run.trajectories().read(round_name))
+        command = f"spark-framework generate CONFIG --round {round_name}"
     if not found:
-        raise RunError(f"{where} has no trajectories of {stage or round_name}; make them with `{mend}`")
+        raise RunError(f"{where} has no trajectories of {stage or round_name}; create them with `{command}`")
     return found
-
-
-class _Asked(BaseModel):
-    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
-
-    judge: JudgeChoice
-    judging: JudgingSection
 
 
 def _annotated(where: Path, trajectories: Sequence[Trajectory], asked: Judging) -> list[Trajectory]:
     """The trajectories with the judge's marks, in their order; those without an answer as they are."""
-    run = existing_run(where) if (where / "run.json").is_file() else None
-    section = (run.config.judging if run else JudgingSection()).model_dump(mode="json")
-    settings = build_config({"judge": asked.judge, "judging": section}, _Asked, asked.overrides, "steptool")
+    run = _run_at(where)
+    section = run.config.judging if run else JudgingSection()
+    judge, judging = resolve_judge(asked.judge, section, asked.overrides, "steptool")
     finished = [one for one in trajectories if one.steps[-1].is_answer]
     kept = annotated_by(
-        settings.judge, finished, asked.repeats, calls=current_host().calls,
-        store=settings.judging.file or where / "judge.sqlite", terms=settings.judging.terms(),
+        judge, finished, asked.repeats, calls=current_host().calls,
+        store=judging.file or where / "judge.sqlite", terms=judging.terms(),
         run=run.ledger_name if run else str(where),
     )  # fmt: skip
     by_id = {one.id: one for one in kept}
@@ -131,13 +127,12 @@ def _annotated(where: Path, trajectories: Sequence[Trajectory], asked: Judging) 
 
 def _export_stage(folder: RunFolder, name: str, to: Path) -> int:
     from ..models.loading import load_tokenizer
-    from ..pipeline.generate import observed, stage_data
 
     policy, choice = folder.config.policy, folder.config.stages.get(name)
     if choice is None:
         raise ConfigError(f"--stage: this run has no stage {name}; stages: {', '.join(folder.config.stages) or 'none'}")
     if not isinstance(policy, LocalPolicyConfig):
-        raise ConfigError("policy.use: a server's policy has no tokens to be written")
+        raise ConfigError("policy.use: the policy of a server has no tokens to export")
     algorithm = choice.build()
     assert isinstance(algorithm, Algorithm)  # the config has checked the kind
     if not algorithm.reads_round:

@@ -18,15 +18,15 @@ from ..contracts.calibrated_judge import CalibratedJudge, Calibration, fit_calib
 from ..contracts.components import Judge
 from ..contracts.remote_judge import WireReply, WireRequest
 from ..errors import ConfigError, DataError, JudgeError, RunError, UserError
-from ..host.hooks import Calls
+from ..host.hooks import PluginHooks
 from ..judging.budget import cost
 from ..judging.client import JudgingSession
-from ..pipeline.generate import observed
+from ..pipeline.context import JudgeLike, observed, resolve_judge
 from ..runs.decisions import State, states_of, stratified
 from ..runs.run_dir import RunFolder, existing_run
 from ..stats.agreement import over_states, spearman
 from ..stats.arrays import Floats
-from .rejudge import JudgeLike, as_judge, asked, session_for
+from .rejudge import as_judge, session_for
 from .reselect import stored_scores
 
 FOLDS = 5
@@ -85,7 +85,7 @@ def calibrate(
         UserError: the judge needs no map, or cannot be loaded; there are no scores to fit on; the map would be flat.
     """
     folder = existing_run(Path(run))
-    choice, judging = asked(folder, judge, overrides, "calibrate")
+    choice, judging = resolve_judge(judge, folder.config.judging, overrides, "calibrate")
     path = Path(output) if output is not None else folder.path / "calibration" / f"{choice.name}.json"
     with folder.locked(), observed(folder):
         states = stratified(states_of(folder), questions, folder.config.seed)
@@ -116,7 +116,7 @@ def _raw_values(
     from tqdm import tqdm
 
     for state in tqdm(states, desc=f"calibrate {judge.name}", disable=not sys.stderr.isatty(), leave=False):
-        step = Calls.seen_by(judge, state.request(seed))
+        step = PluginHooks.redact_gold(judge, state.request(seed))
         try:
             values = judge.raw(_reply(session, judge, judge.request(step)))
         except JudgeError as exc:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..config.run import RunConfig
+from ..config.run import UNTRAINED, RoundConfig, RunConfig
+from ..contracts.stage import StageConfig
 from ..errors import ConfigError
 from ..evaluation.metrics import bootstrap_interval, entropy_bits, mcnemar, summary
-from ..pipeline import generate as pipeline
+from ..pipeline.evaluate import evaluate
+from ..pipeline.generate import generate
+from ..pipeline.train import train
 from ..records import ANSWER, Trajectory
 from ..runs.run_dir import write_whole
 from ..runs.trajectories import TrajectoryStore
@@ -38,7 +41,7 @@ def ladder(config: RunConfig, seeds: int = 1, report: Callable[[str], None] = pr
     folders = [config.run] if seeds == 1 else [config.run / f"seed-{k}" for k in range(seeds)]
     for k, folder in enumerate(folders):
         _one_seed(config.model_copy(update={"run": folder, "seed": config.seed + k}), report)
-    rungs = (*pipeline.UNTRAINED, *config.stages)
+    rungs = (*UNTRAINED, *config.stages)
     answered = {rung: [_answers(folder, rung) for folder in folders] for rung in rungs}
     result = {**compare(answered), "seeds": [config.seed + k for k in range(seeds)]}
     write_whole(config.run / "ladder.json", json.dumps(result, indent=2) + "\n")
@@ -59,7 +62,7 @@ def compare(answered: dict[str, list[list[Trajectory]]]) -> dict[str, Any]:
         row["p_vs_sft"] = _p(pooled, rung, AGAINST) if AGAINST in pooled and rung != AGAINST else None
         row["accuracy_by_seed"] = [sum(t.correct for t in seed) / len(seed) for seed in answered[rung]]
         stages.append(row)
-    trained = [rung for rung in pooled if rung not in pipeline.UNTRAINED]
+    trained = [rung for rung in pooled if rung not in UNTRAINED]
     pairs = [(a, b) for i, a in enumerate(trained) for b in trained[i + 1 :]]
     comparisons = [_comparison(pooled, a, b) for a, b in pairs]
     return {"stages": stages, "comparisons": comparisons, "sentence": sentence(stages, comparisons)}
@@ -119,24 +122,23 @@ def sentence(stages: list[dict[str, Any]], comparisons: list[dict[str, Any]]) ->
 
 def _one_seed(config: RunConfig, report: Callable[[str], None]) -> None:
     """Rounds and stages in an order in which each finds what it needs, then all evaluations."""
-    for kind, name in _in_order(config):
+    for kind, name in _in_order(config.rollouts, {name: config.stage_config(name) for name in config.stages}):
         if kind == "round":
             report(f"{config.run}: rollouts {name}")
-            pipeline.generate(config, name)
+            generate(config, name)
         else:
             report(f"{config.run}: train {name}")
-            pipeline.train(config.run, name)
-    for rung in (*pipeline.UNTRAINED, *config.stages):
-        figures = pipeline.evaluate(config.run, rung)
+            train(config.run, name)
+    for rung in (*UNTRAINED, *config.stages):
+        figures = evaluate(config.run, rung)
         report(f"{config.run}: {rung} answers {_percent(figures['accuracy'], figures['accuracy_95'])} %")
 
 
-def _in_order(config: RunConfig) -> list[tuple[str, str]]:
+def _in_order(rollouts: Iterable[RoundConfig], stages: Mapping[str, StageConfig]) -> list[tuple[str, str]]:
     graph: dict[tuple[str, str], list[tuple[str, str]]] = {}
-    for one in config.rollouts:
+    for one in rollouts:
         graph["round", one.name] = [] if one.adapter is None else [("stage", one.adapter)]
-    for name in config.stages:
-        stage = config.stage_config(name)
+    for name, stage in stages.items():
         graph["stage", name] = [("round", stage.data), *([] if stage.init is None else [("stage", stage.init)])]
     try:
         return list(TopologicalSorter(graph).static_order())

@@ -6,34 +6,28 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
 
-from pydantic import BaseModel, ConfigDict
-
-from ..config.load import build_config
 from ..config.run import JudgingSection
 from ..contracts.components import Component, Judge
 from ..contracts.remote_judge import Usage
 from ..errors import ConfigError, JudgeError, RunError
-from ..host.component_spec import Choice, JudgeChoice
-from ..host.hooks import Calls
-from ..host.lifecycle import opened
+from ..host.component_spec import ComponentSpec
+from ..host.hooks import PluginHooks
+from ..host.lifecycle import open_component
 from ..host.manager import current_host
 from ..judging.budget import cost
 from ..judging.client import JudgingSession, open_judging, wire_judges
 from ..judging.cost import Forecast, forecast_steps
 from ..judging.fingerprint import reader
-from ..pipeline.generate import observed
+from ..pipeline.context import JudgeLike, observed, resolve_judge
 from ..runs.decisions import State, states_of
 from ..runs.run_dir import RunFolder, existing_run, write_whole
 from ..runs.verdicts import VerdictFile
 
-JudgeLike: TypeAlias = str | Mapping[str, Any] | Judge | type[Judge]
-"""A judge's name, a mapping with `use` and its settings, an instance, or a class."""
 WAVE = 256
 """States between two appends to the file. Through a batch service, all states go in one wave."""
 
@@ -100,11 +94,11 @@ def rejudge(
         Where the verdicts are (`RUN/rejudged/NAME.jsonl`, for a repeat `NAME.REPEAT.jsonl`), what failed, what it cost.
 
     Raises:
-        UserError: the judge is unknown, cannot judge these states, or needs something that the user can mend; the run
-            has no states; the file belongs to a judge with other settings.
+        UserError: the judge is unknown, cannot judge these states, or lacks something that the user can provide; the
+            run has no states; the file belongs to a judge with other settings.
     """
     folder = existing_run(Path(run))
-    choice, judging = asked(folder, judge, overrides, "rejudge")
+    choice, judging = resolve_judge(judge, folder.config.judging, overrides, "rejudge")
     with folder.locked(), observed(folder):
         return rejudge_states(folder, states_of(folder), choice, judging, name=name or choice.name, repeat=repeat)
 
@@ -114,18 +108,24 @@ def estimate_rejudging(
 ) -> Forecast:
     """What the same call of `rejudge` would cost; nothing is asked and nothing is written."""
     folder = existing_run(Path(run))
-    choice, judging = asked(folder, judge, overrides, "rejudge")
+    choice, judging = resolve_judge(judge, folder.config.judging, overrides, "rejudge")
     return forecast_states(folder, states_of(folder), choice, judging, name=name or choice.name, repeat=repeat)
 
 
 def rejudge_states(
-    folder: RunFolder, states: Sequence[State], choice: Choice, judging: JudgingSection, *, name: str, repeat: int = 0
+    folder: RunFolder,
+    states: Sequence[State],
+    choice: ComponentSpec,
+    judging: JudgingSection,
+    *,
+    name: str,
+    repeat: int = 0,
 ) -> Rejudged:
     """`rejudge` for some states of a run that is locked already."""
     path = verdict_path(folder, name, repeat)
     file = VerdictFile(path)
-    with opened(choice) as component, session_for(folder, judge := as_judge(component), judging) as session:
-        _settle(path, choice, judge, repeat)
+    with open_component(choice) as component, session_for(folder, judge := as_judge(component), judging) as session:
+        _write_or_check_manifest(path, choice, judge, repeat)
         known = {} if judging.mode == "refresh" else file.read()
         missing = [state for state in states if state.digest not in known]
         before = session.budget.spent
@@ -142,7 +142,13 @@ def rejudge_states(
 
 
 def forecast_states(
-    folder: RunFolder, states: Sequence[State], choice: Choice, judging: JudgingSection, *, name: str, repeat: int = 0
+    folder: RunFolder,
+    states: Sequence[State],
+    choice: ComponentSpec,
+    judging: JudgingSection,
+    *,
+    name: str,
+    repeat: int = 0,
 ) -> Forecast:
     """What `rejudge_states` would cost."""
     known = VerdictFile(verdict_path(folder, name, repeat)).read()
@@ -155,7 +161,7 @@ def forecast_states(
 def request_keys(judge: Judge, states: Iterable[State], seed: int, repeat: int = 0) -> set[str]:
     """Keys of the requests that a judge, and those inside of it, make on some states; none are sent."""
     return {
-        part.request(Calls.seen_by(part, state.request(seed, repeat))).key
+        part.request(PluginHooks.redact_gold(part, state.request(seed, repeat))).key
         for part in wire_judges(judge)
         for state in states
     }
@@ -168,20 +174,6 @@ def verdict_path(folder: RunFolder, name: str, repeat: int = 0) -> Path:
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise ConfigError(f"the name {name!r} cannot be a file's: use letters, digits, _ and -")
     return folder.path / "rejudged" / (f"{name}.{repeat}.jsonl" if repeat else f"{name}.jsonl")
-
-
-def asked(folder: RunFolder, judge: JudgeLike, overrides: Iterable[str], by: str) -> tuple[Choice, JudgingSection]:
-    """A judge and how it is asked: as the run's config says, with some overrides. `by` names who wants it."""
-    data = {"judge": judge, "judging": folder.config.judging.model_dump(mode="json")}
-    section = build_config(data, _Settings, overrides, by)
-    return section.judge, section.judging
-
-
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
-
-    judge: JudgeChoice
-    judging: JudgingSection
 
 
 def as_judge(component: Component) -> Judge:
@@ -198,8 +190,8 @@ def session_for(folder: RunFolder, judge: Judge, judging: JudgingSection) -> Ite
         yield session
 
 
-def _settle(path: Path, choice: Choice, judge: Judge, repeat: int) -> None:
-    """Keep beside the file whose verdicts it holds; refuse to mix them with another's."""
+def _write_or_check_manifest(path: Path, choice: ComponentSpec, judge: Judge, repeat: int) -> None:
+    """Note next to the file whose verdicts it holds, and refuse to mix them with those of another judge."""
     settings = {"use": choice.use, **choice.config.model_dump(mode="json")}
     whose = {"judge": settings, "behaviour": reader(judge), "repeat": repeat}
     manifest = path.with_suffix(".json")

@@ -7,10 +7,9 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ..config.run import RunConfig
+from ..config.run import RunConfig, questions_per_wave
 from ..contracts.components import Selector
 from ..errors import ConfigError
-from ..pipeline.generate import questions_per_wave
 from ..runs.decisions import State
 
 Scores = Sequence[Sequence[float] | None]
@@ -77,7 +76,7 @@ def flipped(before: Choices, now: Choices) -> list[float]:
 
 def _in_turn(config: RunConfig, states: Sequence[State], shuffle: random.Random | None) -> list[int]:
     """The states in the order of the rollouts."""
-    sizes = {one.name: questions_per_wave(config, one) for one in config.rollouts}
+    sizes = {one.name: questions_per_wave(config.judging, one) for one in config.rollouts}
     place = {state.cluster: state.index for state in states}
     if shuffle is not None:
         for name in sizes:

@@ -14,7 +14,7 @@ from ..config.load import build_config
 from ..config.run import RunConfig
 from ..contracts.components import Selector
 from ..errors import RunError
-from ..host.lifecycle import opened
+from ..host.lifecycle import open_component
 from ..runs.decisions import State, states_of
 from ..runs.run_dir import RunFolder, existing_run, write_whole
 from ..runs.verdicts import VerdictFile
@@ -66,7 +66,7 @@ def reselect(
     rule_config = _rule_config(folder, selector, threshold, overrides)
     states = states_of(folder)
     scores = stored_scores(folder, states, judge)
-    with opened(rule_config.selector) as component:
+    with open_component(rule_config.selector) as component:
         assert isinstance(component, Selector)  # the config has checked the kind
         rule = Rule(component, rule_config.threshold, folder.config)
         frozen, replayed = (choose(rule, states, scores) for choose in (with_frozen_counters, with_own_counters))

@@ -9,7 +9,7 @@ from pydantic import create_model
 from ..config.load import build_config
 from ..contracts.components import Component, Toolset
 from ..errors import UserError
-from ..host.component_spec import JudgeChoice, RewardChoice, SelectorChoice, ToolChoice
+from ..host.component_spec import JudgeSpec, RewardSpec, SelectorSpec, ToolSpec
 from ..host.manager import Host, using_host
 from .checks import static_checks
 from .component import ComponentContract
@@ -25,10 +25,10 @@ class _ToolsetContract(ComponentContract):
 
 
 _KINDS: dict[str, tuple[Any, type[ComponentContract]]] = {
-    "judge": (JudgeChoice, JudgeContract),
-    "reward": (RewardChoice, RewardTermContract),
-    "selector": (SelectorChoice, SelectorContract),
-    "tool": (ToolChoice, ToolContract),
+    "judge": (JudgeSpec, JudgeContract),
+    "reward": (RewardSpec, RewardTermContract),
+    "selector": (SelectorSpec, SelectorContract),
+    "tool": (ToolSpec, ToolContract),
 }
 
 

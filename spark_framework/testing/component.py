@@ -62,10 +62,10 @@ class ComponentContract:
             return
         cls, key, host = type(spark_component), f"{self.kind}.{spark_component.name}", Host()
         found: list[object] = []
-        for offer in host.inventory.offers:
-            if offer.key == key:
+        for entry in host.installed.entry_points:
+            if entry.key == key:
                 try:
-                    found.append(host.component_class(self.kind, f"{offer.distribution}/{offer.name}").cls)
+                    found.append(host.component_class(self.kind, f"{entry.distribution}/{entry.name}").cls)
                 except PluginError as exc:
                     found.append(exc)
         line = f'[project.entry-points."{GROUP}"] "{key}" = "{cls.__module__}"'

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..config.policy import LocalPolicyConfig
 from ..contracts.algorithm import Algorithm
 from ..errors import ConfigError
-from ..host.hooks import Calls
+from ..host.hooks import PluginHooks
 from ..policy.factory import open_model, open_renderer
 from ..runs.run_dir import RunFolder
 from ..util.collectives import barrier, broadcast_from_first
@@ -26,7 +26,7 @@ from .trainers.checkpoints import check_base, latest_complete_checkpoint, save_a
 from .trainers.trackers import check_trackers
 
 
-def train_stage(folder: RunFolder, algorithm: Algorithm, data: StageData, calls: Calls) -> Path:
+def train_stage(folder: RunFolder, algorithm: Algorithm, data: StageData, calls: PluginHooks) -> Path:
     """Train a stage to its end (resuming from its last complete checkpoint) and return the adapter's folder."""
     config, stage, name = folder.config, algorithm.config, data.stage
     assert isinstance(config.policy, LocalPolicyConfig)

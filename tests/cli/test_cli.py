@@ -8,12 +8,9 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-import spark_framework
-from spark_framework import studies
 from spark_framework.cli import main
 from spark_framework.config.run import RunConfig
 from spark_framework.host.manager import current_host
@@ -252,7 +249,7 @@ def config(tmp_path, fake_judge, fake_tool, fake_distribution) -> Path:
 
 
 def test_config_check(run, refused, config):
-    assert run("config", "check", str(config)) == (0, f"{config}: good\n", "")
+    assert run("config", "check", str(config)) == (0, f"{config}: valid\n", "")
     assert "judge.modle: unknown key; did you mean 'model'?" in refused(
         "config", "check", str(config), "--set", "judge.modle=x"
     )
@@ -267,7 +264,6 @@ def test_config_check(run, refused, config):
 def noted(monkeypatch, config) -> list:
     """What the pipeline was asked for; it always answers."""
     noted: list = []
-    pipeline, ladder, kit = ModuleType("pipeline"), ModuleType("ladder"), spark_framework
 
     def generate(config: RunConfig, round: str | None = None) -> Path:
         noted.append(("generate", str(config.run), config.judge.config.model, round, sorted(current_host().disabled)))
@@ -286,13 +282,10 @@ def noted(monkeypatch, config) -> list:
         report("the table")
         return {"seeds": seeds}
 
-    pipeline.generate, pipeline.train, pipeline.evaluate, ladder.ladder = generate, train, evaluate, climb
-    for parent, module in ((kit, pipeline), (studies, ladder)):
-        monkeypatch.setitem(sys.modules, f"{parent.__name__}.{module.__name__}", module)
-        monkeypatch.setattr(parent, module.__name__, module, raising=False)
-    monkeypatch.delitem(sys.modules, "spark_framework.cli.run", raising=False)
-    yield noted
-    sys.modules.pop("spark_framework.cli.run", None)
+    for verb, replacement in (("generate", generate), ("train", train), ("evaluate", evaluate)):
+        monkeypatch.setattr(f"spark_framework.pipeline.{verb}.{verb}", replacement)
+    monkeypatch.setattr("spark_framework.studies.ladder.ladder", climb)
+    return noted
 
 
 def test_generate(run, noted, config):
@@ -322,7 +315,7 @@ def test_train_evaluate_ladder(run, noted, config):
 
 
 def test_quickstart_is_the_ladder_of_its_preset(run, noted, config, monkeypatch):
-    monkeypatch.setattr("spark_framework.config.run.preset", lambda name: config)
+    monkeypatch.setattr("spark_framework.config.files.preset", lambda name: config)
     assert run("quickstart", "--run", "my: run")[0] == 0
     assert noted == [("ladder", "my: run", 1)]
 
@@ -335,13 +328,6 @@ def failing(monkeypatch, error: BaseException) -> None:
         raise error
 
     monkeypatch.setattr("spark_framework.host.discovery.scan", scan)
-    monkeypatch.delitem(sys.modules, "spark_framework.cli.plugins", raising=False)
-
-
-@pytest.fixture(autouse=True)
-def _fresh_command_modules():
-    yield
-    sys.modules.pop("spark_framework.cli.plugins", None)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])

@@ -56,7 +56,7 @@ def test_a_good_plugin_passes(run, picky, name):
     assert len(lines) > 15
     assert {line[:6] for line in lines} == {"ok    "}
     assert "ok    the fingerprint is the same elsewhere" in lines
-    assert last == f"selector.picky of spark-picky 1.0: {len(lines)} good, 0 failed"
+    assert last == f"selector.picky of spark-picky 1.0: {len(lines)} passed, 0 failed"
     assert "picky_selector" not in sys.modules
 
 
@@ -67,7 +67,7 @@ def test_a_bad_plugin_fails_exactly_where_it_is_bad(run, picky):
     assert code == 1
     assert len(failed) == 1
     assert failed[0].startswith("FAIL  one of the candidates is chosen: two candidates, nothing used yet: select() ret")
-    assert out.splitlines()[-1].endswith(" good, 1 failed")
+    assert out.splitlines()[-1].endswith(" passed, 1 failed")
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_bad_plugin_fails_exactly_where_it_is_bad(run, picky):
     [
         ("raise ValueError('no')", r"FAIL  the component can be built: .*spark-picky.*ValueError: no"),
         ("import sys; sys.exit(3)", r"FAIL  the component can be built: .*SystemExit: 3"),
-        ("import os; os._exit(3)", r"FAIL  the checks come to an end: ended its process \(exit code 3\)"),
+        ("import os; os._exit(3)", r"FAIL  the checks finish: ended its process \(exit code 3\)"),
         ("print('{}')", r"FAIL  importing the module disturbs nobody: importing or building prints '\{\}'"),
         ("import mpmath", r"FAIL  the module is light to import: importing picky_selector imports mpmath"),
     ],
@@ -92,7 +92,7 @@ def test_a_plugin_that_hangs_is_ended(run, picky):
     picky(first="import time; time.sleep(600)")
     code, out, _ = run("plugins", "check", "picky", "--timeout", "2")
     assert code == 1
-    assert "FAIL  the checks come to an end: did not end within 2 s" in out
+    assert "FAIL  the checks finish: did not end within 2 s" in out
 
 
 def test_settings_are_given_as_in_a_run(run, picky):

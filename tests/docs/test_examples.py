@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from spark_framework import TrajectoryStore
-from spark_framework.cli import _parser
+from spark_framework.cli import parser
 from spark_framework.config.load import check_config
 from spark_framework.config.run import RunConfig
 from spark_framework.host.manager import Host, using_host
@@ -77,7 +77,7 @@ def test_commands_exist(page, text):
     for line in text.splitlines():
         command = COMMAND.match(line)
         if command and not page.endswith("cli.md"):  # that page shows what is optional in brackets
-            _parser().parse_args(shlex.split(command[1]))
+            parser().parse_args(shlex.split(command[1]))
         if line.startswith("make "):
             assert line.split()[1] in targets, f"{page}: {line}"
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from spark_framework.host import doctor
-from spark_framework.host.discovery import Inventory, scan
-from spark_framework.host.doctor import Finding, examine, examine_metadata
+from spark_framework.host.discovery import InstalledPlugins, scan
+from spark_framework.host.doctor import Diagnosis, examine, examine_metadata
 
 TERM = """
     {first}
@@ -40,18 +40,18 @@ def offered(fake_distribution):
     return install
 
 
-def findings(*disable: str, timeout: float = 60) -> dict[str, Finding]:
+def diagnoses(*disable: str, timeout: float = 60) -> dict[str, Diagnosis]:
     """What is found of the rewards of other distributions."""
-    inventory = scan(disable)
-    few = [o for o in inventory.offers if o.distribution != "spark-framework"]
-    return {f"{f.distribution}/{f.subject}": f for f in examine(Inventory(tuple(few), ""), disable, timeout)}
+    installed = scan(disable)
+    few = [o for o in installed.entry_points if o.distribution != "spark-framework"]
+    return {f"{f.distribution}/{f.subject}": f for f in examine(InstalledPlugins(tuple(few), ""), disable, timeout)}
 
 
 @pytest.mark.parametrize(
     ("first", "state", "advice"),
     [
         ("", "good", "^$"),
-        ("raise ValueError('two\\nlines')", "broken", "ValueError: two lines; until spark-odd is mended, run without"),
+        ("raise ValueError('two\\nlines')", "broken", "ValueError: two lines; until spark-odd is fixed, disable it"),
         ("import no_such_module", "broken", "ModuleNotFoundError: No module named 'no_such_module'.* -p no:reward.odd"),
         ("def (", "broken", "SyntaxError"),
         ("import sys; sys.exit(3)", "broken", "SystemExit: 3"),
@@ -66,18 +66,18 @@ def findings(*disable: str, timeout: float = 60) -> dict[str, Finding]:
         ("import sys; sys.stdout.close(); sys.stderr.close()", "good", "^$"),
         ("import os; os.close(1); os.close(2)", "good", "^$"),
         ("import warnings; warnings.warn('careful')", "good", "^$"),
-        ("print('hello')", "prints", "importing odd_term prints 'hello'; who does not use it notices nothing"),
+        ("print('hello')", "prints", "importing odd_term prints 'hello'; only its users are affected"),
         ("import os; os.write(1, b'\\xff\\x00')", "prints", "importing odd_term prints"),
         ("import threading, time\nthreading.Thread(target=time.sleep, args=(60,)).start()", "starts threads", "leaves"),
     ],
 )
 def test_whatever_an_import_does_has_a_state(offered, first, state, advice):
     offered(first)
-    found = findings()
+    found = diagnoses()
     assert found["spark-odd/reward.odd"].state == state
     assert re.search(advice, found["spark-odd/reward.odd"].advice)
     assert "\n" not in found["spark-odd/reward.odd"].advice
-    assert found["spark-fine/reward.fine"] == Finding("reward.fine", "spark-fine", "1.0", "good")
+    assert found["spark-fine/reward.fine"] == Diagnosis("reward.fine", "spark-fine", "1.0", "good")
     assert threading.active_count() < 20
 
 
@@ -88,7 +88,7 @@ def test_an_import_that_hangs_is_ended_with_its_children(offered, tmp_path):
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
         f"open({str(pid)!r}, 'w').write(str(child.pid)); time.sleep(600)"
     )
-    found = findings(timeout=4)
+    found = diagnoses(timeout=4)
     assert found["spark-odd/reward.odd"].state == "broken"
     assert "did not end within 4 s" in found["spark-odd/reward.odd"].advice
     assert found["spark-fine/reward.fine"].state == "good"
@@ -99,9 +99,9 @@ def test_an_import_that_hangs_is_ended_with_its_children(offered, tmp_path):
 def test_an_import_that_takes_long_is_slow(offered, monkeypatch):
     monkeypatch.setattr(doctor, "SLOW", 0.7)
     offered("import time; time.sleep(0.8)")
-    found = findings()["spark-odd/reward.odd"]
+    found = diagnoses()["spark-odd/reward.odd"]
     assert found.state == "slow"
-    assert re.match(r"importing odd_term takes \d+\.\d s; who does not use it notices nothing", found.advice)
+    assert re.match(r"importing odd_term takes \d+\.\d s; only its users are affected", found.advice)
 
 
 @pytest.mark.parametrize(
@@ -114,8 +114,8 @@ def test_an_import_that_takes_long_is_slow(offered, monkeypatch):
 )
 def test_building_is_examined_too(offered, inside, state, advice):
     offered(inside=inside)
-    assert findings()["spark-odd/reward.odd"].state == state
-    assert re.search(advice, findings()["spark-odd/reward.odd"].advice)
+    assert diagnoses()["spark-odd/reward.odd"].state == state
+    assert re.search(advice, diagnoses()["spark-odd/reward.odd"].advice)
 
 
 def test_what_cannot_be_used_is_not_loaded(fake_distribution, offered, tmp_path):
@@ -124,7 +124,7 @@ def test_what_cannot_be_used_is_not_loaded(fake_distribution, offered, tmp_path)
     fake_distribution("spark-rival", {"reward.odd": "odd_term"})
     fake_distribution("spark-future", {"reward.new": "odd_term"}, group="spark_framework.v2")
     fake_distribution("spark-strange", {"policy.odd": "odd_term"})
-    found = findings("reward.fine")
+    found = diagnoses("reward.fine")
     assert {name: f.state for name, f in found.items()} == {
         "spark-odd/reward.odd": "in conflict",
         "spark-rival/reward.odd": "in conflict",
@@ -141,7 +141,7 @@ def test_what_cannot_be_used_is_not_loaded(fake_distribution, offered, tmp_path)
 def test_a_conflict_that_was_settled_is_none(fake_distribution, offered):
     offered()
     fake_distribution("spark-rival", {"reward.odd": "no_such_module"})
-    found = findings("spark-rival/reward.odd")
+    found = diagnoses("spark-rival/reward.odd")
     assert [found[name].state for name in ("spark-odd/reward.odd", "spark-rival/reward.odd")] == ["good", "disabled"]
 
 
@@ -173,7 +173,7 @@ def test_metadata_without_a_name_or_a_version_harm_nobody(fake_distribution, off
     (folder / "foreign-1.0.dist-info" / "METADATA").write_text(text)
     (folder / "foreign-1.0.dist-info" / "direct_url.json").write_text("{]")
     assert [f for f in examine_metadata() if f.distribution == "foreign"] == []
-    assert findings()["spark-fine/reward.fine"].state == "good"
+    assert diagnoses()["spark-fine/reward.fine"].state == "good"
 
 
 def test_an_editable_install_that_is_out_of_date_is_named(fake_distribution, tmp_path):

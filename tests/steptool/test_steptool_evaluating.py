@@ -131,7 +131,7 @@ def test_a_runs_evaluation_has_steptools_figures(demonstrations: Runs, tmp_path:
     of_round = evaluate_trajectories(run, round_name="demonstrations", judging=rules)
     assert of_round["queries"] == 6
     assert of_round["tool_recall"] > 0
-    with pytest.raises(ConfigError, match="either a --stage"):
+    with pytest.raises(ConfigError, match="either --stage"):
         evaluate_trajectories(run)
     with pytest.raises(RunError, match=r"evaluate .* --stage sft"):
         evaluate_trajectories(run, stage="sft")

@@ -36,7 +36,7 @@ def flat(fake_distribution):
 
 def test_a_host_is_fresh_and_current(flat, spark_host):
     assert current_host() is spark_host
-    assert spark_host.component_class("judge", "flat").offer.version == "2.5"
+    assert spark_host.component_class("judge", "flat").entry.version == "2.5"
 
 
 def test_a_fake_distribution_is_gone_afterwards():
@@ -46,7 +46,7 @@ def test_a_fake_distribution_is_gone_afterwards():
 
 def test_a_project_runs_commands_and_shows_what_was_stored(flat, spark_project):
     project = spark_project(judge={"use": "flat", "height": 6.5})
-    assert project.command("config", "check", project.config) == (0, f"{project.config}: good\n", "")
+    assert project.command("config", "check", project.config) == (0, f"{project.config}: valid\n", "")
     assert project.command("generate", project.config) == (0, f"{project.run_folder}\n", "")
     trajectories = project.trajectories()
     assert len(trajectories) == 4

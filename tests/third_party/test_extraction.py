@@ -9,7 +9,7 @@ from typing import Any
 
 from environments import ROOT, Environment, build
 
-from spark_framework.host.discovery import Inventory
+from spark_framework.host.discovery import InstalledPlugins
 from spark_framework.scaffold import new_plugin
 from spark_framework.testing.project import new_project
 
@@ -25,7 +25,7 @@ DEFAULTS = {
 def extracted(kind: str, to: Path) -> Path:
     """The folder of a default, in the distribution that `plugins new` writes for that name."""
     name, package = DEFAULTS[kind]
-    project = new_plugin(kind, name, to, Inventory((), ""))
+    project = new_plugin(kind, name, to, InstalledPlugins((), ""))
     own = f"spark_{kind}_{name}"
     shutil.rmtree(project / "src" / own)
     shutil.copytree(ROOT / "plugins" / package, project / "src" / own, ignore=shutil.ignore_patterns("__pycache__"))

@@ -11,12 +11,12 @@ import pytest
 from environments import OFFLINE, PIP, build, run
 
 from spark_framework.errors import UserError
-from spark_framework.host.discovery import KINDS, Inventory
+from spark_framework.host.discovery import KINDS, InstalledPlugins
 from spark_framework.scaffold import new_plugin
 from spark_framework.testing.project import Project
 
 RUFF = (sys.executable, "-m", "ruff")
-NOBODY = Inventory((), "entrypoints")
+NOBODY = InstalledPlugins((), "entrypoints")
 FILES = {
     ".github/workflows/test.yml", ".gitignore", "README.md", "pyproject.toml", "src/spark_{kind}_{name}/__init__.py",
     "src/spark_{kind}_{name}/py.typed", "tests/test_{name}.py",
@@ -96,7 +96,7 @@ def test_the_config_in_its_readme_can_be_used(projects, installed, kind, tmp_pat
     assert config is not None
     (tmp_path / "run.yaml").write_text(config[1], encoding="utf-8")
     command = [sys.executable, "-m", "spark_framework", "config", "check", tmp_path / "run.yaml"]
-    assert run(command, PYTHONPATH=str(installed)).stdout.endswith(": good\n")
+    assert run(command, PYTHONPATH=str(installed)).stdout.endswith(": valid\n")
 
 
 # -- names ---------------------------------------------------------------------------------------------------------

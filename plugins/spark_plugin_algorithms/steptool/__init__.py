@@ -13,8 +13,8 @@ from spark_framework.api import (
     Algorithm,
     ComponentConfig,
     FilteredStageConfig,
-    JudgeChoice,
-    RewardChoice,
+    JudgeSpec,
+    RewardSpec,
     RewardTerm,
     StageData,
     TokenTree,
@@ -47,9 +47,9 @@ class StepToolSection(ComponentConfig):
     """csv: tokens before the last response; a longer context is cut at the beginning."""
     max_response: int = Field(default=1200, ge=1)
     """csv: tokens of the last response."""
-    reward: tuple[RewardChoice, ...] = Field(default=TERMS, validate_default=True)
+    reward: tuple[RewardSpec, ...] = Field(default=TERMS, validate_default=True)
     """R_t is the sum of these terms. The defaults give StepTool's released rewards."""
-    annotator: JudgeChoice | None = None
+    annotator: JudgeSpec | None = None
     """Judge that annotates the finished trajectories of a round; None takes the annotations stored with them."""
     repeats: int = Field(default=1, ge=1)
     """Annotations of each trajectory; their mean counts."""

@@ -11,14 +11,15 @@ from typing import TypeAlias
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from ...config.load import check_config, load_config
+from ...config.files import read_mapping
+from ...config.load import check_config
 from ...config.run import RunConfig
 from ...contracts.components import Judge, Selector
 from ...errors import ConfigError
-from ...host.component_spec import Choice, JudgeChoice
-from ...host.lifecycle import opened
+from ...host.component_spec import ComponentSpec, JudgeSpec
+from ...host.lifecycle import open_component
 from ...judging.cost import Forecast
-from ...pipeline.generate import observed, reward_terms
+from ...pipeline.context import JudgeLike, observed, reward_terms
 from ...records import Trajectory, Verdict
 from ...runs.decisions import State, states_of, stratified
 from ...runs.run_dir import RunFolder, existing_run, write_whole
@@ -27,7 +28,7 @@ from ...stats.arrays import Floats
 from ...stats.tables import Table
 from ...training.data.rewards import step_rewards
 from ...util.seeding import child_rng
-from ..rejudge import JudgeLike, as_judge, forecast_states, rejudge_states, request_keys, verdict_path
+from ..rejudge import as_judge, forecast_states, rejudge_states, request_keys, verdict_path
 from ..replayed_selection import Rule, flipped, with_frozen_counters, with_own_counters
 from .comparison import Track, Voice
 from .plots import draw
@@ -133,12 +134,12 @@ class _Labelled(BaseModel):
     """Labels and judges."""
 
     model_config = ConfigDict(extra="allow", arbitrary_types_allowed=True)
-    __pydantic_extra__: dict[str, JudgeChoice]
+    __pydantic_extra__: dict[str, JudgeSpec]
 
 
-def _chosen(judges: Judges) -> dict[str, Choice]:
+def _chosen(judges: Judges) -> dict[str, ComponentSpec]:
     if isinstance(judges, Path):
-        found = load_config(judges, _Labelled)
+        found = check_config(read_mapping(judges), _Labelled, str(judges))
     elif isinstance(judges, Mapping):
         found = check_config(judges, _Labelled, "judges")
     else:
@@ -161,7 +162,7 @@ def _check(repeats: int, questions: int | None) -> None:
             raise ConfigError(f"{name}: {number} is not a number from 1")
 
 
-def _is_own(choice: Choice, config: RunConfig) -> bool:
+def _is_own(choice: ComponentSpec, config: RunConfig) -> bool:
     """Whether a judge is the run's own: what it said first is stored in the trajectories."""
     return choice == config.judge
 
@@ -170,7 +171,11 @@ def _is_own(choice: Choice, config: RunConfig) -> bool:
 
 
 def _material(
-    folder: RunFolder, chosen: dict[str, Choice], repeats: int, questions: int | None, report: Callable[[str], None]
+    folder: RunFolder,
+    chosen: dict[str, ComponentSpec],
+    repeats: int,
+    questions: int | None,
+    report: Callable[[str], None],
 ) -> Material:
     config = folder.config
     stored = list(folder.trajectories().read())
@@ -187,7 +192,7 @@ def _material(
             tracks.append([known.get(state.digest) for state in states])
     kept = {name for state in states for name in state.trajectories}
     trajectories = [trajectory for trajectory in stored if trajectory.id in kept]
-    with opened(config.selector) as selector:
+    with open_component(config.selector) as selector:
         assert isinstance(selector, Selector)  # the config has checked the kind
         listener = _Listener(states, trajectories, Rule(selector, config.threshold, config))
         voices = tuple(listener.voice(label, chosen.get(label, config.judge), tracks) for label, tracks in said.items())
@@ -200,10 +205,10 @@ class _Listener:
     def __init__(self, states: Sequence[State], trajectories: Sequence[Trajectory], rule: Rule) -> None:
         self.states, self.trajectories, self.rule = states, trajectories, rule
         self.width = max(len(state.step.candidates) for state in states)
-        self.terms, self.rho = reward_terms(rule.config), rho_of(rule.config)
+        self.terms, self.rho = reward_terms(rule.config.reward), rho_of(rule.config)
         self.at = {(name, state.number): i for i, state in enumerate(states) for name in state.trajectories}
 
-    def voice(self, label: str, choice: Choice, said: Sequence[Sequence[Verdict | None]]) -> Voice:
+    def voice(self, label: str, choice: ComponentSpec, said: Sequence[Sequence[Verdict | None]]) -> Voice:
         tracks = tuple(self._track(label, repeat, verdicts) for repeat, verdicts in enumerate(said))
         judge = as_judge(choice.build())
         keys = {verdict.request for verdicts in said for verdict in verdicts if verdict is not None and verdict.request}

@@ -18,7 +18,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from ...contracts.stage import StageConfig
 from ...errors import RunError
-from ...host.hooks import Calls
+from ...host.hooks import PluginHooks
 from ...util.collectives import barrier
 from ...util.launcher import is_first
 from ..data.dataset import StageData
@@ -51,7 +51,7 @@ class StageSetup:
     """Readings of the policy that the stage starts from, cached with the run."""
     critic_seed: int
     """Order of the critic's warm-up; one for all stages of a run, so that they share V_old."""
-    calls: Calls
+    calls: PluginHooks
     """Tells observers."""
 
 
@@ -276,7 +276,7 @@ class _Epochs(TrainerCallback):
 class _Log(TrainerCallback):
     """Writes every log line to a file and tells the observers."""
 
-    def __init__(self, folder: Path, calls: Calls, stage: str) -> None:
+    def __init__(self, folder: Path, calls: PluginHooks, stage: str) -> None:
         self.folder, self.calls, self.stage = folder, calls, stage
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:

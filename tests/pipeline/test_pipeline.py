@@ -161,10 +161,10 @@ def test_rounds_and_stages_come_in_an_order_that_works(
 ) -> None:
     done: list[str] = []
     figures = {"accuracy": 0.5, "accuracy_95": [0.4, 0.6]}
-    monkeypatch.setattr("spark_framework.pipeline.generate.generate", lambda config, name: done.append(name))
-    monkeypatch.setattr("spark_framework.pipeline.generate.train", lambda run, name: done.append(name))
+    monkeypatch.setattr("spark_framework.studies.ladder.generate", lambda config, name: done.append(name))
+    monkeypatch.setattr("spark_framework.studies.ladder.train", lambda run, name: done.append(name))
     monkeypatch.setattr(
-        "spark_framework.pipeline.generate.evaluate", lambda run, rung: done.append(f"test {rung}") or figures
+        "spark_framework.studies.ladder.evaluate", lambda run, rung: done.append(f"test {rung}") or figures
     )
     monkeypatch.setattr("spark_framework.studies.ladder.compare", lambda answered: {})
     monkeypatch.setattr("spark_framework.studies.ladder.table", lambda result: "")

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from spark_framework.config.load import check_config, load_config
 from spark_framework.errors import ConfigError, PluginError
-from spark_framework.host.component_spec import JudgeChoice
+from spark_framework.host.component_spec import JudgeSpec
 from spark_framework.host.manager import Host, using_host
 
 
@@ -38,9 +38,9 @@ class Config(Strict):
     rounds: tuple[Stage, ...] = ()
     stages: dict[str, Stage] = {}
     policy: Annotated[Local | Server, Field(discriminator="use")] = Local(use="local")
-    judge: JudgeChoice | None = None
+    judge: JudgeSpec | None = None
     plugins: dict[str, list[str]] = {}
-    critic: JudgeChoice = Field(default="fake", validate_default=True)
+    critic: JudgeSpec = Field(default="fake", validate_default=True)
 
     @model_validator(mode="after")
     def _name_fits(self):

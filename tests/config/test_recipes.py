@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import yaml
 
 from spark_framework import RunConfig, load_config
 from spark_framework.config.policy import LocalPolicyConfig
@@ -33,7 +32,7 @@ def test_a_recipe_has_the_papers_hyper_parameters(path: Path) -> None:
 
 
 def test_recipes_differ_only_where_they_say() -> None:
-    qlora, plain = (yaml.safe_load(path.read_text()) for path in RUNS)
+    qlora, plain = (load_config(path, RunConfig).model_dump() for path in RUNS)
     assert {key for key in plain if plain[key] != qlora[key]} == {"run", "policy", "stages"}
     for name, stage in plain["stages"].items():
         assert {**stage, "pack_tokens": 2048} == qlora["stages"][name]

@@ -46,7 +46,7 @@ def test_loads_the_one_that_was_asked_for(fake_judge, fake_tool):
     host = Host()
     loaded = host.component_class("judge", "fake")
     assert loaded.cls.__name__ == "FakeJudge"
-    assert loaded.offer.distribution == "spark-fake-judge"
+    assert loaded.entry.distribution == "spark-fake-judge"
     assert host.component_class("judge", "spark-fake-judge/fake") is loaded
     assert "fake_tool" not in sys.modules
 

@@ -7,20 +7,20 @@ import sys
 import pytest
 
 from spark_framework.errors import ConfigError, PluginError
-from spark_framework.host.discovery import Offer, scan
+from spark_framework.host.discovery import EntryPoint, scan
 
 BOMB = {"bomb": "raise RuntimeError('imported')"}
 
 
-def of(distribution: str, **kwargs) -> list[Offer]:
-    return [offer for offer in scan(**kwargs).offers if offer.distribution == distribution]
+def of(distribution: str, **kwargs) -> list[EntryPoint]:
+    return [entry for entry in scan(**kwargs).entry_points if entry.distribution == distribution]
 
 
 def test_listing_imports_nothing(fake_distribution):
     fake_distribution("Spark_Bomb", {"judge.bomb": "bomb", "tool.bomb": "bomb:thing"}, BOMB, version="2.1")
     assert of("spark-bomb") == [
-        Offer("judge", "bomb", "bomb", "spark-bomb", "2.1", "ready"),
-        Offer("tool", "bomb", "bomb:thing", "spark-bomb", "2.1", "ready"),
+        EntryPoint("judge", "bomb", "bomb", "spark-bomb", "2.1", "ready"),
+        EntryPoint("tool", "bomb", "bomb:thing", "spark-bomb", "2.1", "ready"),
     ]
     assert scan().road == "entrypoints"
     assert "bomb" not in sys.modules
@@ -29,7 +29,7 @@ def test_listing_imports_nothing(fake_distribution):
 def test_offers_are_sorted_whatever_the_path_says(fake_distribution):
     for name in ("zz", "aa", "mm"):
         fake_distribution(f"dist-{name}", {f"tool.{name}": "bomb", f"judge.{name}": "bomb"})
-    keys = [offer.key for offer in scan().offers]
+    keys = [entry.key for entry in scan().entry_points]
     assert keys == sorted(keys)
 
 
@@ -54,7 +54,7 @@ def test_disabling_in_another_distribution_does_not_count(fake_judge):
 
 def test_autoload_off_disables_all(fake_judge, monkeypatch):
     monkeypatch.setenv("SPARK_PLUGIN_AUTOLOAD", "0")
-    assert {offer.state for offer in scan().offers} == {"disabled"}
+    assert {entry.state for entry in scan().entry_points} == {"disabled"}
     with pytest.raises(PluginError, match="unset SPARK_PLUGIN_AUTOLOAD"):
         scan().find("judge", "fake")
 
@@ -68,7 +68,7 @@ def test_a_name_that_can_disable_nothing_is_an_error(name):
 def test_nobody_wins_a_conflict(fake_distribution):
     fake_distribution("first", {"judge.same": "a"})
     fake_distribution("second", {"judge.same": "b"})
-    assert [(o.distribution, o.state) for o in scan().offers if o.name == "same"] == [
+    assert [(o.distribution, o.state) for o in scan().entry_points if o.name == "same"] == [
         ("first", "conflict"),
         ("second", "conflict"),
     ]
@@ -97,27 +97,27 @@ def test_egg_info_of_a_checkout(fake_distribution):
     info = folder / "my_judges.egg-info"
     info.mkdir()
     (info / "entry_points.txt").write_text("[spark_framework.v1]\njudge.mine = mine : thing [extra]\n")
-    assert of("my-judges") == [Offer("judge", "mine", "mine:thing", "my-judges", "unknown")]
+    assert of("my-judges") == [EntryPoint("judge", "mine", "mine:thing", "my-judges", "unknown")]
 
 
 @pytest.mark.parametrize("text", ["no header = here\n", "[a]\nx = 1\nx = 2\n", "\ufeff[a]\nx = y\n"])
 def test_a_malformed_foreign_file_costs_nobody_anything(fake_distribution, fake_judge, text):
-    before = scan().offers
+    before = scan().entry_points
     fake_distribution("foreign", text)
-    inventory = scan()
-    assert inventory.road == "importlib.metadata"
-    assert "entry_points.txt" in inventory.problem
-    assert "\n" not in inventory.problem
-    assert inventory.offers == before
+    installed = scan()
+    assert installed.road == "importlib.metadata"
+    assert "entry_points.txt" in installed.problem
+    assert "\n" not in installed.problem
+    assert installed.entry_points == before
 
 
 def test_an_undecodable_foreign_file_costs_nobody_anything(fake_distribution, fake_judge):
-    before = scan().offers
+    before = scan().entry_points
     folder = fake_distribution("foreign", {})
     (folder / "foreign-1.0.dist-info" / "entry_points.txt").write_bytes(b"[a]\nx = \xff\xfe\n")
-    inventory = scan()
-    assert inventory.road == "importlib.metadata"
-    assert inventory.offers == before
+    installed = scan()
+    assert installed.road == "importlib.metadata"
+    assert installed.entry_points == before
 
 
 def test_another_api_version_is_incompatible(fake_distribution):
@@ -147,6 +147,6 @@ def test_an_unknown_name_says_what_there_is(fake_judge):
 def test_a_checkout_that_is_not_installed_says_so(monkeypatch, tmp_path):
     scan()  # imports the package `entrypoints` while it can be found
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
-    assert scan().offers == ()
+    assert scan().entry_points == ()
     with pytest.raises(PluginError, match=r"pip install -e \."):
         scan().find("judge", "gpt4o")

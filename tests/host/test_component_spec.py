@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from spark_framework.api import ComponentConfig, Judge, RewardTerm, Selector, hookimpl
 from spark_framework.errors import PluginError
-from spark_framework.host.component_spec import JudgeChoice, RewardChoice, SelectorChoice, ToolChoice, choose
+from spark_framework.host.component_spec import JudgeSpec, RewardSpec, SelectorSpec, ToolSpec, choose
 from spark_framework.host.manager import Host, using_host
 
 
@@ -46,10 +46,10 @@ class Strict(Judge):
 
 class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", validate_default=True)
-    judge: JudgeChoice = "fake"
-    selector: SelectorChoice = f"{__name__}:Picky"
-    rewards: tuple[RewardChoice, ...] = ()
-    tools: tuple[ToolChoice, ...] = ()
+    judge: JudgeSpec = "fake"
+    selector: SelectorSpec = f"{__name__}:Picky"
+    rewards: tuple[RewardSpec, ...] = ()
+    tools: tuple[ToolSpec, ...] = ()
 
 
 @pytest.fixture(autouse=True)

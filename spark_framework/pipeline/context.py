@@ -1,0 +1,124 @@
+"""What the commands open before they work on a run: its components, its observers, a progress bar."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+from pydantic import BaseModel, ConfigDict
+
+from ..config.load import build_config
+from ..config.rollout import RewardSection
+from ..config.run import JudgingSection
+from ..contracts.components import Judge, RewardTerm, Selector
+from ..host.component_spec import ComponentSpec, JudgeSpec
+from ..host.hooks import PluginHooks
+from ..host.lifecycle import open_component, open_tools
+from ..host.manager import current_host
+from ..host.tool_cache import ReplyCache, open_replies
+from ..judging.client import open_judging
+from ..policy.action_space import ActionSpace
+from ..rollout.environment import RolloutContext
+from ..runs.run_dir import RunFolder
+from ..util.launcher import is_first
+
+JudgeLike: TypeAlias = str | Mapping[str, Any] | Judge | type[Judge]
+"""A judge's name, a mapping with `use` and its settings, an instance, or a class."""
+
+
+@contextmanager
+def open_context(folder: RunFolder, *, judged: bool) -> Iterator[RolloutContext]:
+    """A run's components, ready for use; they are closed when the block ends.
+
+    Args:
+        judged: also open the judge and the selector. Evaluation needs neither.
+
+    Raises:
+        RunError: the run was made with other tools.
+        UserError: a component lacks something that it needs.
+    """
+    config = folder.config
+    with ExitStack() as stack:
+        calls = stack.enter_context(observed(folder))
+        tools = stack.enter_context(open_tools(config.tools))
+        space = ActionSpace.of(tools)
+        folder.pin_action_space(space)
+        if any(map(ReplyCache.covers, tools)):
+            replies = stack.enter_context(open_replies(folder.replies(), config.replies.mode))
+            stack.enter_context(calls.recorded(replies))
+        context = RolloutContext(
+            tools={tool.name: tool for tool in tools}, space=space, calls=calls, seed=config.seed, steps=config.steps,
+            threshold=config.threshold,
+        )  # fmt: skip
+        if judged:
+            specs = (config.judge, config.selector, config.judging.fallback)
+            judge, selector, fallback = (stack.enter_context(open_component(s)) if s else None for s in specs)
+            assert isinstance(judge, Judge)  # the config has checked the kinds
+            assert isinstance(selector, Selector)
+            assert fallback is None or isinstance(fallback, Judge)
+            judges = [judge] if fallback is None else [judge, fallback]
+            judging = stack.enter_context(
+                open_judging(calls, folder.judgements(), config.judging.terms(), folder.ledger_name, judges)
+            )
+            context = replace(context, judge=judge, judging=judging, selector=selector, fallback=fallback)
+        yield context
+
+
+@contextmanager
+def observed(folder: RunFolder) -> Iterator[PluginHooks]:
+    """Tell the observers that the command began, and how it ended. Only the first of several processes tells them."""
+    calls = current_host().calls
+    if not is_first():
+        yield calls
+        return
+    error: BaseException | None = None
+    calls.run_started(json.loads((folder.path / "run.json").read_text(encoding="utf-8")))
+    try:
+        yield calls
+    except BaseException as exc:
+        error = exc
+        raise
+    finally:
+        calls.run_finished(error)
+
+
+def reward_terms(section: RewardSection) -> tuple[list[tuple[float, RewardTerm]], list[tuple[float, RewardTerm]]]:
+    """The diversity terms and the process terms, each with its weight."""
+    diversity, process = (
+        [(spec.weight, term) for spec in specs if isinstance(term := spec.build(), RewardTerm)]
+        for specs in (section.diversity, section.process)
+    )
+    return diversity, process
+
+
+def resolve_judge(
+    judge: JudgeLike, judging: JudgingSection, overrides: Iterable[str], command: str
+) -> tuple[ComponentSpec, JudgingSection]:
+    """A judge and how it is asked, after a command's overrides.
+
+    Args:
+        judging: the section that the overrides change.
+        overrides: `judge.KEY=VALUE` and `judging.KEY=VALUE` each.
+        command: what error messages name as the source.
+    """
+    data = {"judge": judge, "judging": judging.model_dump(mode="json")}
+    settings = build_config(data, _JudgeSettings, overrides, command)
+    return settings.judge, settings.judging
+
+
+class _JudgeSettings(BaseModel):
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    judge: JudgeSpec
+    judging: JudgingSection
+
+
+def progress(steps: Iterable[int], title: str) -> Any:
+    """A bar over some steps, on a terminal only."""
+    from tqdm import tqdm
+
+    return tqdm(list(steps), desc=title, disable=not sys.stderr.isatty(), leave=False)
