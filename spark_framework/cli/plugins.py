@@ -22,10 +22,10 @@ def list_offers(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps([asdict(offer) for offer in inventory.offers], indent=2))
     else:
-        from .tables import table
+        from ..stats.tables import plain_table
 
         rows = [(o.kind, o.name, o.distribution, o.version, o.state) for o in inventory.offers]
-        print(table(("kind", "name", "distribution", "version", "state"), rows))
+        print(plain_table(("kind", "name", "distribution", "version", "state"), rows))
     if inventory.problem:
         print(f"note: listed by {inventory.road}; `entrypoints` gave up: {inventory.problem}", file=sys.stderr)
     if not any(offer.distribution == OWN_DISTRIBUTION for offer in inventory.offers):
@@ -37,7 +37,7 @@ def show(args: argparse.Namespace) -> int:
     """Print one component, which is imported for that."""
     from ..contracts.components import Tool, Toolset
     from ..host.manager import Host
-    from .tables import fields
+    from .config_fields import fields
 
     host = Host(args.disable)
     kind, reference = _kind_and_reference(host.inventory, args.component)
@@ -77,10 +77,10 @@ def check(args: argparse.Namespace) -> int:
 def doctor(args: argparse.Namespace) -> int:
     """Load every plugin in a process of its own, read all metadata, and say what is wrong."""
     from ..host.doctor import examine, examine_metadata
-    from .tables import table
+    from ..stats.tables import plain_table
 
     findings = [*examine(scan(args.disable), args.disable, args.timeout), *examine_metadata()]
-    print(table(("what", "distribution", "version", "state"), [(f.subject, f.distribution, f.version, f.state)
+    print(plain_table(("what", "distribution", "version", "state"), [(f.subject, f.distribution, f.version, f.state)
                                                                 for f in findings]))  # fmt: skip
     wrong = [finding for finding in findings if finding.advice]
     if wrong:

@@ -19,9 +19,9 @@ from ..errors import ConfigError, DataError, PluginError, UserError
 from ..host.component_spec import Choice, ToolChoice
 from ..host.lifecycle import check_permissions, open_tools
 from ..host.manager import Host, using_host
+from ..stats.tables import plain_table
 from ..util.strict_json import read_json
 from . import plugins
-from .tables import table
 
 
 def list_tools(args: argparse.Namespace) -> int:
@@ -36,7 +36,7 @@ def list_tools(args: argparse.Namespace) -> int:
             rows.append((offer.name, " ".join(cls.description.split())))
         except PluginError as exc:
             rows.append((offer.name, f"not usable: {exc}"))
-    print(table(("name", "description"), rows))
+    print(plain_table(("name", "description"), rows))
     return 0
 
 

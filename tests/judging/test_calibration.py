@@ -7,6 +7,7 @@ import math
 import random
 from itertools import pairwise
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -82,6 +83,31 @@ def test_the_fit_is_that_of_scikit_learn(seed: int) -> None:
     points = [rng.uniform(min(raw) - 1, max(raw) + 1) for _ in range(100)] + raw
     for value, expected in zip(points, reference.predict(points), strict=True):
         assert fit.score(value) == pytest.approx(float(expected), abs=1e-9)
+
+
+def pooled(points: list[tuple[float, int]]) -> list[float]:
+    """Pool adjacent violators: means with weights, in order, to the fitted value at each."""
+    blocks: list[tuple[float, int, int]] = []
+    for mean, weight in points:
+        count = 1
+        while blocks and blocks[-1][0] >= mean:
+            before, more, members = blocks.pop()
+            mean, weight, count = (before * more + mean * weight) / (more + weight), more + weight, count + members
+        blocks.append((mean, weight, count))
+    return [mean for mean, _, count in blocks for _ in range(count)]
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_the_fit_pools_adjacent_violators(seed: int) -> None:
+    rng = random.Random(seed)
+    raw = [round(rng.gauss(0, 1), rng.choice((1, 6))) for _ in range(rng.randint(3, 200))]
+    target = [min(max(5 + 2 * value + rng.gauss(0, 2), 0.0), 10.0) for value in raw]
+    groups: dict[float, list[float]] = {}
+    for value, score in zip(raw, target, strict=True):
+        groups.setdefault(value, []).append(score)
+    expected = pooled([(fmean(groups[value]), len(groups[value])) for value in sorted(groups)])
+    fit = fit_calibration(raw, target)
+    assert [fit.score(value) for value in sorted(groups)] == pytest.approx(expected, abs=1e-12)
 
 
 def test_a_fit_by_hand() -> None:
