@@ -164,11 +164,6 @@ def _parser() -> argparse.ArgumentParser:
     command = add("evaluate", "steptool:evaluate", "pass rate, successful calls, recall", to=steptool, settings=True)
     _add_trajectories(command, "stage of a run: its evaluation")
     command.add_argument("--needed", metavar="FILE", help="JSON: the names of the needed tools for each query's id")
-    command = add("check", "steptool:check", "compare recorded numbers with `compat: released`", to=steptool)
-    command.add_argument("file", metavar="FIXTURES", help="JSON file of recordings")
-    command.add_argument(
-        "--data", metavar="DIR", help="clone of StepTool, or folder with its CSVs (default: beside it)"
-    )
 
     plugins = group("plugins", "what is installed")
     command = add("list", "plugins:list_offers", "all installed components, without importing any", to=plugins)

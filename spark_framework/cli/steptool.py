@@ -1,4 +1,4 @@
-"""`spark-framework steptool`: StepTool's files, figures and recorded numbers."""
+"""`spark-framework steptool`: StepTool's files and figures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import argparse
 import json
 from pathlib import Path
 
-from ..errors import DataError
 from ..host.manager import Host, using_host
 from ..steptool.commands import Judging, evaluate_trajectories, export_trajectories
 
@@ -42,24 +41,6 @@ def evaluate(args: argparse.Namespace) -> int:
         )
     print(json.dumps(figures, indent=2))
     return 0
-
-
-def check(args: argparse.Namespace) -> int:
-    """Compare recordings with what is computed here; prints a line for each figure. 1 where one does not agree."""
-    from ..steptool.check_recordings import compare_with
-
-    found = compare_with(Path(args.file), Path(args.data) if args.data else None)
-    if not found:
-        raise DataError(f"{args.file} holds no example")
-    for one in found:
-        word = "no CSV" if one.difference is None else "agrees" if one.agrees else "DIFFERS"
-        print(
-            f"{word:8} {one.example}: {one.figure}" + ("" if one.difference is None else f", by {one.difference:.1e}")
-        )
-    compared = [one for one in found if one.difference is not None]
-    agreeing = sum(one.agrees for one in compared)
-    print(f"{agreeing} of {len(compared)} figures agree; {len(found) - len(compared)} rows were not compared")
-    return 0 if compared and agreeing == len(compared) else 1
 
 
 def _judging(args: argparse.Namespace) -> Judging | None:

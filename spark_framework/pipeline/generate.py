@@ -20,6 +20,7 @@ from ..config.training import StageConfig
 from ..contracts.components import Judge, RewardTerm, Selector
 from ..errors import ConfigError, DataError, RunError
 from ..evaluation import metrics
+from ..evaluation.extraction import officially_graded
 from ..evaluation.runner import act
 from ..host.hooks import Calls
 from ..host.lifecycle import open_tools, opened
@@ -143,6 +144,8 @@ def evaluate(run: str | Path, stage: str, questions: int | None = None) -> dict[
                 part = tested[first : first + size]
                 sampling = Sampling(temperature, _max_new_tokens(config))
                 done = act(part, first, policy, shop, sampling, stage, use_tools=stage != "base")
+                if config.evaluation.extraction == "official":
+                    done = [officially_graded(trajectory) for trajectory in done]
                 store.append(stage, done, next_index=first + len(part))
             finished = list(store.read())[: len(tested)]
             results[f"{temperature:g}"] = {**metrics.summary(finished), **shop.calls.metrics(finished)}

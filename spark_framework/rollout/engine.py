@@ -18,7 +18,7 @@ from ..host.hooks import Calls
 from ..judging.client import JudgingSession
 from ..policy import Move, Policy, Sampling, Wave
 from ..policy.formats import ActionSpace
-from ..questions.grading import resolve_answer
+from ..questions.grading import answer_text, resolve_answer
 from ..records import ANSWER, THINK, Candidate, Question, Step, Trajectory, Verdict
 from ..util.seeding import child_rng, child_seed
 
@@ -173,9 +173,7 @@ def close(
     index: int, branch: int, question: Question, steps: Sequence[Step], policy: Policy, round_name: str
 ) -> Trajectory:
     """The finished record: reads the answer from the last step."""
-    last = steps[-1].candidate
-    text = str(last.arguments.get("text", "")) if last.arguments else last.text
-    answer = resolve_answer(text, question.options)
+    answer = resolve_answer(answer_text(steps[-1].candidate), question.options)
     return Trajectory(
         id=f"{round_name}/{index}/{branch}", round=round_name, index=index, branch=branch, question=question,
         steps=tuple(steps), answer=answer, correct=answer is not None and answer == question.answer,

@@ -49,8 +49,8 @@ def test_tool_entropy_overall_by_category_and_given_category() -> None:
     assert entropy.marginal is not None
     assert entropy.given_category is not None
     assert entropy.marginal.value == pytest.approx(stats.entropy([4, 4, 8], base=2))
-    assert entropy.by_category["math"] == pytest.approx((1.0, 1.0, 1.0))
-    assert entropy.by_category["history"] == pytest.approx((0.0, 0.0, 0.0))
+    assert entropy.by_category["math"][:3] == pytest.approx((1.0, 1.0, 1.0))
+    assert entropy.by_category["history"][:3] == pytest.approx((0.0, 0.0, 0.0))
     assert entropy.given_category.value == pytest.approx(0.5)
     assert entropy.marginal.low < entropy.marginal.value <= entropy.marginal.high
 
@@ -60,7 +60,7 @@ def test_branches_of_a_question_are_one_unit_of_resampling() -> None:
     rows = [trajectory(name, name) for name in ("calculator", "search") for _ in range(50)]
     entropy = tool_entropy(rows).marginal
     assert entropy is not None
-    assert entropy == pytest.approx((1.0, 0.0, 1.0))
+    assert entropy[:3] == pytest.approx((1.0, 0.0, 1.0))
 
 
 def test_policy_entropy_drops_answer_and_renormalises() -> None:
