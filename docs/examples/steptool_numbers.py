@@ -1,6 +1,16 @@
 """Rewards, advantages and losses of StepTool from plain numbers."""
 
-from spark_framework.steptool import Annotation, composed, marks, padded_advantages, padded_loss
+import torch
+from spark_framework.steptool import (
+    Annotation,
+    Places,
+    advantages,
+    composed,
+    marks,
+    step_loss,
+    token_rewards,
+    whiten,
+)
 
 # 1. Rewards from what three annotators said of two steps and the final answer.
 said = [
@@ -11,16 +21,17 @@ said = [
 rewards = composed(marks(said))
 print("rewards", [round(reward, 4) for reward in rewards])
 
-# 2. One row of eight positions: position t predicts token t + 1, and each run of ones is a step's response.
-mask = [[0, 1, 1, 0, 0, 1, 0, 1]]
-logp = [[-1.0, -0.5, -2.0, -3.0, -1.0, -0.25, -1.5, -0.75]]
-reference = [[-1.2, -0.7, -1.9, -2.5, -1.0, -0.35, -1.3, -0.95]]
-values = [[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.5, 0.4]]
+# 2. Four response tokens of eight positions. Position t predicts token t + 1; each run of ones is a step's response.
+places = Places.of_mask([0, 1, 1, 0, 0, 1, 0, 1])
+logp_T = torch.tensor([-0.5, -2.0, -0.25, -0.75])
+reference_T = torch.tensor([-0.7, -1.9, -0.35, -0.95])
+value_T = torch.tensor([0.2, 0.3, 0.6, 0.4])
 for compat in ("paper", "released"):
-    found = padded_advantages(mask, [rewards], logp, reference, values, compat=compat)
-    print(compat, "advantages", [round(value, 4) for value in found.advantage_BT[0].tolist()])
+    reward_T = token_rewards(torch.tensor(rewards), logp_T, reference_T, places, kl_coef=0.3, compat=compat)
+    advantage_T, return_T = advantages(reward_T, value_T, places, gamma=0.99, lam=0.95, compat=compat)
+    print(compat, "advantages", [round(value, 4) for value in advantage_T.tolist()])
 
 # 3. The loss of a policy that has moved a little, with the numbers of `released`.
-moved = [[-1.0, -0.2, -2.3, -3.0, -1.0, -0.15, -1.5, -0.73]]
-loss = padded_loss(mask, moved, logp, found.whitened_BT, values, values, found.return_BT)
+moved_T = torch.tensor([-0.2, -2.3, -0.15, -0.73])
+loss = step_loss(moved_T, logp_T, whiten(advantage_T), value_T, value_T, return_T, clip=0.2, value_clip=0.2)
 print("policy", round(float(loss.policy), 4), "value", round(float(loss.value), 4))

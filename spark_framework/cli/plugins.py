@@ -60,10 +60,10 @@ def run_list(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps([asdict(entry) for entry in installed.entry_points], indent=2))
     else:
-        from .tables import table
+        from ..stats.tables import plain_table
 
         rows = [(o.kind, o.name, o.distribution, o.version, o.state) for o in installed.entry_points]
-        print(table(("kind", "name", "distribution", "version", "state"), rows))
+        print(plain_table(("kind", "name", "distribution", "version", "state"), rows))
     if installed.problem:
         print(
             f"note: `entrypoints` failed ({installed.problem}); listed with {installed.road} instead", file=sys.stderr
@@ -79,7 +79,7 @@ def run_show(args: argparse.Namespace) -> int:
 
     from ..contracts.components import Tool, Toolset
     from ..host.manager import Host
-    from .tables import fields
+    from .config_fields import fields
 
     host = Host(args.disable)
     kind, reference = _kind_and_reference(host.installed, args.component)
@@ -134,11 +134,11 @@ def run_doctor(args: argparse.Namespace) -> int:
     """Load every plugin in a process of its own, read all metadata, and say what is wrong."""
     from ..host.discovery import scan
     from ..host.doctor import examine, examine_metadata
-    from .tables import table
+    from ..stats.tables import plain_table
 
     diagnoses = [*examine(scan(args.disable), args.disable, args.timeout), *examine_metadata()]
     rows = [(one.subject, one.distribution, one.version, one.state) for one in diagnoses]
-    print(table(("what", "distribution", "version", "state"), rows))
+    print(plain_table(("what", "distribution", "version", "state"), rows))
     wrong = [one for one in diagnoses if one.advice]
     if wrong:
         print()

@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import DataError
 from .options import Commands, add_command, add_group, open_host, positive
 
 if TYPE_CHECKING:
@@ -37,12 +36,6 @@ def register(commands: Commands) -> None:
     command = add_command(steptool, "evaluate", run_evaluate, text, settings=True)
     _add_trajectories(command, "stage of a run; reads its evaluation")
     command.add_argument("--needed", metavar="FILE", help="JSON file: names of the needed tools by query id")
-
-    text = "check that `compat: released` reproduces recorded numbers"
-    command = add_command(steptool, "check", run_check, text)
-    command.add_argument("file", metavar="FIXTURES", help="JSON file of recordings")
-    data = "clone of StepTool, or folder with its CSVs (default: the folder of FIXTURES)"
-    command.add_argument("--data", metavar="DIR", help=data)
 
 
 def _add_trajectories(parser: argparse.ArgumentParser, stage: str) -> None:
@@ -89,23 +82,6 @@ def run_evaluate(args: argparse.Namespace) -> int:
         )
     print(json.dumps(figures, indent=2))
     return 0
-
-
-def run_check(args: argparse.Namespace) -> int:
-    """Compare recordings with what is computed here; prints a line for each figure. 1 where one differs."""
-    from ..steptool.check_recordings import compare_with
-
-    found = compare_with(Path(args.file), Path(args.data) if args.data else None)
-    if not found:
-        raise DataError(f"{args.file} holds no example")
-    for one in found:
-        word = "no CSV" if one.difference is None else "agrees" if one.agrees else "DIFFERS"
-        difference = "" if one.difference is None else f", by {one.difference:.1e}"
-        print(f"{word:8} {one.example}: {one.figure}{difference}")
-    compared = [one for one in found if one.difference is not None]
-    agreeing = sum(one.agrees for one in compared)
-    print(f"{agreeing} of {len(compared)} figures agree; {len(found) - len(compared)} rows were not compared")
-    return 0 if compared and agreeing == len(compared) else 1
 
 
 def _judging(args: argparse.Namespace) -> Judging | None:

@@ -41,7 +41,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
 def run_list(args: argparse.Namespace) -> int:
     """Print every tool with its description; a broken one is a row like the others."""
     from ..host.manager import Host
-    from .tables import table
+    from ..stats.tables import plain_table
 
     host = Host(args.disable)
     rows = []
@@ -53,7 +53,7 @@ def run_list(args: argparse.Namespace) -> int:
             rows.append((entry.name, " ".join(cls.description.split())))
         except PluginError as exc:
             rows.append((entry.name, f"not usable: {exc}"))
-    print(table(("name", "description"), rows))
+    print(plain_table(("name", "description"), rows))
     return 0
 
 

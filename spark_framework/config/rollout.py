@@ -59,6 +59,9 @@ class EvaluationSection(Section):
     temperatures: tuple[float, ...] = (0.0,)
     """0 is greedy; the first one is the one that the ladder shows."""
     batch_size: int = Field(default=32, ge=1)
+    extraction: Literal["resolve", "official"] = "resolve"
+    """How an option is read from an answer. `resolve`: its text, letter or number. `official`: a letter, as MMLU-Pro's
+    own script reads it. An answer from which none can be read is wrong."""
 
     @field_validator("temperatures")
     @classmethod

@@ -82,9 +82,9 @@ class Calibration(Record):
         except ValidationError as exc:
             first = exc.errors()[0]
             where = ".".join(map(str, first["loc"]))
-            raise DataError(f"{path} is no calibration map: {where + ': ' if where else ''}{first['msg']}") from exc
+            raise DataError(f"{path} is not a calibration map: {where + ': ' if where else ''}{first['msg']}") from exc
         except (ValueError, TypeError) as exc:
-            raise DataError(f"{path} is no calibration map: it is not a JSON object") from exc
+            raise DataError(f"{path} is not a calibration map: it is not a JSON object") from exc
         if stored != calibration.hash:
             raise DataError(f"{path} was changed after it was fitted (its hash does not fit); fit it again")
         return calibration
@@ -115,31 +115,23 @@ def fit_calibration(
     for value, score in zip(raw, target, strict=True):
         groups.setdefault(value, []).append(score)
     values = sorted(groups)
-    blocks = _pooled([(math.fsum(groups[value]) / len(groups[value]), len(groups[value])) for value in values])
-    if len(blocks) < 2:
+    from scipy.optimize import isotonic_regression
+
+    means = [math.fsum(groups[value]) / len(groups[value]) for value in values]
+    fit = isotonic_regression(means, weights=[len(groups[value]) for value in values])
+    if len(fit.blocks) < 3:  # the bounds of one block
         raise DataError(
             f"the target scores do not rise with the raw values ({len(raw)} pairs, {len(values)} different raw values):"
             " the map would be flat; fit on more steps, or choose another model"
         )
     knots: list[tuple[float, float]] = []
-    for first, last, mean in blocks:
-        knots += [(values[at], min(max(mean, 0.0), 10.0)) for at in sorted({first, last})]
+    for first, after in pairwise(map(int, fit.blocks)):
+        score = min(max(float(fit.x[first]), 0.0), 10.0)
+        knots += [(values[at], score) for at in sorted({first, after - 1})]
     return Calibration(
         raw=tuple(x for x, _ in knots), scores=tuple(y for _, y in knots),
         judge=judge, scale=scale, fitted_on=fitted_on, n=len(raw),
     )  # fmt: skip
-
-
-def _pooled(points: Sequence[tuple[float, int]]) -> list[tuple[int, int, float]]:
-    """Pool adjacent violators: (mean, weight) points in order to blocks (first, last, mean) with rising means."""
-    blocks: list[tuple[int, int, float, int]] = []
-    for at, (mean, weight) in enumerate(points):
-        first = at
-        while blocks and blocks[-1][2] >= mean:
-            first, _, before, more = blocks.pop()
-            mean, weight = (before * more + mean * weight) / (more + weight), more + weight
-        blocks.append((first, at, mean, weight))
-    return [(first, last, mean) for first, last, mean, _ in blocks]
 
 
 class CalibratedJudge(WireJudge):
@@ -167,7 +159,7 @@ class CalibratedJudge(WireJudge):
         form of the text. A map fitted on another scale is refused. Raises `UserError` where the model is missing."""
 
     def raw(self, reply: WireReply) -> tuple[float, ...]:
-        """The raw values in a reply, in the candidates' order. Raises `JudgeError` where one is no finite number."""
+        """The raw values in a reply, in the candidates' order. Raises `JudgeError` where one is not a finite number."""
         values = reply.body.get("values")
         if not isinstance(values, list) or not all(type(v) in (int, float) and math.isfinite(v) for v in values):
             raise JudgeError("the model's raw values are not all finite numbers", "invalid")

@@ -9,6 +9,7 @@ from typing import Any
 from ..config.run import UNTRAINED
 from ..errors import ConfigError
 from ..evaluation import metrics
+from ..evaluation.extraction import officially_graded
 from ..evaluation.runner import act
 from ..policy import Policy, Sampling
 from ..policy.factory import open_policy
@@ -47,6 +48,8 @@ def evaluate(run: str | Path, stage: str, questions: int | None = None) -> dict[
                 part = tested[first : first + size]
                 sampling = Sampling(temperature, config.policy.max_new_tokens)
                 done = act(part, first, policy, context, sampling, stage, use_tools=stage != "base")
+                if config.evaluation.extraction == "official":
+                    done = [officially_graded(trajectory) for trajectory in done]
                 store.append(stage, done, next_index=first + len(part))
             finished = list(store.read())[: len(tested)]
             results[f"{temperature:g}"] = {**metrics.summary(finished), **context.calls.metrics(finished)}

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from spark_framework.records import LETTERS
+from ..records import LETTERS, Candidate
 
 NEAR = 0.01
 """Relative distance within which the nearest numeric option is taken as meant."""
@@ -96,12 +96,24 @@ def resolve_answer(text: str, options: Sequence[str]) -> int | None:
     return _misspelt_option(text, options) if nearest is None else nearest
 
 
-def extract_letter(text: str) -> str | None:
-    """The letter A to J in a model's free text, by MMLU-Pro's three levels; None where there is none.
+def official_answer(text: str, options: Sequence[str]) -> int | None:
+    """The option that MMLU-Pro's own script reads from a model's text (TIGER-Lab, evaluate_from_local.py), or None.
 
-    `answer is (X)`, else `Answer: X`, else the last capital letter that stands alone (TIGER-Lab's
-    evaluate_from_local.py). Where nothing is found, that script draws a letter; here the answer stays None.
+    Letters only, in this order: `answer is (X)`; `Answer: X`; the last capital letter A to J that stands alone. Where
+    there is none, that script draws an option at random; here the answer stays None. None too for a letter without an
+    option.
     """
+    letter = _official_letter(text)
+    index = None if letter is None else LETTERS.index(letter)
+    return index if index is not None and index < len(options) else None
+
+
+def answer_text(candidate: Candidate) -> str:
+    """What a closing candidate answers: the text that it gives as an argument, else all that was written."""
+    return str(candidate.arguments.get("text", "")) if candidate.arguments else candidate.text
+
+
+def _official_letter(text: str) -> str | None:
     if match := re.search(r"answer is \(?([A-J])\)?", text):
         return match[1]
     # The script's `.*[aA]nswer:\s*([A-J])`, the last of the first line that has one, without its quadratic search.

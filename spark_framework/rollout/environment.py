@@ -12,7 +12,7 @@ from ..host.hooks import PluginHooks
 from ..judging.client import JudgingSession
 from ..policy import Policy
 from ..policy.action_space import ActionSpace
-from ..questions.grading import resolve_answer
+from ..questions.grading import answer_text, resolve_answer
 from ..records import THINK, Candidate, Question, Step, Trajectory
 from ..util.seeding import child_seed
 from .types import Episode
@@ -93,9 +93,7 @@ def _with_chosen(step: Step, candidate: Candidate) -> Step:
 def finish_episode(episode: Episode, policy: Policy, round_name: str) -> Trajectory:
     """The finished record: reads the answer from the last step."""
     index, branch, question = episode.index, episode.branch, episode.question
-    last = episode.steps[-1].candidate
-    text = str(last.arguments.get("text", "")) if last.arguments else last.text
-    answer = resolve_answer(text, question.options)
+    answer = resolve_answer(answer_text(episode.steps[-1].candidate), question.options)
     return Trajectory(
         id=f"{round_name}/{index}/{branch}", round=round_name, index=index, branch=branch, question=question,
         steps=episode.steps, answer=answer, correct=answer is not None and answer == question.answer,

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .arrays import Floats, Ints, divide
+from .intervals import EstimateWithInterval
 
 _CHUNK = 4_000_000
 """Drawn questions held at once (32 MB)."""
@@ -28,6 +29,11 @@ class Interval(NamedTuple):
     high: Floats
     undefined: Floats
     """Share of resamples in which the figure is not defined; the interval comes from the others."""
+
+    def at(self, *index: int, beyond_noise: bool | None = None) -> EstimateWithInterval:
+        """One entry, or without an index the only one."""
+        value, low, high = (float(part[index]) for part in (self.value, self.low, self.high))
+        return EstimateWithInterval(value, low, high, beyond_noise)
 
 
 def bootstrap_sums(
@@ -52,10 +58,7 @@ def bootstrap_sums(
     question_S, n = _numbered(question_S, len(rows_SK))
     sums_QK = np.zeros((n, rows_SK.shape[1]))
     np.add.at(sums_QK, question_S, rows_SK)
-    sums_RK = [
-        np.stack([np.bincount(drawn_Q, minlength=n) for drawn_Q in drawn_RQ]) @ sums_QK
-        for drawn_RQ in _draws(n, resamples, rng)
-    ]
+    sums_RK = [_times_drawn(drawn_RQ, n) @ sums_QK for drawn_RQ in _draws(n, resamples, rng)]
     value = np.asarray(statistic(sums_QK.sum(axis=0, keepdims=True)))[0]
     return _interval(value, statistic(np.concatenate(sums_RK)) if sums_RK else None, level)
 
@@ -83,6 +86,30 @@ def bootstrap_mean(
 
     rows_SK = rows_S2K.reshape(len(values_SK), 2 * int(np.prod(shape)))
     return bootstrap_sums(rows_SK, question_S, mean, rng=rng, resamples=resamples, level=level)
+
+
+def estimate_over_questions(
+    rows_QK: ArrayLike, statistic: Callable[[Floats], Floats], *, resamples: int = 2000, seed: int = 0
+) -> EstimateWithInterval:
+    """A statistic of means over questions, with its 95 % interval; of one question the interval is the value.
+
+    Args:
+        rows_QK: one row a question, shape (Q,) or (Q, K), without nan.
+        statistic: from means of shape (X, K) to figures of shape (X,), X being 1 or R.
+
+    Raises:
+        ValueError: there is no question.
+    """
+    rows_QK = np.asarray(rows_QK, dtype=np.float64)
+    n = len(rows_QK)
+    if n == 0:
+        raise ValueError("no question to resample")
+    interval = bootstrap_sums(
+        rows_QK.reshape(n, -1), np.arange(n), lambda sums_XK: statistic(sums_XK / n),
+        rng=np.random.default_rng(seed), resamples=resamples,
+    )  # fmt: skip
+    value = float(interval.value)
+    return EstimateWithInterval(value, value, value) if n == 1 else interval.at()
 
 
 def bootstrap_states(
@@ -123,6 +150,13 @@ def _draws(n: int, resamples: int, rng: np.random.Generator) -> Iterator[Ints]:
     chunk = max(1, _CHUNK // max(n, 1))
     for start in range(0, resamples if n > 1 else 0, chunk):
         yield rng.integers(n, size=(min(chunk, resamples - start), n))
+
+
+def _times_drawn(drawn_RQ: Ints, n: int) -> Ints:
+    """How often each of the n questions was drawn in each resample, shape (R, n)."""
+    size = len(drawn_RQ)
+    shifted_RQ = drawn_RQ + n * np.arange(size)[:, None]  # a range of numbers of its own for each resample
+    return np.bincount(shifted_RQ.ravel(), minlength=size * n).reshape(size, n)
 
 
 def _interval(value: Floats, figures_RX: Floats | None, level: float) -> Interval:

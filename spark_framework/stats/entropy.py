@@ -13,10 +13,11 @@ from .arrays import Floats, divide
 
 
 def entropy(weights_XA: ArrayLike) -> Floats:
-    """Entropy in bits along the last axis, -Σ p log2 p (Shannon, 1948); nan where all weights are zero."""
+    """Entropy in bits along the last axis, -Σ p log2 p (Shannon, 1948); nan where no weight is above zero."""
     p_XA = _normalised(weights_XA)
     logs_XA = np.log2(p_XA, out=np.zeros_like(p_XA), where=p_XA > 0)
-    return np.asarray(np.abs((p_XA * logs_XA).sum(axis=-1)))
+    bits_X = np.abs((p_XA * logs_XA).sum(axis=-1))
+    return np.asarray(bits_X if p_XA.shape[-1] else bits_X + np.nan)  # the sum over no actions is 0
 
 
 def jensen_shannon(p_XA: ArrayLike, q_XA: ArrayLike) -> Floats:

@@ -1,49 +1,35 @@
-"""Tables of figures with intervals, as CSV for programs and Markdown for people."""
+"""Tables: as Markdown and aligned text for people, as CSV for programs."""
 
 from __future__ import annotations
 
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import NamedTuple
 
-from ..runs.run_dir import write_whole
-from .bootstrap import Interval
+from .intervals import UNDEFINED, EstimateWithInterval, short
 
-DASH = "–"
-"""Stands for what is not defined."""
+Cell = str | int | float | EstimateWithInterval | None
 
 
-class Figure(NamedTuple):
-    """A number with its 95 % interval, and whether it tells more than noise."""
-
-    value: float
-    low: float = math.nan
-    high: float = math.nan
-    beyond_noise: bool | None = None
-    """Whether it differs from what the same judge says when asked again; None where that is not known."""
-
-    @classmethod
-    def of(cls, interval: Interval, *index: int, beyond_noise: bool | None = None) -> Figure:
-        """One entry of an interval of arrays."""
-        return cls(float(interval.value[index]), float(interval.low[index]), float(interval.high[index]), beyond_noise)
-
-    def __str__(self) -> str:
-        if math.isnan(self.value):
-            return DASH
-        interval = "" if math.isnan(self.low) else f" [{_short(self.low)}, {_short(self.high)}]"
-        return f"{_short(self.value)}{interval}{' ≈' if self.beyond_noise is False else ''}"
+def plain_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Aligned columns, two spaces apart."""
+    return "\n".join("  ".join(line).rstrip() for line in _aligned(heads, rows))
 
 
-Cell = str | int | float | Figure | None
+def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A pipe table that also reads well in a terminal."""
+    escaped = [[cell.replace("|", "\\|") for cell in line] for line in (heads, *rows)]
+    lines = _aligned(escaped[0], escaped[1:])
+    rule = "|" + "|".join("-" * (len(cell) + 2) for cell in lines[0]) + "|"
+    head, *body = ("| " + " | ".join(line) + " |" for line in lines)
+    return "\n".join([head, rule, *body])
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under heads. `name` is the files' name, `note` is read below the table."""
+    """Rows under heads. `name` is a name for files, `note` follows the table."""
 
     name: str
     title: str
@@ -52,19 +38,13 @@ class Table:
     note: str = ""
 
     def markdown(self) -> str:
-        """A pipe table that also reads well in a terminal, with its title and its note."""
-        lines = [self.heads, *(tuple(map(_text, row)) for row in self.rows)]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(self.heads))]
-        cells = [
-            "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
-            for line in lines
-        ]
-        cells.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-        return "\n".join([f"### {self.title}", "", *cells, *(["", self.note] if self.note else [])])
+        """A pipe table with its title and its note."""
+        table = markdown_table(self.heads, [[*map(_text, row)] for row in self.rows])
+        return "\n".join([f"### {self.title}", "", table, *(["", self.note] if self.note else [])])
 
     def csv(self) -> str:
-        """One line a row; a figure takes four columns: value, low, high, beyond_noise. What is not defined is empty."""
-        wide = [any(isinstance(row[i], Figure) for row in self.rows) for i in range(len(self.heads))]
+        """One line a row. A column with intervals takes four: value, low, high, beyond_noise. Undefined is empty."""
+        wide = [any(isinstance(row[i], EstimateWithInterval) for row in self.rows) for i in range(len(self.heads))]
         buffer = io.StringIO()
         writer = csv.writer(buffer, lineterminator="\n")
         names = [_machine(head) for head in self.heads]
@@ -74,21 +54,18 @@ class Table:
             writer.writerow([v for cell, w in zip(row, wide, strict=True) for v in _values(cell, w)])
         return buffer.getvalue()
 
-    def write(self, folder: Path) -> None:
-        """`NAME.csv` and `NAME.md`."""
-        write_whole(folder / f"{self.name}.csv", self.csv())
-        write_whole(folder / f"{self.name}.md", self.markdown() + "\n")
+
+def _aligned(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[list[str]]:
+    """All lines, the heads first, with each cell as wide as the longest of its column."""
+    lines = [heads, *rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
+    return [[cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines]
 
 
 def _text(cell: Cell) -> str:
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
-        return DASH
-    return _short(cell) if isinstance(cell, float) else str(cell).replace("|", "\\|")
-
-
-def _short(value: float) -> str:
-    text = f"{value:.3f}" if abs(value) < 100 else f"{value:.1f}"
-    return "0.000" if text == "-0.000" else text
+        return UNDEFINED
+    return short(cell) if isinstance(cell, float) else str(cell)
 
 
 def _machine(head: str) -> str:
@@ -99,7 +76,7 @@ def _machine(head: str) -> str:
 def _values(cell: Cell, wide: bool) -> Sequence[object]:
     if not wide:
         return [_plain(cell)]
-    return [_plain(part) for part in (cell if isinstance(cell, Figure) else (cell, None, None, None))]
+    return [_plain(part) for part in (cell if isinstance(cell, EstimateWithInterval) else (cell, None, None, None))]
 
 
 def _plain(value: object) -> object:

@@ -1,6 +1,6 @@
 """StepTool (arXiv 2410.07745): step-grained rewards, step-grained optimisation, evaluation, and its own file formats.
 
-    from spark_framework.steptool import padded_advantages, read_ppo_csv
+    from spark_framework.steptool import read_ppo_csv, token_rewards
 
 Names are loaded on first use; the maths needs torch, the files do not.
 """
@@ -20,10 +20,8 @@ if TYPE_CHECKING:
         token_rewards,
         whiten,
     )
-    from ..training.algorithms.steptool_padded import padded_advantages, padded_loss
     from ..training.data.ppo_csv import PpoExample, read_ppo_csv, write_ppo_csv
     from .annotations import AnnotatedAnswer
-    from .check_recordings import compare_with
     from .collection import Collection, import_files
     from .commands import Judging, evaluate_trajectories, export_trajectories
     from .metrics import figures, read_needed, tool_recall
@@ -41,7 +39,6 @@ _PUBLIC = {
     "RecordedApis": "recorded_apis",
     "adapted_kl_coef": ".training.algorithms.steptool",
     "advantages": ".training.algorithms.steptool",
-    "compare_with": "check_recordings",
     "composed": ".judging.marks",
     "evaluate_trajectories": "commands",
     "export_trajectories": "commands",
@@ -49,8 +46,6 @@ _PUBLIC = {
     "import_files": "collection",
     "marked": ".judging.marks",
     "marks": ".judging.marks",
-    "padded_advantages": ".training.algorithms.steptool_padded",
-    "padded_loss": ".training.algorithms.steptool_padded",
     "read_needed": "metrics",
     "read_ppo_csv": ".training.data.ppo_csv",
     "read_queries": "predictions",
@@ -75,7 +70,6 @@ __all__ = [
     "ResponseSpans",
     "adapted_kl_coef",
     "advantages",
-    "compare_with",
     "composed",
     "evaluate_trajectories",
     "export_trajectories",
@@ -83,8 +77,6 @@ __all__ = [
     "import_files",
     "marked",
     "marks",
-    "padded_advantages",
-    "padded_loss",
     "read_needed",
     "read_ppo_csv",
     "read_queries",

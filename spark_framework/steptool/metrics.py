@@ -10,8 +10,9 @@ from statistics import fmean, pstdev
 from typing import Any
 
 from ..errors import DataError
-from ..evaluation.metrics import bootstrap_interval, valid_calls
+from ..evaluation.metrics import valid_calls
 from ..records import THINK, Trajectory
+from ..stats.bootstrap import estimate_over_questions
 
 Needed = Mapping[str, Sequence[frozenset[str]]]
 """For each question's id what is needed: sets of tools of which one each will do."""
@@ -35,7 +36,7 @@ def figures(trajectories: Sequence[Trajectory], needed: Needed | None = None) ->
     return {
         "queries": len({one.question.id for one in trajectories}),
         "pass_rate": fmean(rates) if rates else None,
-        "pass_rate_95": list(bootstrap_interval(by_query, lambda means: means[:, 0])) if by_query else None,
+        "pass_rate_95": _interval(by_query) if by_query else None,
         "pass_rate_by_run": rates,
         "pass_rate_std": pstdev(rates) if len(rates) > 1 else None,
         "call_success_rate": valid_calls(trajectories),
@@ -43,6 +44,11 @@ def figures(trajectories: Sequence[Trajectory], needed: Needed | None = None) ->
         "tool_recall_queries": len(recall),
         "mean_calls": fmean(len(called_tools(one)) for one in trajectories) if trajectories else None,
     }
+
+
+def _interval(by_query: Sequence[float]) -> list[float]:
+    estimate = estimate_over_questions(by_query, lambda means: means[:, 0])
+    return [estimate.low, estimate.high]
 
 
 def tool_recall(trajectories: Sequence[Trajectory], needed: Needed) -> dict[str, float]:

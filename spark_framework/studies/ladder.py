@@ -11,16 +11,21 @@ from typing import Any
 
 import numpy as np
 
-from ..config.run import UNTRAINED, RoundConfig, RunConfig
+from ..config.rollout import RoundConfig
+from ..config.run import UNTRAINED, RunConfig
 from ..contracts.stage import StageConfig
 from ..errors import ConfigError
-from ..evaluation.metrics import bootstrap_interval, entropy_bits, mcnemar, summary
+from ..evaluation.metrics import summary
 from ..pipeline.evaluate import evaluate
 from ..pipeline.generate import generate
 from ..pipeline.train import train
 from ..records import ANSWER, Trajectory
 from ..runs.run_dir import write_whole
 from ..runs.trajectories import TrajectoryStore
+from ..stats.bootstrap import estimate_over_questions
+from ..stats.entropy import entropy
+from ..stats.intervals import mcnemar
+from ..stats.tables import markdown_table
 
 log = logging.getLogger(__name__)
 AGAINST = "sft"
@@ -79,12 +84,6 @@ def table(result: dict[str, Any]) -> str:
         "valid",
         "p vs SFT",
     )
-    rows = [head, *map(_cells, result["stages"])]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    lines = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
-    ]
-    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     groups = [
         f"  {stage['stage']}: "
         + ", ".join(f"{name} {_percent(g['accuracy'], g['accuracy_95'])}" for name, g in stage["by_group"].items())
@@ -92,7 +91,7 @@ def table(result: dict[str, Any]) -> str:
         if stage["by_group"]
     ]
     extra = ["", "Accuracy by phrasing:", *groups] if groups else []
-    return "\n".join([*lines, *extra, "", result["sentence"]])
+    return "\n".join([markdown_table(head, map(_cells, result["stages"])), *extra, "", result["sentence"]])
 
 
 def sentence(stages: list[dict[str, Any]], comparisons: list[dict[str, Any]]) -> str:
@@ -163,19 +162,19 @@ def _p(pooled: dict[str, list[Trajectory]], a: str, b: str) -> float:
 
 def _comparison(pooled: dict[str, list[Trajectory]], a: str, b: str) -> dict[str, Any]:
     gained = np.mean([t.correct for t in pooled[a]]) - np.mean([t.correct for t in pooled[b]])
-    pairs = zip(map(_entropy, pooled[a]), map(_entropy, pooled[b]), strict=True)
-    gaps = [x - y for x, y in pairs if x is not None and y is not None]
-    paired = np.array(gaps)[:, None]
+    gaps = np.array([_first_entropy(x) - _first_entropy(y) for x, y in zip(pooled[a], pooled[b], strict=True)])
+    gaps = gaps[~np.isnan(gaps)]
+    paired = estimate_over_questions(gaps, lambda means: means[:, 0]) if len(gaps) else None
     return {
         "a": a, "b": b, "accuracy_difference": float(gained), "p": _p(pooled, a, b),
-        "policy_entropy_difference": float(paired.mean()) if gaps else None,
-        "policy_entropy_difference_95": list(bootstrap_interval(paired, lambda rows: rows[:, 0])) if gaps else None,
+        "policy_entropy_difference": None if paired is None else paired.value,
+        "policy_entropy_difference_95": None if paired is None else [paired.low, paired.high],
     }  # fmt: skip
 
 
-def _entropy(trajectory: Trajectory) -> float | None:
-    probs = trajectory.steps[0].action_probs
-    return entropy_bits({name: p for name, p in probs.items() if name != ANSWER}) if probs else None
+def _first_entropy(trajectory: Trajectory) -> float:
+    """Entropy in bits of the policy over its tools in the first state; nan where it is not known."""
+    return float(entropy([p for name, p in trajectory.steps[0].action_probs.items() if name != ANSWER]))
 
 
 def _cells(stage: dict[str, Any]) -> tuple[str, ...]:

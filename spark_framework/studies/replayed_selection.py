@@ -18,7 +18,7 @@ Choices = list[int | None]
 
 
 @dataclass(frozen=True)
-class Rule:
+class SelectionRule:
     """A selector with its threshold, in a run that says the seed and which questions are rolled out together."""
 
     selector: Selector
@@ -37,7 +37,7 @@ class Rule:
         return chosen
 
 
-def with_frozen_counters(rule: Rule, states: Sequence[State], scores: Scores) -> Choices:
+def with_frozen_counters(rule: SelectionRule, states: Sequence[State], scores: Scores) -> Choices:
     """The choice in each state with the usage that the run had counted before it: each state by itself."""
     return [
         None if given is None else rule.choose(state, given, state.step.usage)
@@ -46,7 +46,7 @@ def with_frozen_counters(rule: Rule, states: Sequence[State], scores: Scores) ->
 
 
 def with_own_counters(
-    rule: Rule, states: Sequence[State], scores: Scores, shuffle: random.Random | None = None
+    rule: SelectionRule, states: Sequence[State], scores: Scores, shuffle: random.Random | None = None
 ) -> Choices:
     """The choice in each state when every choice counts for the following ones, in the order of the rollouts.
 

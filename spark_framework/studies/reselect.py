@@ -20,8 +20,9 @@ from ..runs.run_dir import RunFolder, existing_run, write_whole
 from ..runs.verdicts import VerdictFile
 from ..stats.bootstrap import bootstrap_mean, bootstrap_sums
 from ..stats.entropy import entropy
-from ..stats.tables import Cell, Figure, Table
-from .replayed_selection import Choices, Rule, Scores, flipped, with_frozen_counters, with_own_counters
+from ..stats.intervals import EstimateWithInterval
+from ..stats.tables import Cell, Table
+from .replayed_selection import Choices, Scores, SelectionRule, flipped, with_frozen_counters, with_own_counters
 
 SelectorLike: TypeAlias = str | Mapping[str, Any] | Selector | type[Selector]
 """A selector's name, a mapping with `use` and its settings, an instance, or a class."""
@@ -38,7 +39,7 @@ class Reselected:
 
     file: Path
     """One line a state: what was chosen before and now, and which candidates were viable."""
-    flips: dict[str, Figure]
+    flips: dict[str, EstimateWithInterval]
     """Share of states with another choice, for `frozen` and `replayed` counters."""
     tables: tuple[Table, ...]
 
@@ -68,7 +69,7 @@ def reselect(
     scores = stored_scores(folder, states, judge)
     with open_component(rule_config.selector) as component:
         assert isinstance(component, Selector)  # the config has checked the kind
-        rule = Rule(component, rule_config.threshold, folder.config)
+        rule = SelectionRule(component, rule_config.threshold, folder.config)
         frozen, replayed = (choose(rule, states, scores) for choose in (with_frozen_counters, with_own_counters))
     parts = (rule_config.selector.name, f"{rule_config.threshold:g}", judge)
     path = folder.path / "reselected" / f"{name or '-'.join(filter(None, parts))}.jsonl"
@@ -126,24 +127,26 @@ def _rng() -> np.random.Generator:
     return np.random.default_rng(0)  # one seed: all figures rest on the same resamples
 
 
-def _flips(states: Sequence[State], before: Choices, now: Choices) -> Figure:
-    return Figure.of(bootstrap_mean(flipped(before, now), [state.cluster for state in states], rng=_rng()))
+def _flips(states: Sequence[State], before: Choices, now: Choices) -> EstimateWithInterval:
+    return bootstrap_mean(flipped(before, now), [state.cluster for state in states], rng=_rng()).at()
 
 
-def _table(states: Sequence[State], scores: Scores, before: Choices, choices: dict[str, Choices], rule: Rule) -> Table:
+def _table(
+    states: Sequence[State], scores: Scores, before: Choices, choices: dict[str, Choices], rule: SelectionRule
+) -> Table:
     clusters = [state.cluster for state in states]
     threshold = rule.config.threshold
 
-    def none_viable(given: Scores, limit: float) -> Figure:
+    def none_viable(given: Scores, limit: float) -> EstimateWithInterval:
         empty = [float("nan") if row is None else float(max(row) <= limit) for row in given]
-        return Figure.of(bootstrap_mean(empty, clusters, rng=_rng()))
+        return bootstrap_mean(empty, clusters, rng=_rng()).at()
 
     stored = none_viable([state.verdict.scores for state in states], threshold)
-    rows: list[tuple[Cell, ...]] = [("before", len(states), None, stored, _entropy(states, before))]
+    rows: list[tuple[Cell, ...]] = [("before", len(states), None, stored, _mix_entropy(states, before))]
     for counters, now in choices.items():
         judged = sum(choice is not None for choice in now)
         new = none_viable(scores, rule.threshold)
-        rows.append((counters, judged, _flips(states, before, now), new, _entropy(states, now)))
+        rows.append((counters, judged, _flips(states, before, now), new, _mix_entropy(states, now)))
     heads = ("counters", "states", "other choice", "none viable", "entropy of the mix (bits)")
     title = f"Selection by {rule.selector.name} above {rule.threshold:g}"
     return Table("selection", title, heads, tuple(rows), NOTE)
@@ -160,9 +163,9 @@ def _mix(states: Sequence[State], before: Choices, choices: dict[str, Choices]) 
     return Table("mix", "Share of each action among the choices", ("action", *columns), tuple(rows))
 
 
-def _entropy(states: Sequence[State], chosen: Choices) -> Figure:
+def _mix_entropy(states: Sequence[State], chosen: Choices) -> EstimateWithInterval:
     clusters = [state.cluster for state in states]
-    return Figure.of(bootstrap_sums(_counts(states, chosen, _actions(states)), clusters, entropy, rng=_rng()))
+    return bootstrap_sums(_counts(states, chosen, _actions(states)), clusters, entropy, rng=_rng()).at()
 
 
 def _actions(states: Sequence[State]) -> list[str]:

@@ -20,6 +20,7 @@ FAMILIES = {f"spark_framework.cli.{name}" for name in ("config", "plugins", "run
 """Modules that register commands."""
 FRAME = {"spark_framework", "spark_framework.cli", "spark_framework.cli.options", "spark_framework.errors"} | FAMILIES
 LISTING = FRAME | {"spark_framework.host", "spark_framework.host.discovery", "entrypoints"}
+TABLES = {"spark_framework.stats", "spark_framework.stats.intervals", "spark_framework.stats.tables"}
 LOADING = {"pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection", "yaml", "pluggy"}
 """What commands that load plugins cannot do without."""
 
@@ -50,8 +51,16 @@ def test_help_imports_nothing(argv):
 
 def test_listing_imports_what_reads_metadata():
     assert imported("-c", RUN, "plugins", "list", "--json") == LISTING
-    assert imported("-c", RUN, "plugins", "list") == LISTING | {"spark_framework.cli.tables"}
-    assert imported("-c", RUN, "plugins", "list", "-p", "no:judge.gpt4o") == LISTING | {"spark_framework.cli.tables"}
+    assert imported("-c", RUN, "plugins", "list") == LISTING | {
+        "spark_framework.stats",
+        "spark_framework.stats.intervals",
+        "spark_framework.stats.tables",
+    }
+    assert imported("-c", RUN, "plugins", "list", "-p", "no:judge.gpt4o") == LISTING | {
+        "spark_framework.stats",
+        "spark_framework.stats.intervals",
+        "spark_framework.stats.tables",
+    }
 
 
 def test_listing_tools_imports_no_heavy_package():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from spark_framework.questions.grading import extract_letter, match_option, resolve_answer
+from spark_framework.questions.grading import match_option, official_answer, resolve_answer
 
 LLAMA = Path(__file__).parents[3] / "shared" / "data" / "mmlu_pro" / "llama31_8b_outputs_600.jsonl"
 
@@ -126,8 +126,13 @@ def test_resolve_answer(text: str, options: list[str], expected: int | None) -> 
         ("(K)", None),
     ],
 )
-def test_extract_letter(text: str, expected: str | None) -> None:
-    assert extract_letter(text) == expected
+def test_the_official_extraction_reads_letters(text: str, expected: str | None) -> None:
+    assert official_answer(text, "ABCDEFGHIJ") == (None if expected is None else "ABCDEFGHIJ".index(expected))
+
+
+def test_the_official_extraction_wants_a_letter_of_an_option() -> None:
+    assert official_answer("The answer is (C).", ["x", "y", "z"]) == 2
+    assert official_answer("The answer is (D).", ["x", "y", "z"]) is None
 
 
 @pytest.mark.skipif(not LLAMA.exists(), reason="no ../shared folder with recorded outputs of a model")
@@ -136,11 +141,11 @@ def test_extraction_agrees_with_recorded_outputs() -> None:
     rows = [json.loads(line) for line in LLAMA.read_text(encoding="utf-8").splitlines()]
     drawn = 0
     for row in rows:
-        letter = extract_letter(row["generated_text"])
-        if letter is None:
+        answer = official_answer(row["generated_text"], "ABCDEFGHIJ")
+        if answer is None:
             # `random.seed(12345)` before every draw: the same place for 8, 9 and 10 options.
             assert row["pred"] == "ABCDEFGHIJ"[random.Random(12345).randint(0, row["n_options"] - 1)]
             drawn += 1
         else:
-            assert letter == row["pred"]
+            assert "ABCDEFGHIJ"[answer] == row["pred"]
     assert (len(rows), drawn) == (600, 39)

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import json
-import math
 
-import numpy as np
 import pytest
 from scipy import stats
 
 from spark_framework.evaluation.metrics import (
-    bootstrap_interval,
-    entropy_bits,
-    mcnemar,
     policy_entropy,
     summary,
     tool_entropy,
     valid_calls,
-    wilson,
 )
 from spark_framework.records import Candidate, Question, Step, Trajectory
+from spark_framework.stats.intervals import wilson
 
 
 def trajectory(
@@ -47,57 +42,6 @@ def trajectory(
     )
 
 
-@pytest.mark.parametrize(("successes", "n"), [(0, 10), (10, 10), (3, 17), (612, 1000)])
-@pytest.mark.parametrize("level", [0.9, 0.95])
-def test_wilson_is_scipys(successes: int, n: int, level: float) -> None:
-    expected = stats.binomtest(successes, n).proportion_ci(level, method="wilson")
-    assert wilson(successes, n, level) == pytest.approx((expected.low, expected.high), abs=1e-9)
-
-
-def test_wilson_without_data_knows_nothing() -> None:
-    assert wilson(0, 0) == (0.0, 1.0)
-    with pytest.raises(ValueError, match="3 successes of 2"):
-        wilson(3, 2)
-
-
-@pytest.mark.parametrize(("only_a", "only_b"), [(0, 0), (1, 0), (9, 2), (5, 5), (140, 101)])
-def test_mcnemar_is_the_exact_binomial_test(only_a: int, only_b: int) -> None:
-    a = [True] * only_a + [False] * only_b + [True, False]
-    b = [False] * only_a + [True] * only_b + [True, False]
-    expected = stats.binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else 1.0
-    assert mcnemar(a, b) == pytest.approx(expected, abs=1e-9)
-    assert mcnemar(b, a) == mcnemar(a, b)
-
-
-def test_mcnemar_wants_the_same_questions() -> None:
-    with pytest.raises(ValueError, match="same questions"):
-        mcnemar([True], [True, False])
-
-
-@pytest.mark.parametrize("weights", [[1, 1, 1, 1], [5, 0, 3], [0.7, 0.2, 0.1], [4]])
-def test_entropy_is_scipys(weights: list[float]) -> None:
-    assert entropy_bits(weights) == pytest.approx(stats.entropy(weights, base=2), abs=1e-9)
-    assert entropy_bits(dict(enumerate(weights))) == entropy_bits(weights)
-
-
-def test_entropy_of_nothing_is_none() -> None:
-    assert entropy_bits([]) is None
-    assert entropy_bits([0, 0]) is None
-    with pytest.raises(ValueError, match="finite"):
-        entropy_bits([1, math.nan])
-
-
-def test_bootstrap_is_deterministic_and_close_to_the_normal_interval() -> None:
-    values = np.random.default_rng(3).normal(size=400)
-    low, high = bootstrap_interval(values, lambda means: means[:, 0])
-    assert (low, high) == bootstrap_interval(values, lambda means: means[:, 0])
-    assert (low, high) != bootstrap_interval(values, lambda means: means[:, 0], seed=1)
-    half = 1.96 * values.std() / 20
-    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.02)
-    with pytest.raises(ValueError, match="no question"):
-        bootstrap_interval([], lambda means: means[:, 0])
-
-
 def test_tool_entropy_overall_by_category_and_given_category() -> None:
     rows = [trajectory(f"m{k}", "calculator think") for k in range(4)]
     rows += [trajectory(f"h{k}", "search", category="history") for k in range(8)]
@@ -105,8 +49,8 @@ def test_tool_entropy_overall_by_category_and_given_category() -> None:
     assert entropy.marginal is not None
     assert entropy.given_category is not None
     assert entropy.marginal.value == pytest.approx(stats.entropy([4, 4, 8], base=2))
-    assert entropy.by_category["math"] == pytest.approx((1.0, 1.0, 1.0))
-    assert entropy.by_category["history"] == pytest.approx((0.0, 0.0, 0.0))
+    assert entropy.by_category["math"][:3] == pytest.approx((1.0, 1.0, 1.0))
+    assert entropy.by_category["history"][:3] == pytest.approx((0.0, 0.0, 0.0))
     assert entropy.given_category.value == pytest.approx(0.5)
     assert entropy.marginal.low < entropy.marginal.value <= entropy.marginal.high
 
@@ -116,7 +60,7 @@ def test_branches_of_a_question_are_one_unit_of_resampling() -> None:
     rows = [trajectory(name, name) for name in ("calculator", "search") for _ in range(50)]
     entropy = tool_entropy(rows).marginal
     assert entropy is not None
-    assert entropy == pytest.approx((1.0, 0.0, 1.0))
+    assert entropy[:3] == pytest.approx((1.0, 0.0, 1.0))
 
 
 def test_policy_entropy_drops_answer_and_renormalises() -> None:

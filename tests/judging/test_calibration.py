@@ -7,6 +7,7 @@ import math
 import random
 from itertools import pairwise
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -84,6 +85,31 @@ def test_the_fit_is_that_of_scikit_learn(seed: int) -> None:
         assert fit.score(value) == pytest.approx(float(expected), abs=1e-9)
 
 
+def pooled(points: list[tuple[float, int]]) -> list[float]:
+    """Pool adjacent violators: means with weights, in order, to the fitted value at each."""
+    blocks: list[tuple[float, int, int]] = []
+    for mean, weight in points:
+        count = 1
+        while blocks and blocks[-1][0] >= mean:
+            before, more, members = blocks.pop()
+            mean, weight, count = (before * more + mean * weight) / (more + weight), more + weight, count + members
+        blocks.append((mean, weight, count))
+    return [mean for mean, _, count in blocks for _ in range(count)]
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_the_fit_pools_adjacent_violators(seed: int) -> None:
+    rng = random.Random(seed)
+    raw = [round(rng.gauss(0, 1), rng.choice((1, 6))) for _ in range(rng.randint(3, 200))]
+    target = [min(max(5 + 2 * value + rng.gauss(0, 2), 0.0), 10.0) for value in raw]
+    groups: dict[float, list[float]] = {}
+    for value, score in zip(raw, target, strict=True):
+        groups.setdefault(value, []).append(score)
+    expected = pooled([(fmean(groups[value]), len(groups[value])) for value in sorted(groups)])
+    fit = fit_calibration(raw, target)
+    assert [fit.score(value) for value in sorted(groups)] == pytest.approx(expected, abs=1e-12)
+
+
 def test_a_fit_by_hand() -> None:
     """3 and 1 violate the order and are pooled to 2; two equal raw values count as their mean."""
     fit = fit_calibration([1, 2, 3, 4, 4], [0, 3, 1, 8, 10], fitted_on="paper")
@@ -159,7 +185,7 @@ def test_a_map_that_was_changed_is_refused(tmp_path: Path, change: dict[str, Any
 @pytest.mark.parametrize("text", ["", "{", "[1]", "3", "null", '"x"'])
 def test_a_file_that_is_no_map_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "map.json").write_text(text)
-    with pytest.raises(DataError, match="is no calibration map"):
+    with pytest.raises(DataError, match="is not a calibration map"):
         Calibration.load(tmp_path / "map.json")
 
 

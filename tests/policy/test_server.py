@@ -17,6 +17,7 @@ from spark_framework.cli import main
 from spark_framework.config.run import RunConfig
 from spark_framework.policy import Sampling
 from spark_framework.records import Trajectory
+from spark_framework.runs.run_dir import open_run
 from tests.runs import config_file
 
 Answer = tuple[int, str]
@@ -154,6 +155,78 @@ def test_it_can_be_evaluated(server: tuple[Server, str], tmp_path: Path) -> None
     assert (figures["n"], figures["mean_steps"], figures["valid_calls"]) == (2, 1.0, 1.0)
     assert figures["policy_entropy_bits"] is None  # nobody sees its distribution
     assert evaluate(run, "base")["mean_steps"] == 0
+
+
+MMLU_PRO = Path(__file__).parents[3] / "shared" / "data" / "mmlu_pro"
+RECORDED, QUESTIONS = MMLU_PRO / "llama31_8b_outputs_600.jsonl", MMLU_PRO / "test.parquet"
+
+
+@pytest.mark.parametrize(
+    ("extraction", "right", "unparsed"),
+    [("resolve", [True, True, True, False], 1), ("official", [True, False, False, True], 2)],
+)
+def test_answers_are_read_as_the_config_says(
+    server: tuple[Server, str], tmp_path: Path, extraction: str, right: list[bool], unparsed: int
+) -> None:
+    """A letter, an option's text, its letter in brackets in lower case, and a letter after more than one line says."""
+    state, url = server
+    options = ("Lima", "Quito", "Bogota")
+    file = tmp_path / "questions.jsonl"
+    row = {"options": options, "answer": "B", "answer_index": 1, "category": "geography"}
+    rows = [{"question_id": k, "question": f"Which city is number {k}?", **row} for k in range(4)]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    said = ["The answer is (B).", "Quito", "(b)", "Lima and Bogota are no candidates, so the answer is B for me"]
+
+    def reply(request: dict[str, Any]) -> Answer:
+        number = re.search(r"city is number (\d)", request["messages"][-1]["content"])
+        assert number
+        return completion(f"Action: answer\nInput: {said[int(number[1])]}")
+
+    state.reply = reply
+    evaluation = {"questions": None, "extraction": extraction}
+    questions = {"use": "mmlu_pro", "path": str(file), "held_out_categories": ["geography"]}
+    run = tmp_path / "run"
+    open_run(RunConfig.model_validate(settings(run, url, questions=questions, rollouts=[], evaluation=evaluation)))
+    figures = evaluate(run, "base")
+    stored = list(TrajectoryStore(run / "eval" / "base.jsonl").read())
+    assert [one.correct for one in sorted(stored, key=lambda one: one.question.text)] == right
+    assert (figures["n"], figures["accuracy"], figures["unparsed"]) == (4, sum(right) / 4, unparsed)
+
+
+@pytest.mark.skipif(not (RECORDED.exists() and QUESTIONS.exists()), reason="the recorded outputs are not here")
+def test_the_official_extraction_scores_recorded_outputs_as_the_official_script(
+    server: tuple[Server, str], tmp_path: Path
+) -> None:
+    """All but the outputs in which that script found no letter: it drew one, which `drawn` undoes."""
+    state, url = server
+    recorded = [json.loads(line) for line in RECORDED.read_text(encoding="utf-8").splitlines()][:120]
+    table = pytest.importorskip("pyarrow.parquet").read_table(QUESTIONS).to_pylist()
+    by_id = {row["question_id"]: row for row in table}
+    rows = [{**by_id[one["question_id"]], "question": f"Question {one['question_id']}!"} for one in recorded]
+    file = tmp_path / "questions.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    texts = {str(one["question_id"]): one["generated_text"] for one in recorded}
+
+    def reply(request: dict[str, Any]) -> Answer:
+        key = re.search(r"Question (\d+)!", request["messages"][1]["content"])
+        assert key
+        return completion(f"Action: answer\nInput: {texts[key[1]]}")
+
+    state.reply = reply
+    questions = {"use": "mmlu_pro", "path": str(file), "held_out_categories": sorted({row["category"] for row in rows})}
+    run = tmp_path / "run"
+    evaluation = {"questions": None, "extraction": "official"}
+    open_run(RunConfig.model_validate(settings(run, url, questions=questions, rollouts=[], evaluation=evaluation)))
+    figures = evaluate(run, "base")
+    found = {t.question.id: t.answer for t in TrajectoryStore(run / "eval" / "base.jsonl").read()}
+    answers = [found[key] for key in sorted(found, key=lambda key: int(re.sub(r"\D", "", key)))]
+    in_order = sorted(recorded, key=lambda one: one["question_id"])
+    drawn = [k for k, answer in enumerate(answers) if answer is None]
+    assert 0 < len(drawn) == figures["unparsed"] < 20
+    for k, (answer, one) in enumerate(zip(answers, in_order, strict=True)):
+        assert k in drawn or "ABCDEFGHIJ"[answer] == one["pred"], one
+    right = sum(one["pred"] == one["answer"] for k, one in enumerate(in_order) if k not in drawn)
+    assert figures["accuracy"] == right / len(recorded)
 
 
 @pytest.mark.parametrize("text", ["", None, "I would rather not.", "Action: fly\nInput: up", '{"a": [', "Action:"])

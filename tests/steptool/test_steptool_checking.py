@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from spark_framework.cli import main
-from spark_framework.errors import DataError
-from spark_framework.steptool import compare_with, padded_advantages, padded_loss, write_ppo_csv
+from spark_framework.steptool import write_ppo_csv
+from tests.steptool.check_recordings import compare_with
 from tests.steptool.episodes import EXAMPLES
+from tests.steptool.padded import padded_advantages, padded_loss
 from tests.steptool.released_reference import FILE, fixtures, rounded
 from tests.steptool.shared import SHARED
 
@@ -36,9 +36,7 @@ def test_released_gives_the_recorded_rewards_returns_advantages_and_losses(path:
 
 
 @pytest.mark.parametrize("figure", ["rewards", "returns", "raw_adv", "adv", "loss_policy", "loss_value_times_coef"])
-def test_a_figure_that_is_off_by_little_is_found(
-    tmp_path: Path, figure: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_figure_that_is_off_by_little_is_found(tmp_path: Path, figure: str) -> None:
     changed = json.loads(json.dumps(OWN))
     one = changed["one_row"]
     if isinstance(one[figure], list):
@@ -47,25 +45,19 @@ def test_a_figure_that_is_off_by_little_is_found(
         one[figure] += 1e-4
     path = tmp_path / "changed.json"
     path.write_text(json.dumps(changed))
-    assert main(["steptool", "check", str(path)]) == 1
-    out = capsys.readouterr().out
-    assert f"DIFFERS  one_row: {figure}, by 1.0e-04" in out
+    off = {(found.example, found.figure): found.difference for found in compare_with(path) if not found.agrees}
+    assert off["one_row", figure] == pytest.approx(1e-4, rel=0.01)
+    assert off.keys() <= {("one_row", figure), ("one_row", "total loss")}
 
 
-def test_check_says_what_agrees(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["steptool", "check", str(FILE)]) == 0
-    *lines, last = capsys.readouterr().out.splitlines()
-    assert all(line.startswith("agrees ") for line in lines)
-    assert last == f"{len(lines)} of {len(lines)} figures agree; 0 rows were not compared"
-
-
-def test_a_row_whose_csv_is_missing_is_not_called_right(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_row_whose_csv_is_missing_is_not_called_right(tmp_path: Path) -> None:
     row = {"file": "data_train/mine/train.csv", "row": 0}
     settings = {name: OWN[name] for name in ("gamma", "lam", "kl_coef")}
     path = tmp_path / "rows.json"
     path.write_text(json.dumps({**settings, "real_rows_byte_tokenizer": {"rows": [row]}}))
-    assert main(["steptool", "check", str(path)]) == 1
-    assert "no CSV   data_train/mine/train.csv, row 0" in capsys.readouterr().out
+    (found,) = compare_with(path)
+    assert (found.example, found.difference) == ("data_train/mine/train.csv, row 0", None)
+    assert not found.agrees
 
 
 def test_rows_are_read_from_a_clone_or_from_a_plain_folder(tmp_path: Path) -> None:
@@ -91,25 +83,6 @@ def test_rows_are_read_from_a_clone_or_from_a_plain_folder(tmp_path: Path) -> No
         assert [name for name, agrees in found.items() if not agrees] == [
             "adv_span_first_last", "raw_mean", "raw_var_unbiased",
         ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"gamma": 1}', '{"gamma": 1, "lam": 1, "kl_coef": 0, "a": {"mask": 3}}']
-)
-def test_a_file_without_recordings_is_one_line(
-    tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "a.json"
-    path.write_text(content)
-    assert main(["steptool", "check", str(path)]) == 2
-    err = capsys.readouterr().err
-    assert err.startswith(f"error: {path} is no file of recordings")
-    assert err.count("\n") == 1
-
-
-def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="cannot be read"):
-        compare_with(tmp_path / "none.json")
 
 
 # -- the padded form -------------------------------------------------------------------------------------------------

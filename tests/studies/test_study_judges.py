@@ -17,7 +17,7 @@ from spark_framework import study_judges
 from spark_framework.api import UserError
 from spark_framework.runs.decisions import states_of
 from spark_framework.runs.run_dir import existing_run
-from spark_framework.stats.tables import Figure
+from spark_framework.stats.intervals import EstimateWithInterval
 from spark_framework.studies.judge_sensitivity.study import JudgeStudy, estimate_study
 from tests.plugins.judge_server import JudgeServer
 from tests.studies.conftest import OWN
@@ -45,7 +45,7 @@ def row(study: JudgeStudy, table: str, *keys: str) -> dict[str, Any]:
 
 
 def value(cell: Any) -> float:
-    return cell.value if isinstance(cell, Figure) else float(cell)
+    return cell.value if isinstance(cell, EstimateWithInterval) else float(cell)
 
 
 # -- known answers -------------------------------------------------------------------------------------------------
@@ -107,7 +107,11 @@ def test_differences_within_a_judge_s_own_noise_are_marked_as_such(run: Path) ->
     """Two judges of one taste and much noise differ as much as each differs from itself."""
     study = studied(run, {"a": noisy(taste=2, noise=2.0), "b": noisy(taste=2, noise=2.0001)}, repeats=3)
     figures = [cell for name in ("scores", "decisions", "selections") for cell in row(study, name, "a", "b").values()]
-    marks = [cell.beyond_noise for cell in figures if isinstance(cell, Figure) and cell.beyond_noise is not None]
+    marks = [
+        cell.beyond_noise
+        for cell in figures
+        if isinstance(cell, EstimateWithInterval) and cell.beyond_noise is not None
+    ]
     assert len(marks) >= 10
     assert sum(marks) <= 2  # 95 % intervals
     assert "≈" in study.summary

@@ -1,4 +1,4 @@
-"""Two judges on the same states, figure by figure, beside what each of them says when it is asked again.
+"""Compares two judges on the same states, and each of them with itself when it is asked again.
 
 Shapes stand in the names: S states, C candidates, P pairs, M measures, A actions, G groups, N trajectories, K columns.
 """
@@ -17,14 +17,14 @@ from ...stats.agreement import binary_agreement, icc, krippendorff_alpha, quadra
 from ...stats.arrays import Bools, Floats, Ints, divide
 from ...stats.bootstrap import Interval, bootstrap_mean, bootstrap_states, bootstrap_sums
 from ...stats.entropy import conditional_jensen_shannon
-from ...stats.tables import Figure
+from ...stats.intervals import EstimateWithInterval
 from ...stats.viability import repeat_sd
 from ..replayed_selection import Choices
 
 
 @dataclass(frozen=True, eq=False)
-class Track:
-    """What a judge said about all states when it was asked once. nan where it failed."""
+class JudgingPass:
+    """A judge's verdicts on all states, each asked for once. Arrays hold nan where it failed."""
 
     label: str
     repeat: int
@@ -55,60 +55,60 @@ class Track:
 
 
 @dataclass(frozen=True, eq=False)
-class Voice:
-    """A judge in a study, with everything it said: the first track is what it is compared by."""
+class JudgeRecord:
+    """A judge in a study, with everything it said. The first pass is compared with those of other judges."""
 
     label: str
     judge: str
     """The component behind the label."""
     oracle: bool
     """It reads the stored answers."""
-    tracks: tuple[Track, ...]
+    passes: tuple[JudgingPass, ...]
     order_S: Floats
     """How often the replayed choice in a state changes when the questions come in another order."""
     requests: frozenset[str]
-    """Keys of what was asked over a wire to hear it."""
+    """Keys of the API requests behind its verdicts."""
 
     @cached_property
     def noise(self) -> float:
         """Standard deviation of a score when the judge is asked again, in points; nan where it was asked once."""
-        return repeat_sd(self.stacked("scores_SC")) if len(self.tracks) > 1 else np.nan
+        return repeat_sd(self.stacked("scores_SC")) if len(self.passes) > 1 else np.nan
 
     def stacked(self, name: str) -> Floats:
-        """An array of all tracks, shape (S, R, C)."""
-        return np.stack([getattr(track, name) for track in self.tracks], axis=1)
+        """An array of all passes, shape (S, R, C)."""
+        return np.stack([getattr(judging_pass, name) for judging_pass in self.passes], axis=1)
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two judges, or a judge and itself. `sides` are the tracks that are compared; several count as one comparison."""
+    """Two judges, or a judge and itself. `sides` are the passes that are compared; several count as one comparison."""
 
     a: str
     b: str
-    sides: tuple[tuple[Track, Track], ...]
+    sides: tuple[tuple[JudgingPass, JudgingPass], ...]
     noise: tuple[int, ...] = ()
     """Which of the pairs are the two judges with themselves, as far as they were asked again."""
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A figure of two tracks."""
+    """A figure of two passes."""
 
     name: str
-    of: Callable[[Track, Track], Floats]
+    of: Callable[[JudgingPass, JudgingPass], Floats]
     """One value a state (or a trajectory); nan where it is not defined."""
     sign: int
     """1 where more means less agreement, -1 where less does, 0 where any change does."""
 
 
-def pairs_of(voices: Sequence[Voice]) -> list[Pair]:
-    """Every judge that was asked again with itself, then every two judges by their first tracks."""
-    repeated = [voice for voice in voices if len(voice.tracks) > 1]
-    place = {voice.label: k for k, voice in enumerate(repeated)}
-    pairs = [Pair(v.label, v.label, tuple(combinations(v.tracks, 2))) for v in repeated]
-    for a, b in combinations(voices, 2):
-        noise = tuple(place[voice.label] for voice in (a, b) if voice.label in place)
-        pairs.append(Pair(a.label, b.label, ((a.tracks[0], b.tracks[0]),), noise))
+def pairs_of(records: Sequence[JudgeRecord]) -> list[Pair]:
+    """Every judge that was asked again with itself, then every two judges by their first passes."""
+    repeated = [record for record in records if len(record.passes) > 1]
+    place = {record.label: k for k, record in enumerate(repeated)}
+    pairs = [Pair(v.label, v.label, tuple(combinations(v.passes, 2))) for v in repeated]
+    for a, b in combinations(records, 2):
+        noise = tuple(place[record.label] for record in (a, b) if record.label in place)
+        pairs.append(Pair(a.label, b.label, ((a.passes[0], b.passes[0]),), noise))
     return pairs
 
 
@@ -139,7 +139,9 @@ class Bootstrap:
         return bootstrap_states(statistic, self.clusters, rng=rng, resamples=resamples)
 
 
-def mean_figures(pairs: Sequence[Pair], measures: Sequence[Measure], bootstrap: Bootstrap) -> list[list[Figure]]:
+def mean_figures(
+    pairs: Sequence[Pair], measures: Sequence[Measure], bootstrap: Bootstrap
+) -> list[list[EstimateWithInterval]]:
     """For each pair the means of some measures, marked where they differ from the noise."""
     values_SPM = np.stack([[side_mean(m, pair) for m in measures] for pair in pairs]).transpose(2, 0, 1)
     interval = bootstrap.mean(_beside_noise(pairs, values_SPM))
@@ -160,7 +162,7 @@ POOLED = (
 """Figures that have no value in a single state."""
 
 
-def pooled_figures(pairs: Sequence[Pair], bootstrap: Bootstrap) -> list[list[Figure]]:
+def pooled_figures(pairs: Sequence[Pair], bootstrap: Bootstrap) -> list[list[EstimateWithInterval]]:
     """For each pair the figures of `POOLED`, marked where they differ from the noise."""
     shared = [_judged_by_all(pair, pairs) for pair in pairs]
 
@@ -178,23 +180,25 @@ def pooled_figures(pairs: Sequence[Pair], bootstrap: Bootstrap) -> list[list[Fig
 
 
 def mix_figures(
-    pairs: Sequence[Pair], weights: Callable[[Track], Floats], group_S: Ints, bootstrap: Bootstrap
-) -> list[Figure]:
+    pairs: Sequence[Pair], weights: Callable[[JudgingPass], Floats], group_S: Ints, bootstrap: Bootstrap
+) -> list[EstimateWithInterval]:
     """For each pair the Jensen-Shannon divergence in bits of what `weights` counts, within groups.
 
     Args:
-        weights: of a track, one row a state and one column an action.
+        weights: of a pass, one row a state and one column an action.
         group_S: each state's group, from 0.
     """
     member_SG = np.eye(int(group_S.max()) + 1)[group_S]
     figures = []
     for pair in pairs:
         compared = [pair.sides, *(pairs[k].sides for k in pair.noise)]
-        tracks = list({id(track): track for sides in compared for side in sides for track in side}.values())
-        place = {id(track): t for t, track in enumerate(tracks)}
+        passes = list(
+            {id(judging_pass): judging_pass for sides in compared for side in sides for judging_pass in side}.values()
+        )
+        place = {id(judging_pass): t for t, judging_pass in enumerate(passes)}
         index = [[(place[id(a)], place[id(b)]) for a, b in sides] for sides in compared]
         of_SG = member_SG * _judged_by_all(pair, pairs)[:, None]
-        rows_STGA = np.stack([of_SG[:, :, None] * weights(track)[:, None, :] for track in tracks], axis=1)
+        rows_STGA = np.stack([of_SG[:, :, None] * weights(judging_pass)[:, None, :] for judging_pass in passes], axis=1)
         rows_SK = np.concatenate([rows_STGA.reshape(len(group_S), -1), of_SG], axis=1)
         interval = bootstrap.sums(rows_SK, _divergence(rows_STGA.shape[1:], index))
         figures += [row[0] for row in _marked(Interval(*(part[:, None, None] for part in interval)), [1])]
@@ -219,7 +223,9 @@ def _divergence(shape: tuple[int, ...], index: Sequence[Sequence[tuple[int, int]
 def _judged_by_all(pair: Pair, pairs: Sequence[Pair]) -> Bools:
     """The states on which neither a judge of the pair failed nor one of its repeats, shape (S,)."""
     sides = [*pair.sides, *(side for k in pair.noise for side in pairs[k].sides)]
-    return np.asarray(np.all([~np.isnan(track.scores_SC).all(axis=1) for side in sides for track in side], axis=0))
+    return np.asarray(
+        np.all([~np.isnan(judging_pass.scores_SC).all(axis=1) for side in sides for judging_pass in side], axis=0)
+    )
 
 
 def _pooled(pair: Pair, states: Ints) -> tuple[float, ...]:
@@ -235,8 +241,8 @@ def _pooled(pair: Pair, states: Ints) -> tuple[float, ...]:
 
 
 def _beside_noise(pairs: Sequence[Pair], values_SPM: Floats) -> Floats:
-    """The values, and behind them what is left of them without the noise of the one judge and of the other, shape
-    (S, 3, P, M); nan where a judge was asked once."""
+    """The values, then their differences from the noise of the first and of the second judge, shape (S, 3, P, M); nan
+    where a judge was asked once."""
     beside_S3PM = np.full((len(values_SPM), 3, *values_SPM.shape[1:]), np.nan)
     beside_S3PM[:, 0] = values_SPM
     for p, pair in enumerate(pairs):
@@ -245,18 +251,18 @@ def _beside_noise(pairs: Sequence[Pair], values_SPM: Floats) -> Floats:
     return beside_S3PM
 
 
-def _marked(interval: Interval, signs: Sequence[int]) -> list[list[Figure]]:
-    """Figures from intervals of shape (K, P, M): the values, and behind them their differences from noise."""
+def _marked(interval: Interval, signs: Sequence[int]) -> list[list[EstimateWithInterval]]:
+    """Estimates from intervals of shape (K, P, M): the values, then their differences from noise."""
     return [
         [
-            Figure.of(interval, 0, p, m, beyond_noise=beyond(interval.low[1:, p, m], interval.high[1:, p, m], sign))
+            interval.at(0, p, m, beyond_noise=exceeds_noise(interval.low[1:, p, m], interval.high[1:, p, m], sign))
             for m, sign in enumerate(signs)
         ]
         for p in range(interval.value.shape[1])
     ]
 
 
-def beyond(low_K: Floats, high_K: Floats, sign: int = 1) -> bool | None:
+def exceeds_noise(low_K: Floats, high_K: Floats, sign: int = 1) -> bool | None:
     """Whether all differences from noise, as far as they are known, lie on one side of 0: above it for a `sign` of 1,
     below it for -1, either for 0. None where none is known."""
     known_K = ~np.isnan(low_K)

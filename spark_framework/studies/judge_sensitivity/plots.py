@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ...stats.tables import Figure, Table
+from ...stats.intervals import EstimateWithInterval
+from ...stats.tables import Table
 
 DPI = 120
 HEAT = {"decisions": "viable Jaccard", "selections": "other choice (frozen)"}
-"""Tables and the columns of which heat maps are drawn."""
+"""Tables, and for each the column that is drawn as a heat map."""
 
 
 def can_draw() -> bool:
@@ -43,7 +44,7 @@ def draw(tables: dict[str, Table], folder: Path) -> tuple[Path, ...]:
 
 
 def _canvas(columns: int, rows: int = 1, size: tuple[float, float] = (4.5, 3.6)) -> tuple[Any, Any]:
-    """A figure that no window knows of, and its axes as (rows, columns)."""
+    """A figure without a window, and its axes as (rows, columns)."""
     from matplotlib.figure import Figure as Canvas
 
     canvas = Canvas(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
@@ -73,9 +74,9 @@ def _heat_maps(tables: dict[str, Table]) -> Any:
 
 def _curves(table: Table) -> Any:
     """Viable-set Jaccard over thresholds, one panel a judge: with the others, and with itself asked again (dashed)."""
-    curves: dict[tuple[str, str], list[tuple[float, Figure]]] = {}
+    curves: dict[tuple[str, str], list[tuple[float, EstimateWithInterval]]] = {}
     for row in table.rows:
-        if isinstance(row[3], Figure):
+        if isinstance(row[3], EstimateWithInterval):
             curves.setdefault((str(row[0]), str(row[1])), []).append((_value(row[2]), row[3]))
     labels = list(dict.fromkeys(label for pair in curves for label in pair))
     canvas, axes = _canvas(len(labels), size=(3.6, 3.2))
@@ -121,6 +122,6 @@ def _mixes(table: Table) -> Any:
 
 
 def _value(cell: object) -> float:
-    if isinstance(cell, Figure):
+    if isinstance(cell, EstimateWithInterval):
         return cell.value
     return float(cell) if isinstance(cell, (int, float)) else float("nan")

@@ -1,4 +1,4 @@
-"""The judge-sensitivity study: several judges on one run's states, and what their differences do to what is learnt."""
+"""The judge-sensitivity study: several judges score one run's states; what do their differences change?"""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from ...stats.tables import Table
 from ...training.data.rewards import step_rewards
 from ...util.seeding import child_rng
 from ..rejudge import as_judge, forecast_states, rejudge_states, request_keys, verdict_path
-from ..replayed_selection import Rule, flipped, with_frozen_counters, with_own_counters
-from .comparison import Track, Voice
+from ..replayed_selection import SelectionRule, flipped, with_frozen_counters, with_own_counters
+from .comparison import JudgeRecord, JudgingPass
 from .plots import draw
 from .summary import summary
-from .tables import Material, Sheet, rho_of
+from .tables import StudyData, StudyTables, rho_of
 
 Judges: TypeAlias = Iterable[str | Judge | type[Judge]] | Mapping[str, JudgeLike] | Path
 """Judges by their own names, by labels, or in a YAML file with labels."""
@@ -70,7 +70,7 @@ def study_judges(
         repeats: how often each judge is asked, each time in another order. Once leaves its noise unknown.
         questions: so many, drawn evenly from all categories; None takes all.
         resamples: of the bootstrap over questions.
-        report: gets a line for each judge that was asked, and the summary in the end.
+        report: gets a line for each judge that was asked, and finally the summary.
 
     Raises:
         UserError: a judge is unknown or cannot judge these states; the run has none.
@@ -79,12 +79,13 @@ def study_judges(
     chosen = _chosen(judges)
     _check(repeats, questions)
     with folder.locked(), observed(folder):
-        material = _material(folder, chosen, repeats, questions, report)
-    sheet = Sheet(material, resamples)
-    tables, text = sheet.tables(), summary(sheet)
+        data = _study_data(folder, chosen, repeats, questions, report)
+    study = StudyTables(data, resamples)
+    tables, text = study.tables(), summary(study)
     target = folder.path / "studies" / "judges"
-    for table in tables.values():
-        table.write(target)
+    for name, table in tables.items():
+        write_whole(target / f"{name}.csv", table.csv())
+        write_whole(target / f"{name}.md", table.markdown() + "\n")
     plots = draw(tables, target)
     write_whole(target / "summary.md", text + "\n")
     report(text)
@@ -170,13 +171,13 @@ def _is_own(choice: ComponentSpec, config: RunConfig) -> bool:
 # -- what the judges say --------------------------------------------------------------------------------------------
 
 
-def _material(
+def _study_data(
     folder: RunFolder,
     chosen: dict[str, ComponentSpec],
     repeats: int,
     questions: int | None,
     report: Callable[[str], None],
-) -> Material:
+) -> StudyData:  # fmt: skip
     config = folder.config
     stored = list(folder.trajectories().read())
     states = stratified(states_of(folder, stored), questions, config.seed)
@@ -185,42 +186,44 @@ def _material(
     if len({own, *chosen}) * repeats == 1:
         raise ConfigError("judges: name another judge than the run's own, or ask this one again (--repeats 2)")
     for label, choice in chosen.items():
-        tracks = said.setdefault(label, [])
-        for repeat in range(len(tracks), repeats):
+        passes = said.setdefault(label, [])
+        for repeat in range(len(passes), repeats):
             report(str(rejudge_states(folder, states, choice, config.judging, name=label, repeat=repeat)))
             known = VerdictFile(verdict_path(folder, label, repeat)).read()
-            tracks.append([known.get(state.digest) for state in states])
+            passes.append([known.get(state.digest) for state in states])
     kept = {name for state in states for name in state.trajectories}
     trajectories = [trajectory for trajectory in stored if trajectory.id in kept]
     with open_component(config.selector) as selector:
         assert isinstance(selector, Selector)  # the config has checked the kind
-        listener = _Listener(states, trajectories, Rule(selector, config.threshold, config))
-        voices = tuple(listener.voice(label, chosen.get(label, config.judge), tracks) for label, tracks in said.items())
-    return Material(folder, states, trajectories, voices, own)
+        builder = StudyBuilder(states, trajectories, SelectionRule(selector, config.threshold, config))
+        records = tuple(
+            builder.record(label, chosen.get(label, config.judge), passes) for label, passes in said.items()
+        )
+    return StudyData(folder, states, trajectories, records, own)
 
 
-class _Listener:
-    """Makes of verdicts what the study compares: choices, rewards, arrays."""
+class StudyBuilder:
+    """Turns verdicts into what the study compares: choices, rewards, arrays."""
 
-    def __init__(self, states: Sequence[State], trajectories: Sequence[Trajectory], rule: Rule) -> None:
+    def __init__(self, states: Sequence[State], trajectories: Sequence[Trajectory], rule: SelectionRule) -> None:
         self.states, self.trajectories, self.rule = states, trajectories, rule
         self.width = max(len(state.step.candidates) for state in states)
         self.terms, self.rho = reward_terms(rule.config.reward), rho_of(rule.config)
         self.at = {(name, state.number): i for i, state in enumerate(states) for name in state.trajectories}
 
-    def voice(self, label: str, choice: ComponentSpec, said: Sequence[Sequence[Verdict | None]]) -> Voice:
-        tracks = tuple(self._track(label, repeat, verdicts) for repeat, verdicts in enumerate(said))
+    def record(self, label: str, choice: ComponentSpec, said: Sequence[Sequence[Verdict | None]]) -> JudgeRecord:
+        passes = tuple(self._pass(label, repeat, verdicts) for repeat, verdicts in enumerate(said))
         judge = as_judge(choice.build())
         keys = {verdict.request for verdicts in said for verdict in verdicts if verdict is not None and verdict.request}
         if label != STORED:
             for repeat in range(len(said)):
                 keys |= request_keys(judge, self.states, self.rule.config.seed, repeat)
         name = ", ".join(dict.fromkeys(v.judge for v in said[0] if v)) if label == STORED else choice.name
-        return Voice(label, name, judge.uses_gold, tracks, self._order_null(tracks[0]), frozenset(keys))
+        return JudgeRecord(label, name, judge.uses_gold, passes, self._order_null(passes[0]), frozenset(keys))
 
-    def _track(self, label: str, repeat: int, verdicts: Sequence[Verdict | None]) -> Track:
+    def _pass(self, label: str, repeat: int, verdicts: Sequence[Verdict | None]) -> JudgingPass:
         scores = [None if verdict is None else verdict.scores for verdict in verdicts]
-        return Track(
+        return JudgingPass(
             label=label, repeat=repeat, verdicts=tuple(verdicts), width=self.width,
             frozen=with_frozen_counters(self.rule, self.states, scores),
             replayed=with_own_counters(self.rule, self.states, scores),
@@ -240,12 +243,12 @@ class _Listener:
         diversity, process = (sum(step_rewards(judged, terms)) for terms in self.terms)
         return self.rho * diversity + (1 - self.rho) * process
 
-    def _order_null(self, track: Track) -> Floats:
+    def _order_null(self, judging_pass: JudgingPass) -> Floats:
         """In each state, how often the replayed choice changes when the questions come in another order."""
-        scores = [None if verdict is None else verdict.scores for verdict in track.verdicts]
+        scores = [None if verdict is None else verdict.scores for verdict in judging_pass.verdicts]
         changed = []
         for k in range(ORDERS):
             shuffle = child_rng(self.rule.config.seed, "order null", k)
             again = with_own_counters(self.rule, self.states, scores, shuffle)
-            changed.append(flipped(track.replayed, again))
+            changed.append(flipped(judging_pass.replayed, again))
         return np.asarray(np.mean(changed, axis=0))

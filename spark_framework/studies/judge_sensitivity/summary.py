@@ -1,12 +1,13 @@
-"""The judge-sensitivity study in words: the noise of each judge first, then what lies beyond it."""
+"""The judge-sensitivity study in words: first the noise of each judge, then what exceeds it."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from ...stats.tables import Cell, Figure, Table
-from .comparison import Voice
-from .tables import Sheet
+from ...stats.intervals import EstimateWithInterval
+from ...stats.tables import Cell, Table
+from .comparison import JudgeRecord
+from .tables import StudyTables
 
 HEADLINES = {
     "scores": ("Spearman", "alpha (interval)"),
@@ -15,26 +16,26 @@ HEADLINES = {
     "rewards": ("advantage changes sign",),
     "mix": ("best (bits)",),
 }
-"""What the summary shows of each table: the columns that begin so."""
+"""The columns that the summary shows of each table, by how their heads begin."""
 
 
-def summary(sheet: Sheet) -> str:
+def summary(study: StudyTables) -> str:
     """Markdown."""
-    tables, material = sheet.tables(), sheet.material
-    questions = len({state.cluster for state in material.states})
+    tables, data = study.tables(), study.data
+    questions = len({state.cluster for state in data.states})
     heading = (
-        f"# Judges on {material.folder.path.name}\n\n"
-        f"{len(material.states)} states of {questions} questions, {len(material.voices)} judges; the run's own "
-        f"verdicts are `{material.own}`. Intervals: 95 %, {sheet.resamples:,} resamples of whole questions."
+        f"# Judges on {data.folder.path.name}\n\n"
+        f"{len(data.states)} states of {questions} questions, {len(data.records)} judges; the run's own "
+        f"verdicts are `{data.own}`. Intervals: 95 %, {study.resamples:,} resamples of whole questions."
     )
     overview = _overview(tables)
     same = [row for row in overview.rows if row[0] == row[1]]
     cross = [row for row in overview.rows if row[0] != row[1]]
     noise = Table("", "Noise floor: each judge against itself, in another order", overview.heads, tuple(same))
-    between = Table("", "Between judges", overview.heads, tuple(cross), sheet.selections.note)
+    between = Table("", "Between judges", overview.heads, tuple(cross), study.selections.note)
     parts = [
         heading, noise.markdown() if same else f"### {noise.title}",
-        _bullets([_noise_words(v) for v in material.voices]), between.markdown(),
+        _bullets([_noise_words(v) for v in data.records]), between.markdown(),
         _bullets([_beyond_words(row, overview.heads, {str(row[0]) for row in same}) for row in cross]),
         tables["judges"].markdown(),
         *(tables[name].markdown() for name in ("missing", "cost") if tables[name].rows),
@@ -60,24 +61,24 @@ def _named(table: Table, i: int) -> str:
     return f"mix of {table.heads[i]}" if table.name == "mix" else table.heads[i]
 
 
-def _noise_words(voice: Voice) -> str:
-    if len(voice.tracks) == 1:
-        return f"`{voice.label}` was asked once: its noise is not known."
-    if np.isnan(voice.noise):
-        return f"`{voice.label}` judged no state twice: its noise is not known."
-    if voice.noise == 0:
-        return f"`{voice.label}` gave the same scores each time: it does not depend on chance or on the order."
-    return f"`{voice.label}` gives a candidate another score when asked again: standard deviation {voice.noise:.2f}."
+def _noise_words(record: JudgeRecord) -> str:
+    if len(record.passes) == 1:
+        return f"`{record.label}` was asked once: its noise is not known."
+    if np.isnan(record.noise):
+        return f"`{record.label}` judged no state twice: its noise is not known."
+    if record.noise == 0:
+        return f"`{record.label}` gave the same scores each time: it does not depend on chance or on the order."
+    return f"`{record.label}` gives a candidate another score when asked again: standard deviation {record.noise:.2f}."
 
 
-def _beyond_words(row: tuple[Cell, ...], heads: tuple[str, ...], heard_again: set[str]) -> str:
-    """What lies beyond noise between two judges, and whose noise is not known."""
-    figures = [(head, cell) for head, cell in zip(heads, row, strict=True) if isinstance(cell, Figure)]
+def _beyond_words(row: tuple[Cell, ...], heads: tuple[str, ...], asked_again: set[str]) -> str:
+    """Which differences between two judges exceed their noise, and whose noise is not known."""
+    figures = [(head, cell) for head, cell in zip(heads, row, strict=True) if isinstance(cell, EstimateWithInterval)]
     known = [(head, cell) for head, cell in figures if cell.beyond_noise is not None]
     beyond = [head for head, cell in known if cell.beyond_noise]
     which = f"{len(beyond)} of {len(known)} figures: {'; '.join(beyond)}" if beyond else f"none of {len(known)} figures"
-    unheard = [f"`{label}`" for label in map(str, row[:2]) if label not in heard_again]
-    doubt = f" The noise of {' and '.join(unheard)} is not known." if unheard else ""
+    asked_once = [f"`{label}`" for label in map(str, row[:2]) if label not in asked_again]
+    doubt = f" The noise of {' and '.join(asked_once)} is not known." if asked_once else ""
     return f"`{row[0]}` and `{row[1]}`: beyond noise in {which}.{doubt}"
 
 

@@ -18,7 +18,8 @@ from ...runs.run_dir import RunFolder
 from ...stats.agreement import icc, kendall, krippendorff_alpha, over_states, score_profile, spearman
 from ...stats.arrays import Floats, Ints
 from ...stats.entropy import entropy, position_slope, position_terms
-from ...stats.tables import Cell, Figure, Table
+from ...stats.intervals import EstimateWithInterval
+from ...stats.tables import Cell, Table
 from ...stats.viability import (
     empty_viable,
     leniency_matched_threshold,
@@ -31,11 +32,11 @@ from ..replayed_selection import Choices, flipped
 from .comparison import (
     POOLED,
     Bootstrap,
+    JudgeRecord,
+    JudgingPass,
     Measure,
     Pair,
-    Track,
-    Voice,
-    beyond,
+    exceeds_noise,
     mean_figures,
     mix_figures,
     pairs_of,
@@ -54,14 +55,14 @@ MARK = (
 
 
 @dataclass(frozen=True)
-class Material:
+class StudyData:
     """Everything that the tables are made of."""
 
     folder: RunFolder
     states: Sequence[State]
     trajectories: Sequence[Trajectory]
     """Those that the states come from."""
-    voices: tuple[Voice, ...]
+    records: tuple[JudgeRecord, ...]
     own: str
     """Label of the run's own verdicts."""
 
@@ -71,15 +72,15 @@ def rho_of(config: RunConfig) -> float:
     return next((float(s.config.rho) for s in config.stages.values() if hasattr(s.config, "rho")), 0.5)
 
 
-class Sheet:
+class StudyTables:
     """Computes the tables; what several of them need is computed once."""
 
-    def __init__(self, material: Material, resamples: int) -> None:
-        self.material, self.resamples = material, resamples
-        self.states, self.voices = material.states, material.voices
-        self.config = material.folder.config
+    def __init__(self, data: StudyData, resamples: int) -> None:
+        self.data, self.resamples = data, resamples
+        self.states, self.records = data.states, data.records
+        self.config = data.folder.config
         self.threshold = self.config.threshold
-        self.pairs = pairs_of(material.voices)
+        self.pairs = pairs_of(data.records)
         self.by_state = Bootstrap([state.cluster for state in self.states], resamples)
         self.actions = list(dict.fromkeys(c.action for state in self.states for c in state.step.candidates))
 
@@ -106,44 +107,47 @@ class Sheet:
             "near the threshold: share of picks whose score lies within the noise of it. points a place: what a "
             "candidate gains by being shown one place further down."
         )
-        return Table("judges", "Judges", heads, tuple(map(self._judge_row, self.voices)), note)
+        return Table("judges", "Judges", heads, tuple(map(self._judge_row, self.records)), note)
 
-    def _judge_row(self, voice: Voice) -> tuple[Cell, ...]:
-        track = voice.tracks[0]
-        profile = score_profile(track.scores_SC)
-        judged_S = ~np.isnan(track.scores_SC).all(axis=1)
-        viable_S = np.where(judged_S, (track.scores_SC > self.threshold).sum(axis=1), np.nan)
+    def _judge_row(self, record: JudgeRecord) -> tuple[Cell, ...]:
+        judging_pass = record.passes[0]
+        profile = score_profile(judging_pass.scores_SC)
+        judged_S = ~np.isnan(judging_pass.scores_SC).all(axis=1)
+        viable_S = np.where(judged_S, (judging_pass.scores_SC > self.threshold).sum(axis=1), np.nan)
         picked_S = np.array(
-            [np.nan if k is None else row[k] for k, row in zip(track.frozen, track.scores_SC, strict=True)]
+            [
+                np.nan if k is None else row[k]
+                for k, row in zip(judging_pass.frozen, judging_pass.scores_SC, strict=True)
+            ]
         )
         near_S = (
-            near_threshold(picked_S, voice.noise, self.threshold) if not np.isnan(voice.noise) else picked_S * np.nan
+            near_threshold(picked_S, record.noise, self.threshold) if not np.isnan(record.noise) else picked_S * np.nan
         )
-        ok = track.ok_SC[~np.isnan(track.ok_SC)]
-        shares = self.by_state.mean(np.stack([empty_viable(track.scores_SC, self.threshold), near_S], axis=1))
-        terms_S2 = position_terms(self._scores_with_places(voice), voice.stacked("place_SC"))
-        picks = self.by_state.sums(self._picks(track.frozen), entropy)
+        ok = judging_pass.ok_SC[~np.isnan(judging_pass.ok_SC)]
+        shares = self.by_state.mean(np.stack([empty_viable(judging_pass.scores_SC, self.threshold), near_S], axis=1))
+        terms_S2 = position_terms(self._scores_with_places(record), record.stacked("place_SC"))
+        picks = self.by_state.sums(self._picks(judging_pass.frozen), entropy)
         return (
-            voice.label, f"{voice.judge}{' (reads the answers)' if voice.oracle else ''}", len(voice.tracks),
+            record.label, f"{record.judge}{' (reads the answers)' if record.oracle else ''}", len(record.passes),
             int((~judged_S).sum()), profile.mean, profile.sd, profile.entropy, over_states(viable_S).mean,
-            Figure.of(shares, 0), float(ok.mean()) if len(ok) else None, voice.noise, Figure.of(shares, 1),
-            Figure.of(self.by_state.sums(np.nan_to_num(terms_S2), position_slope)), Figure.of(picks),
+            shares.at(0), float(ok.mean()) if len(ok) else None, record.noise, shares.at(1),
+            self.by_state.sums(np.nan_to_num(terms_S2), position_slope).at(), picks.at(),
         )  # fmt: skip
 
     @staticmethod
-    def _scores_with_places(voice: Voice) -> Floats:
-        return np.where(np.isnan(voice.stacked("place_SC")), np.nan, voice.stacked("scores_SC"))
+    def _scores_with_places(record: JudgeRecord) -> Floats:
+        return np.where(np.isnan(record.stacked("place_SC")), np.nan, record.stacked("scores_SC"))
 
     @cached_property
     def histogram(self) -> Table:
-        counts = [score_profile(voice.tracks[0].scores_SC).histogram for voice in self.voices]
+        counts = [score_profile(record.passes[0].scores_SC).histogram for record in self.records]
         rows = tuple((level, *(int(c[level]) for c in counts)) for level in range(len(counts[0])))
-        return Table("histogram", "Scores at each level", ("score", *(v.label for v in self.voices)), rows)
+        return Table("histogram", "Scores at each level", ("score", *(v.label for v in self.records)), rows)
 
     # -- two judges at a time --------------------------------------------------------------------------------------
 
     @cached_property
-    def _pooled(self) -> list[list[Figure]]:
+    def _pooled(self) -> list[list[EstimateWithInterval]]:
         return pooled_figures(self.pairs, self.by_state)
 
     def _table(
@@ -165,10 +169,10 @@ class Sheet:
         tied = [self._undefined(measures[0], pair) for pair in self.pairs]
         pooled = list(zip(*self._pooled, strict=True))[:5]
         heads = (*(m.name for m in measures), "all tied", *POOLED[:5])
-        together = np.stack([voice.tracks[0].scores_SC for voice in self.voices], axis=1)
+        together = np.stack([record.passes[0].scores_SC for record in self.records], axis=1)
         note = (
             f"{MARK} all tied: share of states in which one of the two scores all candidates alike, so that ranks say "
-            f"nothing. All {len(self.voices)} judges together: alpha {krippendorff_alpha(together):.3f} (interval), "
+            f"nothing. All {len(self.records)} judges together: alpha {krippendorff_alpha(together):.3f} (interval), "
             f"{krippendorff_alpha(together, 'ordinal'):.3f} (ordinal); ICC {icc(together).agreement:.3f} (agreement), "
             f"{icc(together).consistency:.3f} (consistency)."
         )
@@ -181,7 +185,7 @@ class Sheet:
     def decisions(self) -> Table:
         t = self.threshold
 
-        def matched(x: Track, y: Track) -> float:
+        def matched(x: JudgingPass, y: JudgingPass) -> float:
             return leniency_matched_threshold(x.scores_SC, y.scores_SC, t).threshold
 
         measures = [
@@ -228,25 +232,25 @@ class Sheet:
         )
         return self._table("selections", f"Choices of {self.config.selector.name}", heads, columns, note)
 
-    def _replayed(self, pair: Pair) -> tuple[Figure, Figure, Figure]:
+    def _replayed(self, pair: Pair) -> tuple[EstimateWithInterval, EstimateWithInterval, EstimateWithInterval]:
         measure = Measure("replayed", lambda x, y: np.array(flipped(x.replayed, y.replayed)), 1)
         flips_S = side_mean(measure, pair)
-        orders = [voice.order_S for voice in self.voices if voice.label in (pair.a, pair.b)]
+        orders = [record.order_S for record in self.records if record.label in (pair.a, pair.b)]
         null_S = max(orders, key=lambda order_S: np.nan_to_num(over_states(order_S).mean, nan=-1.0))
         noises = [side_mean(measure, self.pairs[k]) for k in pair.noise]
         left = [flips_S - noise_S for noise_S in (null_S, *noises)]
         interval = self.by_state.mean(np.stack([flips_S, null_S, *left], axis=1))
-        mark = None if pair.a == pair.b else beyond(interval.low[2:], interval.high[2:])
-        return Figure.of(interval, 0, beyond_noise=mark), Figure.of(interval, 1), Figure.of(interval, 2)
+        mark = None if pair.a == pair.b else exceeds_noise(interval.low[2:], interval.high[2:])
+        return interval.at(0, beyond_noise=mark), interval.at(1), interval.at(2)
 
     @cached_property
     def rewards(self) -> Table:
-        trajectories = self.material.trajectories
+        trajectories = self.data.trajectories
         bootstrap = Bootstrap([f"{t.round}/{t.index}" for t in trajectories], self.resamples)
         steps_N = np.array([len(t.steps) for t in trajectories])
         _, round_N = np.unique([t.round for t in trajectories], return_inverse=True)
 
-        def shift(x: Track, y: Track) -> Floats:
+        def shift(x: JudgingPass, y: JudgingPass) -> Floats:
             return np.asarray((y.returns_N - x.returns_N) / steps_N)
 
         measures = [
@@ -275,17 +279,17 @@ class Sheet:
         return rows_SA
 
     def _picks(self, chosen: Choices) -> Floats:
-        width = self.voices[0].tracks[0].width
+        width = self.records[0].passes[0].width
         rows = [np.eye(width)[k] if k is not None else np.zeros(width) for k in chosen]
         return self._by_action(np.stack(rows))
 
     @cached_property
-    def _mixes(self) -> dict[str, Callable[[Track], Floats]]:
+    def _mixes(self) -> dict[str, Callable[[JudgingPass], Floats]]:
         """What a mix of actions may be taken of, one row a state and one column an action."""
         return {
-            "best": lambda track: self._by_action(top_shares(track.scores_SC)),
-            "viable": lambda track: self._by_action((track.scores_SC > self.threshold) * 1.0),
-            "picked": lambda track: self._picks(track.frozen),
+            "best": lambda judging_pass: self._by_action(top_shares(judging_pass.scores_SC)),
+            "viable": lambda judging_pass: self._by_action((judging_pass.scores_SC > self.threshold) * 1.0),
+            "picked": lambda judging_pass: self._picks(judging_pass.frozen),
         }
 
     @cached_property
@@ -303,12 +307,12 @@ class Sheet:
     def mix_by_category(self) -> Table:
         categories = np.array([state.question.category for state in self.states])
         rows: list[tuple[Cell, ...]] = []
-        for voice in self.voices:
-            weights = [of(voice.tracks[0]) for of in self._mixes.values()]
+        for record in self.records:
+            weights = [of(record.passes[0]) for of in self._mixes.values()]
             for category in sorted(set(categories)):
                 sums = [w[categories == category].sum(axis=0) for w in weights]
                 rows += [
-                    (voice.label, str(category), action, *(float(s[a] / s.sum()) if s.sum() else None for s in sums))
+                    (record.label, str(category), action, *(float(s[a] / s.sum()) if s.sum() else None for s in sums))
                     for a, action in enumerate(self.actions)
                 ]
         heads = ("label", "category", "action", *self._mixes)
@@ -320,11 +324,11 @@ class Sheet:
     def missing(self) -> Table:
         total = Counter(state.question.category for state in self.states)
         rows = []
-        for voice in self.voices:
-            for track in voice.tracks:
-                said = zip(self.states, track.verdicts, strict=True)
+        for record in self.records:
+            for judging_pass in record.passes:
+                said = zip(self.states, judging_pass.verdicts, strict=True)
                 lost = Counter(state.question.category for state, verdict in said if verdict is None)
-                rows += [(voice.label, track.repeat, name, total[name], lost[name]) for name in sorted(lost)]
+                rows += [(record.label, judging_pass.repeat, name, total[name], lost[name]) for name in sorted(lost)]
         heads = ("label", "repeat", "category", "states", "missing")
         return Table(
             "missing", "States on which a judge failed", heads, tuple(rows), "They are left out, never scored."
@@ -332,13 +336,13 @@ class Sheet:
 
     @cached_property
     def cost(self) -> Table:
-        folder = self.material.folder
+        folder = self.data.folder
         rows: list[tuple[Cell, ...]] = []
         spent = 0.0
         if folder.judgements().is_file():
             with closing(JudgeStore(folder.judgements())) as store:
-                for voice in self.voices:
-                    rows += [(voice.label, *row) for row in store.ledger(folder.ledger_name, voice.requests)]
+                for record in self.records:
+                    rows += [(record.label, *row) for row in store.ledger(folder.ledger_name, record.requests)]
                 spent = store.spent(folder.ledger_name)
         heads = ("label", "judge", "outcome", "attempts", "tokens in", "from the cache", "tokens out", "US dollars")
         note = (
@@ -349,7 +353,7 @@ class Sheet:
 
 
 def _overlap(part: str, threshold: float) -> Measure:
-    def of(x: Track, y: Track) -> Floats:
+    def of(x: JudgingPass, y: JudgingPass) -> Floats:
         overlap: Floats = getattr(viable_overlap(x.scores_SC, y.scores_SC, threshold), part)
         return overlap
 

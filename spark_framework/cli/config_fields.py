@@ -1,21 +1,13 @@
-"""Plain text tables."""
+"""The fields of a component's `Config` as a table."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
+
+from ..stats.tables import plain_table
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
-
-
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Columns as wide as their longest cell; the last one runs free."""
-    lines = [tuple(heads), *map(tuple, rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
-    return "\n".join(
-        "  ".join(f"{cell:{width}}" for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-    )
 
 
 def fields(model: type[BaseModel]) -> str:
@@ -25,7 +17,7 @@ def fields(model: type[BaseModel]) -> str:
     for name, field in schema.get("properties", {}).items():
         default = "required" if name in schema.get("required", ()) else repr(field.get("default"))
         rows.append((name, _type(field), default, " ".join(field.get("description", "").split())))
-    return table(("name", "type", "default", "description"), rows) if rows else "none"
+    return plain_table(("name", "type", "default", "description"), rows) if rows else "none"
 
 
 def _type(field: dict[str, Any]) -> str:

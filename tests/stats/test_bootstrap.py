@@ -7,7 +7,13 @@ import pytest
 from scipy import stats
 
 from spark_framework.stats.agreement import krippendorff_alpha
-from spark_framework.stats.bootstrap import Interval, bootstrap_mean, bootstrap_states, bootstrap_sums
+from spark_framework.stats.bootstrap import (
+    Interval,
+    bootstrap_mean,
+    bootstrap_states,
+    bootstrap_sums,
+    estimate_over_questions,
+)
 
 nan = np.nan
 
@@ -134,3 +140,30 @@ def test_rows_that_cannot_be_summed_are_refused() -> None:
         bootstrap_sums([[nan]], [0], lambda sums: sums[:, 0], rng=rng())
     with pytest.raises(ValueError, match="3 states but 2 question labels"):
         bootstrap_mean([1.0, 2.0, 3.0], [0, 1], rng=rng())
+
+
+def test_an_estimate_over_questions_is_deterministic_and_close_to_the_normal_interval() -> None:
+    values = np.random.default_rng(3).normal(size=400)
+
+    def of(seed: int) -> tuple[float, float]:
+        return estimate_over_questions(values, lambda means: means[:, 0], seed=seed)[1:3]
+
+    assert of(0) == of(0) != of(1)
+    half = 1.96 * values.std() / 20
+    assert of(0) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.02)
+
+
+def test_an_estimate_over_questions_resamples_as_the_formula_says() -> None:
+    rows = np.random.default_rng(4).random((30, 2))
+    estimate = estimate_over_questions(rows, lambda means: means[:, 0] / means[:, 1], resamples=500)
+    drawn = np.random.default_rng(0).integers(30, size=(500, 30))
+    means = rows[drawn].mean(axis=1)
+    low, high = np.percentile(means[:, 0] / means[:, 1], [2.5, 97.5])
+    value = rows[:, 0].mean() / rows[:, 1].mean()
+    assert estimate[:3] == pytest.approx((value, min(low, value), max(high, value)), abs=1e-12)
+
+
+def test_an_estimate_over_one_question_or_none() -> None:
+    assert estimate_over_questions([0.25], lambda means: means[:, 0]) == (0.25, 0.25, 0.25, None)
+    with pytest.raises(ValueError, match="no question"):
+        estimate_over_questions([], lambda means: means[:, 0])

@@ -135,3 +135,11 @@ def test_one_order_has_no_slope() -> None:
     assert np.isnan(position_slope(position_terms(np.repeat(scores, 2, axis=1), same).sum(axis=0)))
     with pytest.raises(ValueError, match="but places of shape"):
         position_terms(scores, places[:, :, :5])
+
+
+def test_entropy_of_nothing_is_not_defined() -> None:
+    assert np.isnan(entropy([]))
+    assert np.isnan(entropy([0, 0]))
+    assert np.isnan(entropy(np.zeros((3, 0)))).all()
+    with pytest.raises(ValueError, match="finite"):
+        entropy([1, np.inf])

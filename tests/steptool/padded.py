@@ -1,7 +1,7 @@
 """StepTool's maths on padded rows, laid out as TRL and the released code lay them out.
 
 Suffixes: B rows of a batch, T positions; position t predicts token t + 1. A run of ones in `mask_BT` is the response of
-one step. The stage itself pads nothing (`losses`); this form is for comparison with other implementations.
+one step. The stage itself pads nothing; this form is for comparison with recordings.
 """
 
 from __future__ import annotations
@@ -13,7 +13,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .steptool import Compat, ResponseSpans, StepLoss, advantages, step_loss, token_rewards, whiten
+from spark_framework.training.algorithms.steptool import (
+    Compat,
+    ResponseSpans,
+    StepLoss,
+    advantages,
+    step_loss,
+    token_rewards,
+    whiten,
+)
 
 Rows = Sequence[Sequence[float]] | Tensor
 """Lists, or a tensor."""
