@@ -3,7 +3,7 @@
 import torch
 from spark_framework.steptool import (
     Annotation,
-    Places,
+    ResponseSpans,
     advantages,
     composed,
     marks,
@@ -22,13 +22,13 @@ rewards = composed(marks(said))
 print("rewards", [round(reward, 4) for reward in rewards])
 
 # 2. Four response tokens of eight positions. Position t predicts token t + 1; each run of ones is a step's response.
-places = Places.of_mask([0, 1, 1, 0, 0, 1, 0, 1])
+spans = ResponseSpans.of_mask([0, 1, 1, 0, 0, 1, 0, 1])
 logp_T = torch.tensor([-0.5, -2.0, -0.25, -0.75])
 reference_T = torch.tensor([-0.7, -1.9, -0.35, -0.95])
 value_T = torch.tensor([0.2, 0.3, 0.6, 0.4])
 for compat in ("paper", "released"):
-    reward_T = token_rewards(torch.tensor(rewards), logp_T, reference_T, places, kl_coef=0.3, compat=compat)
-    advantage_T, return_T = advantages(reward_T, value_T, places, gamma=0.99, lam=0.95, compat=compat)
+    reward_T = token_rewards(torch.tensor(rewards), logp_T, reference_T, spans, kl_coef=0.3, compat=compat)
+    advantage_T, return_T = advantages(reward_T, value_T, spans, gamma=0.99, lam=0.95, compat=compat)
     print(compat, "advantages", [round(value, 4) for value in advantage_T.tolist()])
 
 # 3. The loss of a policy that has moved a little, with the numbers of `released`.

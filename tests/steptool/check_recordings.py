@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from spark_framework.config.training import StepToolSection
-from spark_framework.training.data.steptool_rows import csv_row, step_row
 
 from spark_framework.training.algorithms.steptool import advantages, token_rewards, whiten
 from spark_framework.training.data.ppo_csv import read_ppo_csv
+from spark_plugin_algorithms.steptool import StepToolSection
+from spark_plugin_algorithms.steptool.rows import csv_row, step_tree
 from tests.steptool.padded import padded_advantages, padded_loss
 
 TOLERANCE = 1e-5
@@ -98,7 +98,7 @@ def _csv_row(file: Path, row: dict[str, Any], settings: dict[str, Any]) -> Itera
     example = read_ppo_csv(file)[row["row"]]
     built = csv_row(f"{file}, row {row['row']}", example, lambda text, _: list(text.encode()), LIMITS, 1 << 30)
     label = torch.tensor(example.rewards).half().float()
-    found = step_row(built, label.tolist())
+    found = step_tree(built, label.tolist())
     zero_T = torch.zeros(len(found.before_T))
     reward_T = token_rewards(
         found.score_S, zero_T, zero_T, found.places, kl_coef=settings["kl_coef"], compat="released"
