@@ -1,4 +1,12 @@
-"""Everything a plugin may import, and nothing else of the framework."""
+"""Everything that a plugin may import from the framework.
+
+Contracts, records and errors are loaded with this module, the rest on first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from .contracts.calibrated_judge import CalibratedJudge, Calibration, fit_calibration
 from .contracts.components import (
@@ -17,15 +25,26 @@ from .contracts.hookspecs import hookimpl
 from .contracts.remote_judge import Batches, Price, Usage, WireJudge, WireReply, WireRequest
 from .contracts.tool_arguments import arguments_from_schema
 from .errors import ConfigError, JudgeError, ToolError, UserError
-from .host.component_spec import JudgeChoice
-from .models.loading import model_folder
-from .questions.grading import match_option, resolve_answer
 from .records import ANSWER, LETTERS, THINK, Call, Candidate, Question, Step, Trajectory, Verdict
-from .runs.verdicts import recorded_verdicts, step_digest
-from .steptool.recorded_apis import RecordedApis
-from .util.cache_dir import cache_folder
+
+if TYPE_CHECKING:
+    from .host.component_spec import JudgeChoice
+    from .models.loading import model_folder
+    from .questions.grading import match_option, resolve_answer
+    from .runs.verdicts import recorded_verdicts, step_digest
+    from .util.cache_dir import cache_folder
 
 API_VERSION = (1, 0)
+
+_ON_FIRST_USE = {
+    "JudgeChoice": "host.component_spec",
+    "cache_folder": "util.cache_dir",
+    "match_option": "questions.grading",
+    "model_folder": "models.loading",
+    "recorded_verdicts": "runs.verdicts",
+    "resolve_answer": "questions.grading",
+    "step_digest": "runs.verdicts",
+}
 
 __all__ = [
     "ANSWER",
@@ -46,7 +65,6 @@ __all__ = [
     "JudgeRequest",
     "Price",
     "Question",
-    "RecordedApis",
     "RewardTerm",
     "Selector",
     "Step",
@@ -72,3 +90,10 @@ __all__ = [
     "resolve_answer",
     "step_digest",
 ]
+
+if not TYPE_CHECKING:  # type checkers know the names above, and report any other
+
+    def __getattr__(name: str) -> Any:
+        if name not in _ON_FIRST_USE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f".{_ON_FIRST_USE[name]}", __package__), name)

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from .commands import Judging, evaluate_trajectories, export_trajectories
     from .metrics import figures, read_needed, tool_recall
     from .predictions import Prediction, read_queries, trajectories_of, tree_of, write_queries
-    from .recorded_apis import RecordedApis
 
 _PUBLIC = {
     "AnnotatedAnswer": "annotations",
@@ -31,7 +30,6 @@ _PUBLIC = {
     "Places": ".training.algorithms.steptool",
     "PpoExample": ".training.data.ppo_csv",
     "Prediction": "predictions",
-    "RecordedApis": "recorded_apis",
     "adapted_kl_coef": ".training.algorithms.steptool",
     "advantages": ".training.algorithms.steptool",
     "compare_with": "check_recordings",
@@ -65,7 +63,6 @@ __all__ = [
     "Places",
     "PpoExample",
     "Prediction",
-    "RecordedApis",
     "adapted_kl_coef",
     "advantages",
     "compare_with",

@@ -19,7 +19,7 @@ from spark_framework.host.manager import Host
 from spark_framework.policy import Move, Sampling
 from spark_framework.policy.formats import ActionSpace
 from spark_framework.rollout.engine import Workshop
-from spark_framework.steptool import Prediction, RecordedApis, read_queries, trajectories_of
+from spark_framework.steptool import Prediction, read_queries, trajectories_of
 from tests.runs import config
 from tests.steptool.episodes import call, finish, function, prediction, reply
 from tests.steptool.shared import SHARED, needs_shared
@@ -115,13 +115,12 @@ def test_a_policy_rolls_out_with_the_files_functions(tiny: Path, tmp_path: Path)
             assert all(one.observation for one in step.candidates)
 
 
-def test_what_was_never_recorded_fails_and_what_was_said_first_is_said_again() -> None:
+def test_what_was_never_recorded_fails_and_what_was_said_first_is_said_again(tmp_path: Path) -> None:
+    from spark_plugin_tools.toolbench.recorded_apis import read_recordings
+
     first, second = reply(1), reply(2)
-    one = Prediction.model_validate(
-        prediction(call("clock", {"b": 1, "a": [2]}, first, call("clock", {"a": [2], "b": 1}, second, finish())))
-    )
-    apis = RecordedApis.of([one])
-    assert len(apis) == 1
+    twice = call("clock", {"b": 1, "a": [2]}, first, call("clock", {"a": [2], "b": 1}, second, finish()))
+    _, apis = read_recordings(stored(tmp_path / "a.json", q1=prediction(twice)))
     assert apis.call("clock", {"a": [2], "b": 1}) == first
     for arguments, said in (({"a": [3]}, "with these arguments"), ({}, "with these arguments")):
         with pytest.raises(Exception, match=f"no response of clock is recorded {said}"):
@@ -140,8 +139,8 @@ def test_a_function_can_be_tried_by_hand(tmp_path: Path, capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("tools", "text"),
     [
-        ([{"type": "function"}], "no OpenAI function with a name"),
-        ([{"function": {"name": ""}}], "no OpenAI function with a name"),
+        ([{"type": "function"}], "not an OpenAI function with a name"),
+        ([{"function": {"name": ""}}], "not an OpenAI function with a name"),
         (
             [{"function": {"name": "a", "parameters": {"properties": {"x": {"enum": 3}}}}}],
             "function a: not a JSON schema",
@@ -164,6 +163,10 @@ def test_unknown_queries_and_files_are_one_line(tmp_path: Path) -> None:
         ToolBench(ToolBench.Config(file=path, queries=("q2",))).prepare()
     with pytest.raises(UserError, match="cannot be read"):
         ToolBench(ToolBench.Config(file=tmp_path / "none.json")).prepare()
+    for text, message in (("{", "Invalid JSON"), ("{}", "has no queries"), ('{"q1": {}}', "q1.available_tools: Field")):
+        (tmp_path / "odd.json").write_text(text, encoding="utf-8")
+        with pytest.raises(UserError, match=message):
+            ToolBench(ToolBench.Config(file=tmp_path / "odd.json")).prepare()
 
 
 def test_toolbenchs_odd_schemas_become_json_schemas(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from .batching import rows_of, sdk_faults
 if TYPE_CHECKING:
     import anthropic
 
-    from .claude import Claude
+    from .prompted_judge import PromptedJudge
 
 STATUS = {
     "authentication_error": 401, "billing_error": 402, "permission_error": 403, "not_found_error": 404,
@@ -28,7 +28,7 @@ class AnthropicBatches:
     max_requests = 5000
     """The service takes 100,000 and 256 MB; a request has up to 50 kB."""
 
-    def __init__(self, judge: Claude) -> None:
+    def __init__(self, judge: PromptedJudge) -> None:
         self._judge = judge
 
     def find(self, name: str) -> str | None:

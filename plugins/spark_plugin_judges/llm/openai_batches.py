@@ -15,7 +15,7 @@ from .batching import rows_of, sdk_faults
 if TYPE_CHECKING:
     import openai
 
-    from .gpt4o import GPT4o
+    from .prompted_judge import PromptedJudge
 
 LOOKED_THROUGH = 1000
 """Most batches, newest first, among which one is looked for by its name."""
@@ -27,7 +27,7 @@ class OpenAIBatches:
     max_requests = 4000
     """The service takes 50,000 and 200 MB; a request has up to 50 kB."""
 
-    def __init__(self, judge: GPT4o) -> None:
+    def __init__(self, judge: PromptedJudge) -> None:
         self._judge = judge
 
     def find(self, name: str) -> str | None:
