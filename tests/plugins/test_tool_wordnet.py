@@ -176,7 +176,7 @@ def test_a_damaged_database_is_named(folder: Path, tmp_path: Path) -> None:
 def test_two_processes_and_eight_threads_build_and_read_together(folder: Path) -> None:
     code = (
         "import sys\nfrom pathlib import Path\n"
-        "from spark_plugin_tools import _wordnet\n"
+        "from spark_plugin_tools.knowledge.sources import wordnet\n"
         "print(wordnet.open_wordnet(Path(sys.argv[1])).entry('mice'))"
     )
     others = [

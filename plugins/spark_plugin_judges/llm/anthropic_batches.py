@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from spark_framework.api import JudgeError, WireReply, WireRequest
 
-from .batching import rows_of, sdk_faults
+from .batching import rows_of, sdk_errors
 
 if TYPE_CHECKING:
     import anthropic
@@ -64,12 +64,12 @@ class AnthropicBatches:
         error = result.get("error") or {}
         if result.get("type") == "errored":
             kind = str((error.get("error") or {}).get("type"))
-            return self._judge.service().fault(STATUS.get(kind, 400), error)
+            return self._judge.provider_info().error(STATUS.get(kind, 400), error)
         return JudgeError(f"a batch gave no answer ({result.get('type')})", "transient")
 
     @contextmanager
     def _client(self) -> Iterator[anthropic.Anthropic]:
         import anthropic
 
-        with self._judge.client() as client, sdk_faults(self._judge.service(), anthropic):
+        with self._judge.client() as client, sdk_errors(self._judge.provider_info(), anthropic):
             yield client

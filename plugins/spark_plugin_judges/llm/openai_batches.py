@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from spark_framework.api import JudgeError, WireReply, WireRequest
 
-from .batching import rows_of, sdk_faults
+from .batching import rows_of, sdk_errors
 
 if TYPE_CHECKING:
     import openai
@@ -78,7 +78,7 @@ class OpenAIBatches:
         if not response:  # not reached before the batch expired or was cancelled
             return JudgeError(f"a batch gave no answer ({(row.get('error') or {}).get('code')})", "transient")
         if response["status_code"] != 200:
-            return self._judge.service().fault(response["status_code"], response["body"])
+            return self._judge.provider_info().error(response["status_code"], response["body"])
         try:
             return self._judge.reply(response["body"])
         except JudgeError as exc:
@@ -88,5 +88,5 @@ class OpenAIBatches:
     def _client(self) -> Iterator[openai.OpenAI]:
         import openai
 
-        with self._judge.client() as client, sdk_faults(self._judge.service(), openai):
+        with self._judge.client() as client, sdk_errors(self._judge.provider_info(), openai):
             yield client
