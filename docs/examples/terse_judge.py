@@ -1,7 +1,16 @@
 """`terse`: a judge without a model. What ran and said little is worth doing."""
 
 from pydantic import Field
-from spark_framework.api import THINK, Candidate, ComponentConfig, Judge, JudgeError, JudgeRequest, Verdict, hookimpl
+from spark_framework.api import (
+    THINK,
+    Candidate,
+    ComponentConfig,
+    Judge,
+    JudgeError,
+    JudgeRequest,
+    Verdict,
+    hookimpl,
+)
 
 
 class Terse(Judge):

@@ -17,7 +17,7 @@ _CHILD = """
 import json, sys
 order = json.load(sys.stdin)
 sys.path[:] = order["path"]
-from spark_framework.host.isolated import serve
+from spark_framework.host.subprocess_call import serve
 serve(order, int(sys.argv[1]))
 """
 

@@ -1,0 +1,1 @@
+"""`generate`, `train`, `evaluate`, `export`: what the command line and the Python API call."""

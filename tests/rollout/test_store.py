@@ -145,7 +145,7 @@ def test_a_full_disk_leaves_the_file_as_it_was(path: Path, spare: int) -> None:
         from pathlib import Path
         from tests.rollout.test_store import trajectory
         from spark_framework.errors import RunError
-        from spark_framework.rollout.store import TrajectoryStore
+        from spark_framework.runs.trajectories import TrajectoryStore
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         store = TrajectoryStore(Path({str(path)!r}))
         resource.setrlimit(resource.RLIMIT_FSIZE, ({len(data) + spare}, {resource.RLIM_INFINITY}))

@@ -40,7 +40,7 @@ import torch.distributed
 from spark_framework import train
 from spark_framework.api import hookimpl
 from spark_framework.cli import main
-from spark_framework.host.loading import Host, using_host
+from spark_framework.host.manager import Host, using_host
 
 
 class Killer:
