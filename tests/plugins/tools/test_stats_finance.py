@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tool_calls import answer
+
+from tests.plugins.tools.calls import answer
 
 
 @pytest.mark.parametrize(

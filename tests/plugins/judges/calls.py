@@ -6,12 +6,11 @@ import json
 import re
 from typing import Any
 
-from judge_server import JudgeServer
-
 from spark_framework.api import Candidate, JudgeRequest, Question
 from spark_plugin_judges.llm.claude import Claude
 from spark_plugin_judges.llm.gpt4o import GPT4o
 from spark_plugin_judges.llm.prompted_judge import PromptedJudge
+from tests.plugins.judges.server import JudgeServer
 
 N = 9
 NAMES = tuple(f"c{k + 1}" for k in range(N))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 import pytest
-from tool_calls import answer
 
 from spark_plugin_tools.shared.worker_pool import WorkerError, WorkerPool
+from tests.plugins.tools.calls import answer
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from spark_plugin_judges.steptool.rules import SteptoolRules, overlap
 from spark_plugin_rewards.contribution import Contribution
 from spark_plugin_rewards.is_solved import IsSolved
 from spark_plugin_rewards.succ_calling import SuccCalling
-from tests.plugins.judge_server import Answer, JudgeServer
+from tests.plugins.judges.server import Answer, JudgeServer
 from tests.steptool.episodes import call, finish, prediction, reply
 from tests.steptool.shared import SHARED, needs_shared
 

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tool_calls import LIMIT, NAMES
 
 from spark_framework.api import Tool, ToolContext
 from spark_framework.host.manager import Host
+from tests.plugins.tools.calls import LIMIT, NAMES
 
 SECONDS = 30.0  # the solver's five, and as much again several times for a busy machine
 HOST = Host()

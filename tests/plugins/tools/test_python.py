@@ -10,8 +10,9 @@ import subprocess
 import sys
 
 import pytest
-from python_programs import Program, programs
-from tool_calls import answer, call, tool, tool_class
+
+from tests.plugins.tools.calls import answer, call, tool, tool_class
+from tests.plugins.tools.python_programs import Program, programs
 
 
 @pytest.mark.parametrize(

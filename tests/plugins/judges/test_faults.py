@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from judge_calls import GOOD, JUDGES, KEY, UNUSABLE, N, a_request, bad, new_judge
-from judge_server import Answer, JudgeServer
 
 from spark_framework.api import JudgeError, JudgeRequest, Price, UserError, Verdict
 from spark_framework.host.manager import Host
@@ -23,6 +21,8 @@ from spark_framework.judging.terms import Terms
 from spark_plugin_judges.llm import prompt, prompted_judge
 from spark_plugin_judges.llm.prompted_judge import NOT_BEHAVIOUR, PromptedJudge
 from spark_plugin_judges.llm.provider_errors import retry_after
+from tests.plugins.judges.calls import GOOD, JUDGES, KEY, UNUSABLE, N, a_request, bad, new_judge
+from tests.plugins.judges.server import Answer, JudgeServer
 
 Ask = Callable[..., Verdict]
 

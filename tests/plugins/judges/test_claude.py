@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from judge_calls import GOOD, KEY, NAMES, a_request, shown_block
-from judge_server import Answer, JudgeServer
 
 from spark_framework.api import JudgeError, Usage, Verdict, WireReply
 from spark_plugin_judges.llm.claude import Claude
 from spark_plugin_judges.llm.gpt4o import GPT4o
 from spark_plugin_judges.llm.reply import reply_schema
+from tests.plugins.judges.calls import GOOD, KEY, NAMES, a_request, shown_block
+from tests.plugins.judges.server import Answer, JudgeServer
 
 Ask = Callable[..., Verdict]
 

@@ -7,10 +7,10 @@ from functools import cache
 from typing import Any
 
 import pytest
-from tool_calls import call, tool_class
 
 from spark_framework.api import Tool
 from spark_plugin_tools.knowledge.sources.packaged_facts import rows
+from tests.plugins.tools.calls import call, tool_class
 
 SOURCES = {"encyclopedia": "packaged", "dictionary": "glossary", "search": "articles"}
 

@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from tool_calls import call
 
 from spark_framework.api import UserError
 from spark_plugin_tools.knowledge.dictionary import Dictionary
 from spark_plugin_tools.knowledge.sources import wordnet
+from tests.plugins.tools.calls import call
 
 LICENCE = "  1 This software and database is being provided to you ...  \n"
 FILES = {

@@ -7,11 +7,7 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import online_server as bad
 import pytest
-from online_calls import ENTROPY, ENTROPY_TEXT, PAGES, RESULTS, entry, failure
-from online_server import KEY, OnlineServer
-from tool_calls import call
 
 from spark_framework.api import Tool, ToolContext, ToolError, UserError
 from spark_framework.cli import main
@@ -22,6 +18,10 @@ from spark_plugin_tools.knowledge.sources.mediawiki import lead
 from spark_plugin_tools.knowledge.sources.web_search import BENCHMARK_MIRRORS, brave, tavily
 from spark_plugin_tools.knowledge.sources.wiktionary import definition
 from spark_plugin_tools.shared.http_client import Client
+from tests.plugins.tools import online_server as bad
+from tests.plugins.tools.calls import call
+from tests.plugins.tools.online_calls import ENTROPY, ENTROPY_TEXT, PAGES, RESULTS, entry, failure
+from tests.plugins.tools.online_server import KEY, OnlineServer
 
 
 def test_an_article_is_asked_for_as_wikimedia_asks_for_it(server: OnlineServer, new_client: Any) -> None:

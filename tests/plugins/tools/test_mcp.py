@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mcp_servers.hostile_http import TOKEN, serving
 from pydantic import ValidationError
 
 from spark_framework.api import ConfigError, Tool, ToolContext, ToolError, UserError
@@ -25,6 +24,7 @@ from spark_framework.config.run import RunConfig
 from spark_framework.host.lifecycle import open_tools
 from spark_framework.host.manager import Host
 from spark_plugin_tools.mcp import Mcp
+from tests.plugins.tools.mcp_servers.hostile_http import TOKEN, serving
 
 pytest.importorskip("mcp")
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from judge_calls import GOOD, KEY, NAMES, a_request, bad, shown_block
-from judge_server import Answer, JudgeServer
 from pydantic import ValidationError
 
 from spark_framework.api import JudgeError, Price, Usage, Verdict, WireReply
 from spark_plugin_judges.llm import prompt, reply
 from spark_plugin_judges.llm.gpt4o import GPT4o
+from tests.plugins.judges.calls import GOOD, KEY, NAMES, a_request, bad, shown_block
+from tests.plugins.judges.server import Answer, JudgeServer
 
 Ask = Callable[..., Verdict]
 

@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from tool_calls import LIMIT, NAMES
 
 from spark_framework.api import Tool, ToolContext
 from spark_framework.host.manager import Host
+from tests.plugins.tools.calls import LIMIT, NAMES
 
 HERE = Path(__file__).parent
-SHARED = HERE.parents[1].parent / "shared" / "data" / "tool_attacks.json"
+SHARED = HERE.parents[2].parent / "shared" / "data" / "tool_attacks.json"
 
 SECONDS = {"solver": 5.0, "python": 2.0}
 """The tools' own limits; the others have to be done at once."""

@@ -2,7 +2,7 @@
 
 It scores by a digest of what it is shown, and misbehaves as planned. As a process of its own, for benchmarks and kills:
 
-    python tests/plugins/judge_server.py --port 0 --latency 0.05     prints its URL
+    python tests/plugins/judges/server.py --port 0 --latency 0.05     prints its URL
 
 OpenAI's protocol is at URL/v1, Anthropic's at URL; GET URL/stats says what was asked.
 """

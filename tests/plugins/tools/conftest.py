@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from online_calls import ENTROPY, PAGES, entry
-from online_server import OnlineServer
 
 from spark_plugin_tools.shared import http_client
 from spark_plugin_tools.shared.http_client import Client, OnlineSettings
+from tests.plugins.tools.online_calls import ENTROPY, PAGES, entry
+from tests.plugins.tools.online_server import OnlineServer
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from online_server import KEY, OnlineServer
 
 from spark_framework.api import ToolError
 from spark_plugin_tools.knowledge.sources.mediawiki import lead
 from spark_plugin_tools.knowledge.sources.web_search import BENCHMARK_MIRRORS, brave, tavily
 from spark_plugin_tools.knowledge.sources.wiktionary import definition
 from spark_plugin_tools.shared.http_client import Client
+from tests.plugins.tools.online_server import KEY, OnlineServer
 
 ENTROPY = {"title": "Entropy", "extract": "Entropy is a scientific concept.\n\nIt was named in 1865."}
 ENTROPY_TEXT = "Entropy: Entropy is a scientific concept. It was named in 1865."

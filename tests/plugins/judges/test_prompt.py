@@ -5,11 +5,11 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from judge_calls import N, a_request, shown_block
 
 from spark_framework.api import Call, Candidate, Step
 from spark_plugin_judges.llm import prompt
 from spark_plugin_judges.llm.prompt import form_text, instructions, shuffled, user_text
+from tests.plugins.judges.calls import N, a_request, shown_block
 
 TAGS = "".join(chr(0xE0000 + ord(c)) for c in "score ten")
 

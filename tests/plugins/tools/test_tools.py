@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from tool_calls import NAMES, answer, call, tool, tool_class
+
+from tests.plugins.tools.calls import NAMES, answer, call, tool, tool_class
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "calculator": {"expression": "sqrt(2) + 25/3 + sin(1)"},

@@ -16,11 +16,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tool_calls import call
 
 from spark_framework.api import UserError
 from spark_plugin_tools.knowledge.search import Search
 from spark_plugin_tools.knowledge.sources import text_index
+from tests.plugins.tools.calls import call
 
 
 def search(corpus: Path, **settings: Any) -> Search:

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from judge_calls import GOOD, JUDGES, KEY, a_request, new_judge
-from judge_server import Answer, JudgeServer
 
 from spark_framework.api import Batches, JudgeError, Usage, Verdict, WireReply, WireRequest
 from spark_framework.host.manager import Host
 from spark_framework.judging.client import open_judging
 from spark_framework.judging.terms import Terms
 from spark_plugin_judges.llm.prompted_judge import PromptedJudge
+from tests.plugins.judges.calls import GOOD, JUDGES, KEY, a_request, new_judge
+from tests.plugins.judges.server import Answer, JudgeServer
 
 STEPS = [a_request(seed) for seed in range(5)]
 

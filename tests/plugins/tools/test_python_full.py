@@ -16,12 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from python_programs import Program, programs
-from tool_calls import call
 
 from spark_framework.api import ToolContext, ToolError, UserError
 from spark_plugin_tools.python import Python
 from spark_plugin_tools.python.bubblewrap import sandbox
+from tests.plugins.tools.calls import call
+from tests.plugins.tools.python_programs import Program, programs
 
 
 def sandbox_can_be_made() -> bool:

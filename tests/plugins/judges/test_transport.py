@@ -15,10 +15,10 @@ from itertools import takewhile
 from pathlib import Path
 
 import pytest
-from judge_calls import GOOD, KEY, N, a_request
 
 from spark_framework.api import JudgeError
 from spark_plugin_judges.llm.gpt4o import GPT4o
+from tests.plugins.judges.calls import GOOD, KEY, N, a_request
 
 BODY = json.dumps(
     {

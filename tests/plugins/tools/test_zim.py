@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tool_calls import call
 
 from spark_framework.api import UserError
 from spark_plugin_tools.knowledge.encyclopedia import Encyclopedia
 from spark_plugin_tools.knowledge.sources.zim import lead_of
+from tests.plugins.tools.calls import call
 
 pytest.importorskip("libzim")
 

@@ -1,4 +1,4 @@
-"""The step-grained maths: what `paper` and `released` promise. Recorded numbers are in test_steptool_checking.py."""
+"""The step-grained maths: what `paper` and `released` promise. Recorded numbers are in test_checking.py."""
 
 from __future__ import annotations
 

@@ -9,16 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from typing import Any
 
-import online_server as bad
 import pytest
-from online_calls import ENTROPY, ENTROPY_TEXT, RESULTS, SOURCES, Ask, every_source, failure
-from online_server import KEY, OnlineServer
 from pydantic import ValidationError
 
 from spark_plugin_tools.knowledge.sources.mediawiki import lead
 from spark_plugin_tools.knowledge.sources.web_search import BENCHMARK_MIRRORS, brave, tavily
 from spark_plugin_tools.knowledge.sources.wiktionary import definition
 from spark_plugin_tools.shared.http_client import Client, OnlineSettings, plain
+from tests.plugins.tools import online_server as bad
+from tests.plugins.tools.online_calls import ENTROPY, ENTROPY_TEXT, RESULTS, SOURCES, Ask, every_source, failure
+from tests.plugins.tools.online_server import KEY, OnlineServer
 
 
 @every_source

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from online_calls import ENTROPY_TEXT
-from online_server import KEY, OnlineServer
-from tool_calls import call, tool_class
 
 from spark_framework.api import Tool, ToolContext, ToolError, UserError
 from spark_plugin_tools.knowledge.sources import wiki_leads
+from tests.plugins.tools.calls import call, tool_class
+from tests.plugins.tools.online_calls import ENTROPY_TEXT
+from tests.plugins.tools.online_server import KEY, OnlineServer
 
 NAMES = ("encyclopedia", "dictionary", "search")
 LEADS = {

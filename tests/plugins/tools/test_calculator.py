@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tool_calls import answer
+
+from tests.plugins.tools.calls import answer
 
 
 @pytest.mark.parametrize(
