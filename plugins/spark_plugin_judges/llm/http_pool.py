@@ -2,7 +2,8 @@
 
 The SDKs know address, headers and errors, and handle files and batches. The judgings themselves go through http.client,
 over one connection for each that is under way: 32 at a time share one interpreter, so the processor time of a call
-bounds the throughput (`benchmarks/judging.py`), and here it is a fraction of what the SDKs' own way takes.
+bounds the throughput (`benchmarks/judging.py`): 0.18 to 0.25 ms here, 0.47 to 0.60 ms with urllib3's `PoolManager`, and
+more with the SDKs.
 """
 
 from __future__ import annotations

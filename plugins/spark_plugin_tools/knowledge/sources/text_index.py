@@ -1,4 +1,7 @@
-"""Full-text search over short titled passages (SQLite FTS5), ranked by how much of the query they hold."""
+"""Full-text search over short titled passages (SQLite FTS5), ranked by how much of the query they hold.
+
+FTS5's own bm25 ranks, but does not tell what share of the query a passage holds, nor whether it names the whole title.
+"""
 
 from __future__ import annotations
 
