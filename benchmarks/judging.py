@@ -26,7 +26,7 @@ from spark_framework.judging.client import open_judging
 from spark_framework.judging.terms import Terms
 from spark_framework.records import THINK
 
-SERVER = Path(__file__).parents[1] / "tests" / "plugins" / "judge_server.py"
+SERVER = Path(__file__).parents[1] / "tests" / "plugins" / "judges" / "server.py"
 TOOLS = ("calculator", "python", "solver", "science", "stats_finance", "encyclopedia", "dictionary", "search", THINK)
 TEXT = "A body of mass 3 kg slides from rest down a rough incline of 30 degrees and 4 m length; how fast is it then? "
 

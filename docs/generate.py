@@ -1,4 +1,4 @@
-"""Write the reference pages from the code: python docs/generate.py
+"""Write the reference pages from the code, and the table of rooms in the architecture: python docs/generate.py
 
 The pages are committed; `tests/docs/test_generated.py` asserts that they are up to date.
 """
@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 import ast
 import inspect
+import re
 import textwrap
+import tomllib
 import types
 from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
@@ -32,6 +34,8 @@ from spark_framework.host.manager import Host, import_target
 from spark_framework.questions import MmluProConfig, PracticeConfig
 
 REFERENCE = Path(__file__).parent / "reference"
+PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
+ARCHITECTURE = Path(__file__).parent / "explanation" / "architecture.md"
 NOTE = "<!-- Written by docs/generate.py from the code: do not edit. -->"
 
 MEANINGS = {
@@ -405,6 +409,30 @@ def _first_line(cls: type) -> str:
     return " ".join((inspect.getdoc(cls) or "").partition("\n\n")[0].split())
 
 
+# -- the table of rooms in architecture.md --------------------------------------------------------------------------
+
+ROOMS = re.compile(r"(<!-- rooms: .*? -->\n\n).*?(\n\n<!-- end of rooms -->)", re.DOTALL)
+
+
+def rooms() -> list[tuple[str, ...]]:
+    """The layers of the package from high to low, as import-linter checks them. Rooms of one layer share an entry."""
+    linter = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["tool"]["importlinter"]
+    (layers,) = (contract["layers"] for contract in linter["contracts"] if contract["type"] == "layers")
+    return [tuple(layer.split(" | ")) for layer in layers]
+
+
+def with_rooms(page: str) -> str:
+    """The page with its table of rooms as the code gives it: what each is for, by its docstring's first line."""
+    rows = [(f"`{room}`", _purpose(room)) for layer in rooms() for room in layer]
+    return ROOMS.sub(lambda found: found[1] + table(("room", "what it is for"), rows) + found[2], page)
+
+
+def _purpose(room: str) -> str:
+    file = PYPROJECT.parent / "spark_framework" / room
+    file = file / "__init__.py" if file.is_dir() else file.with_suffix(".py")
+    return (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+
+
 # -- Markdown ------------------------------------------------------------------------------------------------------
 
 
@@ -442,3 +470,4 @@ if __name__ == "__main__":
     REFERENCE.mkdir(exist_ok=True)
     for name, page in PAGES.items():
         (REFERENCE / name).write_text(page(), encoding="utf-8")
+    ARCHITECTURE.write_text(with_rooms(ARCHITECTURE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,4 +1,9 @@
-"""Everything a plugin may import, and nothing else of the framework."""
+"""Everything that a plugin may import from the framework.
+
+Contracts, records and errors are loaded with this module, the rest on first use.
+"""
+
+from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -22,15 +27,13 @@ from .contracts.remote_judge import Batches, Price, Usage, WireJudge, WireReply,
 from .contracts.stage import AlarmConfig, CriticConfig, FilteredStageConfig, LoraConfig, StageConfig
 from .contracts.tool_arguments import arguments_from_schema
 from .errors import ConfigError, DataError, JudgeError, ToolError, UserError
-from .host.component_spec import JudgeSpec, RewardSpec
-from .models.loading import model_folder
-from .questions.grading import match_option, resolve_answer
 from .records import ANSWER, LETTERS, THINK, Call, Candidate, Question, Step, Trajectory, Verdict
-from .runs.verdicts import recorded_verdicts, step_digest
-from .steptool.recorded_apis import RecordedApis
-from .util.cache_dir import cache_folder
 
 if TYPE_CHECKING:
+    from .host.component_spec import JudgeSpec, RewardSpec
+    from .models.loading import model_folder
+    from .questions.grading import match_option, resolve_answer
+    from .runs.verdicts import recorded_verdicts, step_digest
     from .training.algorithm import TreeAlgorithm
     from .training.algorithms import spark as spark_maths
     from .training.algorithms import steptool as steptool_maths
@@ -43,10 +46,52 @@ if TYPE_CHECKING:
     from .training.trainers.alarms import Alarm, Limits, TrainingMonitor
     from .training.trainers.base import StageSetup, StageTrainer
     from .training.trainers.metrics import UpdateMetrics
+    from .util.cache_dir import cache_folder
     from .util.collectives import all_reduce_gradients, all_reduce_sum, rank_slice
     from .util.seeding import child_rng
 
 API_VERSION = (1, 0)
+
+_ON_FIRST_USE = {
+    "Alarm": "training.trainers.alarms",
+    "BatchedForward": "training.model.forward",
+    "Decision": "training.data.token_tree",
+    "JudgeSpec": "host.component_spec",
+    "Limits": "training.trainers.alarms",
+    "LogProbs": "training.data.tensors",
+    "PpoExample": "training.data.ppo_csv",
+    "RewardSpec": "host.component_spec",
+    "StageData": "training.data.dataset",
+    "StageSetup": "training.trainers.base",
+    "StageTrainer": "training.trainers.base",
+    "TokenTree": "training.data.token_tree",
+    "TrainingMonitor": "training.trainers.alarms",
+    "TreeAlgorithm": "training.algorithm",
+    "TreeReading": "training.data.tensors",
+    "TreeTensors": "training.data.tensors",
+    "UpdateMetrics": "training.trainers.metrics",
+    "add_candidates": "training.data.token_tree",
+    "all_reduce_gradients": "util.collectives",
+    "all_reduce_sum": "util.collectives",
+    "build_tree": "training.data.token_tree",
+    "cache_folder": "util.cache_dir",
+    "child_rng": "util.seeding",
+    "filtered_questions": "training.data.dataset",
+    "match_option": "questions.grading",
+    "model_folder": "models.loading",
+    "question_trees": "training.data.dataset",
+    "rank_slice": "util.collectives",
+    "read_ppo_csv": "training.data.ppo_csv",
+    "recorded_verdicts": "runs.verdicts",
+    "resolve_answer": "questions.grading",
+    "spark_maths": "training.algorithms.spark:",
+    "step_digest": "runs.verdicts",
+    "step_rewards": "training.data.rewards",
+    "steptool_maths": "training.algorithms.steptool:",
+    "term_value": "training.data.rewards",
+    "with_action_probs": "training.data.rewards",
+}
+"""Names by the module that holds them. A colon follows a module that is offered itself."""
 
 __all__ = [
     "ANSWER",
@@ -79,7 +124,6 @@ __all__ = [
     "PpoExample",
     "Price",
     "Question",
-    "RecordedApis",
     "RewardSpec",
     "RewardTerm",
     "Selector",
@@ -132,45 +176,12 @@ __all__ = [
     "with_action_probs",
 ]
 
-_ON_FIRST_USE = {
-    "Alarm": "training.trainers.alarms",
-    "BatchedForward": "training.model.forward",
-    "Decision": "training.data.token_tree",
-    "Limits": "training.trainers.alarms",
-    "LogProbs": "training.data.tensors",
-    "PpoExample": "training.data.ppo_csv",
-    "StageData": "training.data.dataset",
-    "StageSetup": "training.trainers.base",
-    "StageTrainer": "training.trainers.base",
-    "TokenTree": "training.data.token_tree",
-    "TrainingMonitor": "training.trainers.alarms",
-    "TreeAlgorithm": "training.algorithm",
-    "TreeReading": "training.data.tensors",
-    "TreeTensors": "training.data.tensors",
-    "UpdateMetrics": "training.trainers.metrics",
-    "add_candidates": "training.data.token_tree",
-    "all_reduce_gradients": "util.collectives",
-    "all_reduce_sum": "util.collectives",
-    "build_tree": "training.data.token_tree",
-    "child_rng": "util.seeding",
-    "filtered_questions": "training.data.dataset",
-    "question_trees": "training.data.dataset",
-    "rank_slice": "util.collectives",
-    "read_ppo_csv": "training.data.ppo_csv",
-    "spark_maths": "training.algorithms.spark:",
-    "step_rewards": "training.data.rewards",
-    "steptool_maths": "training.algorithms.steptool:",
-    "term_value": "training.data.rewards",
-    "with_action_probs": "training.data.rewards",
-}
-"""What training offers to algorithms, by the module that holds it: torch is imported when the first is asked for. A
-colon stands after a module that is offered itself."""
+if not TYPE_CHECKING:  # type checkers know the names above, and report any other
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _ON_FIRST_USE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, whole, _ = _ON_FIRST_USE[name].partition(":")
-    found = import_module(f"spark_framework.{module}")
-    value = globals()[name] = found if whole else getattr(found, name)
-    return value
+    def __getattr__(name: str) -> Any:
+        if name not in _ON_FIRST_USE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module, whole, _ = _ON_FIRST_USE[name].partition(":")
+        found = import_module(f".{module}", __package__)
+        value = globals()[name] = found if whole else getattr(found, name)
+        return value

@@ -1,0 +1,1 @@
+"""Judges: prompted models, local models, a verifier, juries and replays."""

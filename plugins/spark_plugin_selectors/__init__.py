@@ -1,0 +1,1 @@
+"""Selectors: which of the scored candidates is followed."""

@@ -1,0 +1,1 @@
+"""Tools. A tool of several files is a package."""

@@ -1,0 +1,1 @@
+"""What a plugin implements: base classes of the components, and the hooks."""

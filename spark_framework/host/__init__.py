@@ -1,1 +1,1 @@
-"""The plugin host: `inventory` lists, `loading` imports, `calls` asks, `choices` is what a config holds."""
+"""The plugin manager: finds, loads and calls plugins. The only code that touches pluggy."""

@@ -1,0 +1,1 @@
+"""Model weights: loading, compatibility checks, and attention over token trees."""

@@ -1,0 +1,1 @@
+"""Rollouts: propose, execute, judge, select, advance."""

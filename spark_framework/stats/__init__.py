@@ -1,0 +1,1 @@
+"""Statistics as plain functions of arrays: bootstrap, agreement, entropy, tables."""

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from .commands import Judging, evaluate_trajectories, export_trajectories
     from .metrics import figures, read_needed, tool_recall
     from .predictions import Prediction, read_queries, trajectories_of, tree_of, write_queries
-    from .recorded_apis import RecordedApis
 
 _PUBLIC = {
     "AnnotatedAnswer": "annotations",
@@ -36,7 +35,6 @@ _PUBLIC = {
     "ResponseSpans": ".training.algorithms.steptool",
     "PpoExample": ".training.data.ppo_csv",
     "Prediction": "predictions",
-    "RecordedApis": "recorded_apis",
     "adapted_kl_coef": ".training.algorithms.steptool",
     "advantages": ".training.algorithms.steptool",
     "composed": ".judging.marks",
@@ -66,7 +64,6 @@ __all__ = [
     "Judging",
     "PpoExample",
     "Prediction",
-    "RecordedApis",
     "ResponseSpans",
     "adapted_kl_coef",
     "advantages",

@@ -1,0 +1,1 @@
+"""Studies of finished runs: ladder, rejudge, reselect, calibrate, judge sensitivity."""

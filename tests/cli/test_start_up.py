@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from spark_framework import api
+
 RUN = """
 import sys
 before = set(sys.modules)
@@ -40,6 +42,21 @@ def test_importing_the_package_is_free():
         "import sys; before = set(sys.modules); import spark_framework; print('MODULES', *set(sys.modules) - before)"
     )
     assert imported("-c", program) == {"spark_framework"}
+
+
+def test_the_api_imports_the_contracts_only():
+    program = "import sys; before = set(sys.modules); import spark_framework.api; "
+    modules = imported("-c", program + "print('MODULES', *set(sys.modules) - before)")
+    assert len([name for name in modules if name.startswith("spark_framework")]) <= 15
+    assert modules >= {"spark_framework.contracts.components", "spark_framework.records", "spark_framework.errors"}
+    assert not modules & {"torch", "transformers", "numpy"}
+
+
+def test_every_name_of_the_api_can_be_imported():
+    for name in api.__all__:
+        assert getattr(api, name) is not None
+    with pytest.raises(AttributeError, match="has no attribute 'RunConfig'"):
+        _ = api.RunConfig
 
 
 @pytest.mark.parametrize(

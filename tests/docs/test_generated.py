@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -32,6 +33,30 @@ def test_a_page_is_up_to_date(generate, page):
     with using_host(Host()):
         text = generate.PAGES[page]()
     assert (DOCS / "reference" / page).read_text(encoding="utf-8") == text, "run `python docs/generate.py`"
+
+
+def test_the_table_of_rooms_is_up_to_date(generate):
+    text = generate.ARCHITECTURE.read_text(encoding="utf-8")
+    assert generate.with_rooms(text) == text, "run `python docs/generate.py`"
+    assert [room for layer in generate.rooms() for room in layer if not generate._purpose(room)] == []
+
+
+def test_every_name_in_the_architecture_exists(generate):
+    text = generate.ARCHITECTURE.read_text(encoding="utf-8")
+    rooms = {room for layer in generate.rooms() for room in layer}
+    names = [name for name in re.findall(r"`(\w+(?:\.\w+)+)`", text) if name.partition(".")[0] in rooms]
+    assert names
+    assert [name for name in names if not exists(f"spark_framework.{name}")] == []
+
+
+def exists(name: str) -> bool:
+    """Whether a dotted name is a module, or a name in one."""
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError:
+        module, _, attribute = name.rpartition(".")
+        return hasattr(importlib.import_module(module), attribute)
+    return True
 
 
 def test_every_hook_has_exactly_its_heading():

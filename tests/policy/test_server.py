@@ -133,7 +133,7 @@ def test_nine_candidates_through_chat_completions(server: tuple[Server, str], tm
 
 
 def _argument_names(tool: str) -> list[str]:
-    from tests.plugins.tool_calls import tool_class
+    from tests.plugins.tools.calls import tool_class
 
     return list(tool_class(tool).Args.model_fields)
 

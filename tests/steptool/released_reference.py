@@ -1,7 +1,7 @@
 """The released behaviour of StepTool, written a second time from its formulas: padded rows, position by position.
 
 `python -m tests.steptool.released_reference` writes `released.json` beside this file, with invented numbers in the form
-of the fixtures that `test_steptool_checking.py` reads.
+of the fixtures that `test_checking.py` reads.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from spark_framework import generate
-from tests.plugins.judge_server import JudgeServer
+from tests.plugins.judges.server import JudgeServer
 from tests.runs import config
 from tests.studies.noisy import Noisy
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from spark_framework import TrajectoryStore
-from tests.plugins.judge_server import JudgeServer
+from tests.plugins.judges.server import JudgeServer
 from tests.runs import config_file, settings
 
 Command = Callable[..., tuple[int, str, str]]

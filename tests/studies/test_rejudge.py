@@ -21,7 +21,7 @@ from spark_framework.runs.decisions import states_of
 from spark_framework.runs.run_dir import existing_run
 from spark_framework.runs.verdicts import VerdictFile
 from spark_framework.studies.rejudge import estimate_rejudging
-from tests.plugins.judge_server import Answer, JudgeServer
+from tests.plugins.judges.server import Answer, JudgeServer
 from tests.studies.noisy import Noisy
 
 Command = Callable[..., tuple[int, str, str]]

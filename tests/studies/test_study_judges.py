@@ -19,7 +19,7 @@ from spark_framework.runs.decisions import states_of
 from spark_framework.runs.run_dir import existing_run
 from spark_framework.stats.intervals import EstimateWithInterval
 from spark_framework.studies.judge_sensitivity.study import JudgeStudy, estimate_study
-from tests.plugins.judge_server import JudgeServer
+from tests.plugins.judges.server import JudgeServer
 from tests.studies.conftest import OWN
 from tests.studies.noisy import Noisy
 from tests.studies.test_rejudge import Longest

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from failing import ELSEWHERE, Faults, assert_found, checks_of, failures
 from pydantic import ConfigDict, Field, SecretStr
 
 from spark_framework.api import ComponentConfig, RewardTerm, Step, Trajectory, UserError
 from spark_framework.testing import ComponentContract, sample_step, sample_trajectory
+from tests.testing.failing import ELSEWHERE, Faults, assert_found, checks_of, failures
 
 FAULTS = Faults()
 

@@ -8,10 +8,10 @@ import time
 from typing import Any
 
 import pytest
-from failing import Faults, assert_found, checks_of, failures
 
 from spark_framework.api import ComponentConfig, Judge, JudgeError, JudgeRequest, Verdict
 from spark_framework.testing import ComponentContract, JudgeContract, sample_request
+from tests.testing.failing import Faults, assert_found, checks_of, failures
 
 FAULTS = Faults()
 

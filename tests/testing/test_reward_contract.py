@@ -7,10 +7,10 @@ import sys
 import time
 
 import pytest
-from failing import Faults, assert_found, checks_of
 
 from spark_framework.api import ComponentConfig, RewardTerm, Step, Trajectory
 from spark_framework.testing import ComponentContract, RewardTermContract
+from tests.testing.failing import Faults, assert_found, checks_of
 
 FAULTS = Faults()
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from failing import Faults, assert_found, checks_of, failures
 
 from spark_framework.api import Candidate, ComponentConfig, Selector
 from spark_framework.testing import ComponentContract, SelectorContract
+from tests.testing.failing import Faults, assert_found, checks_of, failures
 
 FAULTS = Faults()
 

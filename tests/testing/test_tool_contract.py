@@ -8,11 +8,11 @@ import time
 from typing import Any, Literal
 
 import pytest
-from failing import Faults, assert_found, checks_of, failures
 from pydantic import BaseModel, Field
 
 from spark_framework.api import ComponentConfig, Tool, ToolArgs, ToolContext, ToolError
 from spark_framework.testing import ComponentContract, ToolContract
+from tests.testing.failing import Faults, assert_found, checks_of, failures
 
 FAULTS = Faults()
 calls = itertools.count()

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from failing import Faults, assert_found, checks_of
 
 from spark_framework.api import JudgeError, JudgeRequest, Verdict, WireJudge, WireReply, WireRequest
 from spark_framework.testing import JudgeContract, WireJudgeContract
+from tests.testing.failing import Faults, assert_found, checks_of
 
 FAULTS = Faults()
 COUNT = itertools.count()

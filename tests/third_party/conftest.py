@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from environments import ROOT, Environment, build
+
+from tests.third_party.environments import ROOT, Environment, build
 
 
 @pytest.fixture(scope="session")

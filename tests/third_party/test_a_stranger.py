@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from environments import Environment, build
 
 from spark_framework.testing.project import Project, new_project
+from tests.third_party.environments import Environment, build
 
 
 @pytest.fixture

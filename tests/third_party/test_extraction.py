@@ -7,11 +7,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from environments import ROOT, Environment, build
-
 from spark_framework.host.discovery import InstalledPlugins
 from spark_framework.scaffold import new_plugin
 from spark_framework.testing.project import new_project
+from tests.third_party.environments import ROOT, Environment, build
 
 DEFAULTS = {
     "tool": ("calculator", "spark_plugin_tools"),

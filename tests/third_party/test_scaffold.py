@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from environments import OFFLINE, PIP, build, run
 
 from spark_framework.errors import UserError
 from spark_framework.host.discovery import KINDS, InstalledPlugins
 from spark_framework.scaffold import new_plugin
 from spark_framework.testing.project import Project
+from tests.third_party.environments import OFFLINE, PIP, build, run
 
 RUFF = (sys.executable, "-m", "ruff")
 NOBODY = InstalledPlugins((), "entrypoints")

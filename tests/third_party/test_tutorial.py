@@ -13,9 +13,8 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from environments import OFFLINE, ROOT, Environment, run
-
 from spark_framework.testing.project import new_project
+from tests.third_party.environments import OFFLINE, ROOT, Environment, run
 
 EXAMPLES = ROOT / "docs" / "examples"
 PAGE = ROOT / "docs" / "tutorial" / "first-tool.md"

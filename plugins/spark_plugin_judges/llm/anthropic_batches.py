@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from spark_framework.api import JudgeError, WireReply, WireRequest
 
-from .batching import rows_of, sdk_faults
+from .batching import rows_of, sdk_errors
 
 if TYPE_CHECKING:
     import anthropic
 
-    from .claude import Claude
+    from .prompted_judge import PromptedJudge
 
 STATUS = {
     "authentication_error": 401, "billing_error": 402, "permission_error": 403, "not_found_error": 404,
@@ -28,7 +28,7 @@ class AnthropicBatches:
     max_requests = 5000
     """The service takes 100,000 and 256 MB; a request has up to 50 kB."""
 
-    def __init__(self, judge: Claude) -> None:
+    def __init__(self, judge: PromptedJudge) -> None:
         self._judge = judge
 
     def find(self, name: str) -> str | None:
@@ -64,12 +64,12 @@ class AnthropicBatches:
         error = result.get("error") or {}
         if result.get("type") == "errored":
             kind = str((error.get("error") or {}).get("type"))
-            return self._judge.service().fault(STATUS.get(kind, 400), error)
+            return self._judge.provider_info().error(STATUS.get(kind, 400), error)
         return JudgeError(f"a batch gave no answer ({result.get('type')})", "transient")
 
     @contextmanager
     def _client(self) -> Iterator[anthropic.Anthropic]:
         import anthropic
 
-        with self._judge.client() as client, sdk_faults(self._judge.service(), anthropic):
+        with self._judge.client() as client, sdk_errors(self._judge.provider_info(), anthropic):
             yield client

@@ -9,7 +9,7 @@ from pydantic import Field
 from spark_framework.api import Batches, Judge, Usage, hookimpl
 
 from .prompt import instructions
-from .prompted_judge import PromptedConfig, PromptedJudge, Said
+from .prompted_judge import ModelReply, PromptedConfig, PromptedJudge
 from .reply import reply_schema
 
 if TYPE_CHECKING:
@@ -49,14 +49,14 @@ class Claude(PromptedJudge):
             api_key=self.key(), base_url=self.config.base_url, timeout=self.config.timeout, max_retries=0
         )
 
-    def body(self, material: str, names: tuple[str, ...]) -> dict[str, Any]:
+    def body(self, prompt: str, names: tuple[str, ...]) -> dict[str, Any]:
         config = self.config
         output = {"format": {"type": "json_schema", "schema": reply_schema(names, config.reasons, typed=False)}}
         body = {
             "model": config.model,
             "max_tokens": config.max_tokens,
             "system": instructions(config.reasons),
-            "messages": [{"role": "user", "content": material}],
+            "messages": [{"role": "user", "content": prompt}],
             "output_config": output | ({"effort": config.effort} if config.effort else {}),
         }
         return body | ({"thinking": {"type": config.thinking}} if config.thinking else {})
@@ -75,11 +75,11 @@ class Claude(PromptedJudge):
             output_tokens=counted["output_tokens"],
         )
 
-    def said(self, body: dict[str, Any]) -> Said:
+    def model_reply(self, body: dict[str, Any]) -> ModelReply:
         end = body.get("stop_reason")
         text = "".join(block["text"] for block in body["content"] if block["type"] == "text")
         cut = end in ("max_tokens", "model_context_window_exceeded")
-        return Said(text, was_cut=cut, refused=end == "refusal")
+        return ModelReply(text, was_cut=cut, refused=end == "refusal")
 
     def batches(self) -> Batches:
         from .anthropic_batches import AnthropicBatches

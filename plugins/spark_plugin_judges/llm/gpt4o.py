@@ -10,7 +10,7 @@ from pydantic import Field
 from spark_framework.api import Batches, Judge, Usage, hookimpl
 
 from .prompt import form_text, instructions
-from .prompted_judge import PromptedConfig, PromptedJudge, Said
+from .prompted_judge import ModelReply, PromptedConfig, PromptedJudge
 from .reply import reply_schema
 
 if TYPE_CHECKING:
@@ -68,14 +68,14 @@ class GPT4o(PromptedJudge):
             api_key=self.key(), base_url=self.config.base_url, timeout=self.config.timeout, max_retries=0
         )
 
-    def body(self, material: str, names: tuple[str, ...]) -> dict[str, Any]:
+    def body(self, prompt: str, names: tuple[str, ...]) -> dict[str, Any]:
         config = self.config
         system = instructions(config.reasons)
         if config.response_format != "json_schema":
             system += f"\n{form_text(names, config.reasons)}\n"
         body: dict[str, Any] = {
             "model": config.model,
-            "messages": [{"role": "system", "content": system}, {"role": "user", "content": material}],
+            "messages": [{"role": "system", "content": system}, {"role": "user", "content": prompt}],
             self.limit: config.max_tokens,
         }
         if config.response_format == "json_schema":
@@ -99,12 +99,12 @@ class GPT4o(PromptedJudge):
             output_tokens=counted["completion_tokens"],
         )
 
-    def said(self, body: dict[str, Any]) -> Said:
+    def model_reply(self, body: dict[str, Any]) -> ModelReply:
         choice = body["choices"][0]
         message, end = choice["message"], choice.get("finish_reason")
         refused = bool(message.get("refusal")) or end == "content_filter"
         text = message.get("content")
-        return Said(text if isinstance(text, str) else "", was_cut=end == "length", refused=refused)
+        return ModelReply(text if isinstance(text, str) else "", was_cut=end == "length", refused=refused)
 
     def batches(self) -> Batches:
         from .openai_batches import OpenAIBatches

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from spark_framework.api import JudgeError, WireReply, WireRequest
 
-from .batching import rows_of, sdk_faults
+from .batching import rows_of, sdk_errors
 
 if TYPE_CHECKING:
     import openai
 
-    from .gpt4o import GPT4o
+    from .prompted_judge import PromptedJudge
 
 LOOKED_THROUGH = 1000
 """Most batches, newest first, among which one is looked for by its name."""
@@ -27,7 +27,7 @@ class OpenAIBatches:
     max_requests = 4000
     """The service takes 50,000 and 200 MB; a request has up to 50 kB."""
 
-    def __init__(self, judge: GPT4o) -> None:
+    def __init__(self, judge: PromptedJudge) -> None:
         self._judge = judge
 
     def find(self, name: str) -> str | None:
@@ -78,7 +78,7 @@ class OpenAIBatches:
         if not response:  # not reached before the batch expired or was cancelled
             return JudgeError(f"a batch gave no answer ({(row.get('error') or {}).get('code')})", "transient")
         if response["status_code"] != 200:
-            return self._judge.service().fault(response["status_code"], response["body"])
+            return self._judge.provider_info().error(response["status_code"], response["body"])
         try:
             return self._judge.reply(response["body"])
         except JudgeError as exc:
@@ -88,5 +88,5 @@ class OpenAIBatches:
     def _client(self) -> Iterator[openai.OpenAI]:
         import openai
 
-        with self._judge.client() as client, sdk_faults(self._judge.service(), openai):
+        with self._judge.client() as client, sdk_errors(self._judge.provider_info(), openai):
             yield client

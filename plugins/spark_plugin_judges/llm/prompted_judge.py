@@ -1,4 +1,4 @@
-"""A judge that is a prompted model behind HTTP: same material, prompt and parser, whoever the provider is."""
+"""A judge that is a prompted model behind HTTP: same prompt, connection and parser, whoever the provider is."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from spark_framework.api import (
     WireRequest,
 )
 
-from .http_pool import Lines, proxy_for
+from .http_pool import ConnectionPool, proxy_for
 from .prompt import Reasons, labels, prompt_hash, shuffled, user_text
-from .provider_errors import Service
+from .provider_errors import ProviderInfo
 from .reply import PARSER_VERSION, parse_reply
 
 NOT_BEHAVIOUR = {"api_key_env", "timeout", "price"}
@@ -66,7 +66,7 @@ class PromptedConfig(ComponentConfig):
         return url.rstrip("/")
 
 
-class Said(NamedTuple):
+class ModelReply(NamedTuple):
     """What a model said, whatever its provider calls it."""
 
     text: str
@@ -83,7 +83,7 @@ class PromptedJudge(WireJudge):
 
     def __init__(self, config: ComponentConfig | None = None) -> None:
         super().__init__(config)
-        self._lines: Lines | None = None
+        self._connections: ConnectionPool | None = None
         self._lock = threading.Lock()
 
     # -- what a provider adds ------------------------------------------------------------------------------------------
@@ -93,7 +93,7 @@ class PromptedJudge(WireJudge):
         """A client of the provider's SDK that does not retry."""
 
     @abstractmethod
-    def body(self, material: str, names: tuple[str, ...]) -> dict[str, Any]:
+    def body(self, prompt: str, names: tuple[str, ...]) -> dict[str, Any]:
         """The JSON of a request."""
 
     @abstractmethod
@@ -101,7 +101,7 @@ class PromptedJudge(WireJudge):
         """The tokens that a reply says it cost. May raise `TypeError` or `KeyError` where it does not say."""
 
     @abstractmethod
-    def said(self, body: dict[str, Any]) -> Said:
+    def model_reply(self, body: dict[str, Any]) -> ModelReply:
         """What the model said. May raise `TypeError`, `KeyError` or `IndexError` where it said nothing."""
 
     @abstractmethod
@@ -149,9 +149,9 @@ class PromptedJudge(WireJudge):
 
     def close(self) -> None:
         with self._lock:
-            if self._lines is not None:
-                self._lines.close()
-            self._lines = None
+            if self._connections is not None:
+                self._connections.close()
+            self._connections = None
 
     def request(self, step: JudgeRequest) -> WireRequest:
         order = shuffled(step, self.config.repeat)
@@ -165,7 +165,7 @@ class PromptedJudge(WireJudge):
         except (ValueError, RecursionError):
             body = None
         if answer.status != 200:
-            raise self.service().fault(answer.status, body, answer.headers)
+            raise self.provider_info().error(answer.status, body, answer.headers)
         if body is None and answer.body.lstrip()[:1] in (b"{", b""):
             raise JudgeError(f"{wire.endpoint} sent JSON that is not complete", "transient")
         return self.reply(body)
@@ -178,7 +178,7 @@ class PromptedJudge(WireJudge):
         """
         if not isinstance(body, dict) or not self.is_reply(body):
             if isinstance(body, dict) and "error" in body:  # some gateways send errors with status 200
-                raise self.service().fault(_status_in(body["error"]), body)
+                raise self.provider_info().error(_status_in(body["error"]), body)
             raise JudgeError(f"{self.config.base_url} does not speak this protocol: check judge.base_url", "config")
         try:
             usage = self.usage(body)
@@ -189,12 +189,12 @@ class PromptedJudge(WireJudge):
     def read(self, step: JudgeRequest, reply: WireReply) -> Verdict:
         order = shuffled(step, self.config.repeat)
         names = labels(len(order))
-        said = self._heard(reply)
-        if said.refused:
+        answer = self._reply_or_empty(reply)
+        if answer.refused:
             raise JudgeError("the model refused to judge this step", "refusal")
-        if said.was_cut:
+        if answer.was_cut:
             raise JudgeError("the reply was cut: raise judge.max_tokens", "invalid")
-        found = parse_reply(said.text, names, self.config.reasons)
+        found = parse_reply(answer.text, names, self.config.reasons)
         places = sorted(range(len(order)), key=order.__getitem__)  # where each candidate stood
         return Verdict(
             scores=tuple(found.scores[k] for k in places),
@@ -208,12 +208,12 @@ class PromptedJudge(WireJudge):
 
     def repaired(self, wire: WireRequest, reply: WireReply, fault: JudgeError) -> WireRequest:
         """More room for a reply that was cut; any other is shown to the model once, with what is wrong with it."""
-        said = self._heard(reply)
-        if said.was_cut:
+        answer = self._reply_or_empty(reply)
+        if answer.was_cut:
             body = wire.body | {self.limit: 2 * wire.body[self.limit]}
         else:
             wish = f"That reply cannot be used: {fault}. Send the complete JSON object again."
-            shown = [{"role": "assistant", "content": said.text[:ECHO]}] if said.text.strip() else []
+            shown = [{"role": "assistant", "content": answer.text[:ECHO]}] if answer.text.strip() else []
             messages = [*wire.body["messages"], *shown, {"role": "user", "content": wish}]
             body = wire.body | {"messages": messages}
         return WireRequest(endpoint=wire.endpoint, body=body, repeat=wire.repeat)
@@ -230,28 +230,28 @@ class PromptedJudge(WireJudge):
             raise JudgeError(f"the variable {variable} holds characters that no API key has", "config")
         return key
 
-    def service(self) -> Service:
+    def provider_info(self) -> ProviderInfo:
         """What messages about a fault name."""
         config = self.config
-        return Service(config.base_url, config.model, config.api_key_env, self.key(), self.retirement)
+        return ProviderInfo(config.base_url, config.model, config.api_key_env, self.key(), self.retirement)
 
-    def _connected(self) -> Lines:
+    def _connected(self) -> ConnectionPool:
         with self._lock:
-            if self._lines is None:
+            if self._connections is None:
                 url = self.config.base_url + self.path
                 proxy = proxy_for(url)  # before the SDK, which ends in an ImportError where it is of an unknown kind
                 client = self.client()
                 headers: Mapping[str, object] = {**client.default_headers, **client.auth_headers}
                 # Not what was left out, and not the eight that describe this machine.
                 sent = {k: v for k, v in headers.items() if isinstance(v, str) and not k.startswith("X-Stainless")}
-                self._lines = Lines(url, proxy, sent, self.config.timeout)
-            return self._lines
+                self._connections = ConnectionPool(url, proxy, sent, self.config.timeout)
+            return self._connections
 
-    def _heard(self, reply: WireReply) -> Said:
+    def _reply_or_empty(self, reply: WireReply) -> ModelReply:
         try:
-            return self.said(reply.body)
+            return self.model_reply(reply.body)
         except (TypeError, KeyError, IndexError, AttributeError):
-            return Said("")
+            return ModelReply("")
 
 
 @cache

@@ -22,7 +22,7 @@ _GONE = r"deprecat|retired|shut ?down|sunset|decommission|no longer|not.?found|n
 
 
 @dataclass(frozen=True)
-class Service:
+class ProviderInfo:
     """What a message has to name."""
 
     url: str
@@ -34,7 +34,7 @@ class Service:
     retirement: str = ""
     """What is known about the model's end."""
 
-    def fault(self, status: int, body: Any, headers: Mapping[str, str] | None = None) -> JudgeError:
+    def error(self, status: int, body: Any, headers: Mapping[str, str] | None = None) -> JudgeError:
         """The error for an answer that is no success.
 
         Args:

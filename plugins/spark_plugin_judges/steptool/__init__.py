@@ -1,0 +1,1 @@
+"""StepTool's two annotators: rules and a prompted model."""

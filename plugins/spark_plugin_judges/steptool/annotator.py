@@ -55,8 +55,8 @@ class SteptoolAnnotator(GPT4o):
         body = self.body(user_text(step, order), tuple(labels(len(order))))
         return WireRequest(endpoint=self.config.base_url + self.path, body=body, repeat=step.seed)
 
-    def body(self, material: str, names: tuple[str, ...]) -> dict[str, Any]:
-        body = super().body(material, names)
+    def body(self, prompt: str, names: tuple[str, ...]) -> dict[str, Any]:
+        body = super().body(prompt, names)
         steps = names[:-1]
         system = instructions()
         if self.config.response_format == "json_schema":
@@ -69,12 +69,12 @@ class SteptoolAnnotator(GPT4o):
 
     def read(self, step: JudgeRequest, reply: WireReply) -> Verdict:
         """The verdict: process_ok is the call's success, the score twice the contribution, the last score IsSolved."""
-        said = self._heard(reply)
-        if said.refused:
+        answer = self._reply_or_empty(reply)
+        if answer.refused:
             raise JudgeError("the model refused to rate this trajectory", "refusal")
-        if said.was_cut:
+        if answer.was_cut:
             raise JudgeError("the reply was cut: raise max_tokens of the annotator", "invalid")
-        rating = parse_rating(said.text, labels(len(step.candidates))[:-1])
+        rating = parse_rating(answer.text, labels(len(step.candidates))[:-1])
         return Verdict(
             scores=(*(2.0 * value for value in rating.contributions), SOLVED[rating.status]),
             process_ok=(*rating.succeeded, rating.status == "Solved"),

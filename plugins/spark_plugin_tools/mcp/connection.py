@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from mcp import Client, ClientSession, MCPError
 
 from .http import http_streams
-from .server import Address, Definition, LastWords, ServerError, one_line
+from .server import Address, Definition, ServerError, StderrTail, one_line
 from .stdio import stdio_streams
 
 MAX_PAGES = 20
@@ -23,18 +23,18 @@ async def connect(address: Address) -> AsyncIterator[tuple[ClientSession, tuple[
     Raises:
         ServerError: it cannot be reached, or the connection broke.
     """
-    words = LastWords()
+    tail = StderrTail()
     if address.url is None:
-        streams = stdio_streams(address.command, address.variables, words)
+        streams = stdio_streams(address.command, address.variables, tail)
     else:
-        streams = http_streams(address.url, address.token, address.seconds, words)
+        streams = http_streams(address.url, address.token, address.seconds, tail)
     try:
         async with asyncio.timeout(address.seconds) as limit, Client(streams, cache=None) as client:
             definitions = await _listed(client)
             limit.reschedule(None)
             yield client.session, definitions
     except Exception as exc:
-        raise ServerError(f"{address} {_reason(exc, address.seconds)}{words}") from exc
+        raise ServerError(f"{address} {_reason(exc, address.seconds)}{tail}") from exc
 
 
 async def _listed(client: Client) -> tuple[Definition, ...]:

@@ -9,17 +9,17 @@ from typing import Any
 import httpx2
 from mcp.client.streamable_http import streamable_http_client
 
-from .server import MAX_MESSAGE, TOO_LONG, LastWords
+from .server import MAX_MESSAGE, TOO_LONG, StderrTail
 
 
 @asynccontextmanager
-async def http_streams(url: str, token: str | None, seconds: float, words: LastWords) -> AsyncIterator[tuple[Any, Any]]:
+async def http_streams(url: str, token: str | None, seconds: float, tail: StderrTail) -> AsyncIterator[tuple[Any, Any]]:
     """Open the URL; the streams carry the SDK's messages."""
 
     async def limit(response: httpx2.Response) -> None:
         if response.status_code >= 400:
-            words.hear(f"\nHTTP {response.status_code} {response.reason_phrase}".encode())
-        response.stream = _Limited(response)
+            tail.add(f"\nHTTP {response.status_code} {response.reason_phrase}".encode())
+        response.stream = _BoundedStream(response)
 
     headers = {"accept-encoding": "identity"}
     if token is not None:
@@ -33,7 +33,7 @@ async def http_streams(url: str, token: str | None, seconds: float, words: LastW
         yield streams
 
 
-class _Limited(httpx2.AsyncByteStream):  # type: ignore[misc]
+class _BoundedStream(httpx2.AsyncByteStream):  # type: ignore[misc]
     """A response's stream that fails beyond the limit. Of an event stream the SDK itself limits each event."""
 
     def __init__(self, response: httpx2.Response) -> None:

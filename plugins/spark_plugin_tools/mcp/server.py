@@ -51,13 +51,13 @@ def digest(definitions: Iterable[Definition]) -> str:
     return hashlib.sha256("".join(sorted(one.digest() for one in definitions)).encode()).hexdigest()
 
 
-class LastWords:
-    """The end of what a server said beside the protocol: the best hint at why it does not answer."""
+class StderrTail:
+    """The end of what a server wrote outside the protocol. It often says why the server does not answer."""
 
     def __init__(self) -> None:
         self._tail = b""
 
-    def hear(self, text: bytes) -> None:
+    def add(self, text: bytes) -> None:
         self._tail = (self._tail + text)[-2000:]
 
     def __str__(self) -> str:

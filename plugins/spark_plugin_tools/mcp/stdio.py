@@ -22,7 +22,7 @@ from mcp.client.stdio import get_default_environment
 from mcp.shared.message import SessionMessage
 from mcp_types import PARSE_ERROR, ErrorData, JSONRPCError, jsonrpc_message_adapter
 
-from .server import MAX_MESSAGE, TOO_LONG, LastWords, ServerError
+from .server import MAX_MESSAGE, TOO_LONG, ServerError, StderrTail
 
 GRACE_SECONDS = 1.0
 """For a server to end by itself once its stdin is closed."""
@@ -35,7 +35,7 @@ _ID_LAST = re.compile(rb'"id"\s*:\s*(\d{1,15})\s*\}\s*$')
 
 @asynccontextmanager
 async def stdio_streams(
-    command: Sequence[str], variables: Mapping[str, str], words: LastWords
+    command: Sequence[str], variables: Mapping[str, str], tail: StderrTail
 ) -> AsyncIterator[tuple[Any, Any]]:
     """Start the command; the streams carry the SDK's messages. The process and its children end with the block."""
     pipe = asyncio.subprocess.PIPE
@@ -57,9 +57,9 @@ async def stdio_streams(
     to_server, outbox = anyio.create_memory_object_stream[Any](0)
     heard = anyio.Event()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_receive, process.stdout, inbox, words)
+        tasks.start_soon(_receive, process.stdout, inbox, tail)
         tasks.start_soon(_send, outbox, process.stdin, inbox)
-        tasks.start_soon(_overhear, process.stderr, words, heard)
+        tasks.start_soon(_collect_stderr, process.stderr, tail, heard)
         try:
             yield from_server, to_server
         finally:
@@ -72,7 +72,7 @@ async def stdio_streams(
                 stream.close()
 
 
-async def _receive(stdout: asyncio.StreamReader, inbox: Any, words: LastWords) -> None:
+async def _receive(stdout: asyncio.StreamReader, inbox: Any, tail: StderrTail) -> None:
     """Hand on every message; the end of the stream is the end of the connection."""
     lines = BoundedLines()
     noise = 0
@@ -86,7 +86,7 @@ async def _receive(stdout: asyncio.StreamReader, inbox: Any, words: LastWords) -
                     noise = 0
                     await inbox.send(message)
             if noise + lines.pending > MAX_NOISE:
-                words.hear(b"\n(much text on stdout that is not MCP)")
+                tail.add(b"\n(much text on stdout that is not MCP)")
                 break
 
 
@@ -99,9 +99,9 @@ async def _send(outbox: Any, stdin: asyncio.StreamWriter, inbox: Any) -> None:
     inbox.close()
 
 
-async def _overhear(stderr: asyncio.StreamReader, words: LastWords, heard: Any) -> None:
+async def _collect_stderr(stderr: asyncio.StreamReader, tail: StderrTail, heard: Any) -> None:
     while chunk := await stderr.read(_CHUNK):
-        words.hear(chunk)
+        tail.add(chunk)
     heard.set()
 
 

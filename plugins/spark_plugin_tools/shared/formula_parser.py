@@ -2,6 +2,7 @@
 
 Shared by the calculator (which computes the tree) and the solver (which builds sympy objects from it).
 `^` is a power, `5!` a factorial, `6.5%` a percentage (`20% of 50`), `100 % 3` a remainder, `2x` and `2(x+1)` products.
+A parser of its own, because `sympy.parse_expr` and similar libraries evaluate the text as Python.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from spark_framework.api import ComponentConfig, ToolError
 
-from .http_transfer import Answer, send
+from .http_transfer import HttpResponse, send
 
 if TYPE_CHECKING:
     import httpx2
@@ -175,7 +175,7 @@ class Client:
             raise ToolError(f"{host} {failure} and asks to wait {math.ceil(failure.wait)} s", transient=True)
         return failure.wait
 
-    def _exchange(self, method: str, url: str, parts: dict[str, Any], host: str, deadline: float) -> Answer:
+    def _exchange(self, method: str, url: str, parts: dict[str, Any], host: str, deadline: float) -> HttpResponse:
         """One request and its answer."""
         import httpx2
 
@@ -185,7 +185,7 @@ class Client:
         except ValueError:  # bad punycode
             raise ToolError(f"{host} is not the name of a host") from None
         try:
-            answer: Answer = portal.call(send, http, request, deadline - time.monotonic())
+            answer: HttpResponse = portal.call(send, http, request, deadline - time.monotonic())
             return answer
         except TimeoutError:
             raise ToolError(f"{host} gave no answer within {self.settings.timeout:g} s", transient=True) from None
@@ -226,7 +226,7 @@ class Client:
         }
 
 
-def _understood(host: str, answer: Answer, reply: type[Reply], is_busy: Callable[[Reply], bool]) -> Reply:
+def _understood(host: str, answer: HttpResponse, reply: type[Reply], is_busy: Callable[[Reply], bool]) -> Reply:
     status = answer.status
     wait = _retry_after(answer.headers.get("retry-after"))
     if status in (408, 429) or status >= 500:

@@ -15,7 +15,7 @@ MAX_BODY = 2 << 20
 MAX_REDIRECTS = 3
 
 
-class Answer(NamedTuple):
+class HttpResponse(NamedTuple):
     """`headers` are case-insensitive; `body` is empty unless the status is 200."""
 
     status: int
@@ -23,7 +23,7 @@ class Answer(NamedTuple):
     body: bytes
 
 
-async def send(http: httpx2.AsyncClient, request: httpx2.Request, seconds: float) -> Answer:
+async def send(http: httpx2.AsyncClient, request: httpx2.Request, seconds: float) -> HttpResponse:
     """Send a request, follow redirects that stay with the host, and read the body of a good answer.
 
     Raises:
@@ -40,7 +40,7 @@ async def send(http: httpx2.AsyncClient, request: httpx2.Request, seconds: float
             try:
                 if response.next_request is None:
                     body = await _body(response, origin.host) if response.status_code == 200 else b""
-                    return Answer(response.status_code, response.headers, body)
+                    return HttpResponse(response.status_code, response.headers, body)
                 request = response.next_request
             finally:
                 await response.aclose()

@@ -1,4 +1,4 @@
-"""`toolbench`: the functions of a file of converted predictions as tools, answered by a virtual API server."""
+"""`toolbench`: the functions of a file of converted predictions as tools, answered from its recorded responses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 from spark_framework.api import (
     ComponentConfig,
     ConfigError,
-    RecordedApis,
     Tool,
     ToolContext,
     Toolset,
@@ -19,6 +18,8 @@ from spark_framework.api import (
     hookimpl,
 )
 
+from .recorded_apis import RecordedApis, read_recordings
+
 MAX_DESCRIPTION = 500
 """Characters of a function's description that a policy reads."""
 TYPES = frozenset({"string", "number", "integer", "boolean", "array", "object", "null"})
@@ -26,7 +27,7 @@ TYPES = frozenset({"string", "number", "integer", "boolean", "array", "object", 
 
 class ToolBench(Toolset):
     """Tools from OpenAI function schemas. Calls get the recorded responses of the same file, offline; a call that was
-    never recorded fails. `Finish` is no tool: it is the framework's answer."""
+    never recorded fails. `Finish` is not a tool: it is the framework's answer."""
 
     name = "toolbench"
     description = "The functions of a ToolBench or StepTool file, answered from its recorded responses."
@@ -57,7 +58,7 @@ class ToolBench(Toolset):
             return self._tools
 
     def _read(self) -> tuple[Tool, ...]:
-        functions, apis = RecordedApis.from_file(self.config.file, self.config.queries)
+        functions, apis = read_recordings(self.config.file, self.config.queries)
         return tuple(tool_from(function, apis) for function in functions)
 
 
@@ -76,11 +77,11 @@ def tool_from(function: dict[str, Any], apis: RecordedApis) -> Tool:
     """A tool from the `function` part of an OpenAI function schema.
 
     Raises:
-        UserError: its parameters are no JSON schema.
+        UserError: its parameters are not a JSON schema.
     """
     name = function["name"]
-    said = " ".join(str(function.get("description") or "").split())
-    description = said if len(said) <= MAX_DESCRIPTION else f"{said[: MAX_DESCRIPTION - 1]}…"
+    text = " ".join(str(function.get("description") or "").split())
+    description = text if len(text) <= MAX_DESCRIPTION else f"{text[: MAX_DESCRIPTION - 1]}…"
     try:
         args = arguments_from_schema(cleaned(function.get("parameters") or {}))
     except ConfigError as exc:
@@ -91,7 +92,7 @@ def tool_from(function: dict[str, Any], apis: RecordedApis) -> Tool:
 
 
 def cleaned(parameters: dict[str, Any]) -> dict[str, Any]:
-    """ToolBench's parameters as a JSON schema: it lists names that are no properties, and types in capitals."""
+    """ToolBench's parameters as a JSON schema: it lists names that are not properties, and types in capitals."""
     properties = {
         name: {key: value for key, value in field.items() if key != "type"} | _type(field)
         for name, field in parameters.get("properties", {}).items()

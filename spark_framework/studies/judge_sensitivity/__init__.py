@@ -1,0 +1,1 @@
+"""How much a run depends on its judge: comparison, tables, plots."""

@@ -177,7 +177,7 @@ def _study_data(
     repeats: int,
     questions: int | None,
     report: Callable[[str], None],
-) -> StudyData:  # fmt: skip
+) -> StudyData:
     config = folder.config
     stored = list(folder.trajectories().read())
     states = stratified(states_of(folder, stored), questions, config.seed)

@@ -1,0 +1,1 @@
+"""The equations, as plain functions of tensors."""

@@ -1,0 +1,1 @@
+"""From trajectories to rows: token trees, packing, rewards, data sets."""

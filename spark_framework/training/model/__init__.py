@@ -1,0 +1,1 @@
+"""Actor and critic as adapters on one frozen base, and what they compute."""

@@ -1,0 +1,1 @@
+"""The loops that update a policy, their metrics and alarms."""

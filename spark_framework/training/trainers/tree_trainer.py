@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,9 +20,6 @@ from .base import StageSetup, StageTrainer
 from .kl_control import AdaptiveKLController
 from .metrics import UpdateMetrics
 
-if TYPE_CHECKING:
-    from ..algorithm import TreeAlgorithm
-
 
 @dataclass
 class _Pass:
@@ -34,9 +31,13 @@ class _Pass:
 
 class TreeTrainer(StageTrainer):
     """Trains one stage on rows. What offline data allows is computed once: log-probabilities of the reference and of
-    the behaviour policy, states for the critic, V_old."""
+    the behaviour policy, states for the critic, V_old.
 
-    def __init__(self, setup: StageSetup, algorithm: TreeAlgorithm, **kwargs: Any) -> None:
+    Args:
+        algorithm: a `TreeAlgorithm`.
+    """
+
+    def __init__(self, setup: StageSetup, algorithm: Any, **kwargs: Any) -> None:
         agent, stage, rows = setup.agent, algorithm.config, list(setup.rows)
         self.algorithm, self.rows, self.setup = algorithm, rows, setup
         self.critic = Critic(agent, rows, algorithm.critic) if algorithm.critic is not None else None

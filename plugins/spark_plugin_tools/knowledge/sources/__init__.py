@@ -1,0 +1,1 @@
+"""Where the knowledge tools find their texts: packaged, on disk, or online."""

@@ -30,7 +30,7 @@ _PARAMETERS: dict[str, str | int] = {
 _PATIENCE = frozenset({"maxlag", "ratelimited", "readonly", "cirrussearch-too-busy-error"})
 
 
-class _Page(BaseModel):
+class _MediaWikiPage(BaseModel):
     title: str
     index: int
     """Rank in the search; the pages come in another order."""
@@ -39,7 +39,7 @@ class _Page(BaseModel):
 
 
 class _Query(BaseModel):
-    pages: list[_Page] = []
+    pages: list[_MediaWikiPage] = []
 
 
 class _Error(BaseModel):

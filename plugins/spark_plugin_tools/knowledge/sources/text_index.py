@@ -1,4 +1,7 @@
-"""Full-text search over short titled passages (SQLite FTS5), ranked by how much of the query they hold."""
+"""Full-text search over short titled passages (SQLite FTS5), ranked by how much of the query they hold.
+
+FTS5's own bm25 ranks, but does not tell what share of the query a passage holds, nor whether it names the whole title.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +42,8 @@ Value = TypeVar("Value")
 Places = dict[str, frozenset[int]]
 
 
-class Met(NamedTuple):
-    """What earlier queries met and is kept, as the words of a run's queries come again and again."""
+class QueryCache(NamedTuple):
+    """What earlier queries found. The words of a run's queries repeat."""
 
     places: Places
     """Where a word is."""
@@ -70,7 +73,7 @@ class TextIndex:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._met = Met({}, {})
+        self._cache = QueryCache({}, {})
         with database.reading() as reader:
             self._size = int(reader.execute("SELECT coalesce(max(id), 0) FROM passage_content").fetchone()[0])
 
@@ -93,7 +96,7 @@ class TextIndex:
         if not words:
             return []
         with self._database.reading() as reader:
-            return _Search(reader, self._met, self._size, words, k, least).hits(_plain(query))
+            return _Search(reader, self._cache, self._size, words, k, least).hits(_plain(query))
 
     def titled(self, query: str) -> str | None:
         """The passage whose title is the query, but for endings and function words."""
@@ -125,14 +128,16 @@ class _Search:
     """One query. BM25 reads every passage that it ranks, so it is asked only where equals are left.
 
     Args:
-        met: is added to.
+        cache: is added to.
         size: number of passages.
         words: of the query, without doublets.
         k, least: of the hits; see `TextIndex.find`.
     """
 
-    def __init__(self, reader: sqlite3.Connection, met: Met, size: int, words: list[str], k: int, least: float) -> None:
-        self._reader, self._met, self._k, self._least = reader, met, k, least
+    def __init__(
+        self, reader: sqlite3.Connection, cache: QueryCache, size: int, words: list[str], k: int, least: float
+    ) -> None:
+        self._reader, self._cache, self._k, self._least = reader, cache, k, least
         places = {word: self._places(f'"{word}"') for word in words}
         self._rarity = {word: math.log(1 + size / (len(found) or 0.5)) for word, found in places.items()}
         rare = [word for word in words if len(places[word]) < SEEN]
@@ -190,12 +195,12 @@ class _Search:
 
     def _places(self, match: str) -> frozenset[int]:
         """Of the first SEEN passages that match."""
-        places = self._met.places.get(match)
+        places = self._cache.places.get(match)
         if places is None:
             select = "SELECT rowid FROM passage WHERE passage MATCH ? LIMIT ?"
             places = frozenset(place for (place,) in self._reader.execute(select, (match, SEEN)))
             if len(places) <= KEPT_PLACES:
-                _keep(self._met.places, {match: places})
+                _keep(self._cache.places, {match: places})
         return places
 
     def _weights(self, places: Places) -> dict[int, float]:
@@ -213,11 +218,11 @@ class _Search:
 
     def _rows(self, places: list[int]) -> dict[int, tuple[str, str]]:
         """Titles and texts."""
-        rows = {place: row for place in places if (row := self._met.rows.get(place)) is not None}
+        rows = {place: row for place in places if (row := self._cache.rows.get(place)) is not None}
         if missing := [place for place in places if place not in rows]:
             select = f"SELECT id, c0, c1 FROM passage_content WHERE id IN {_list(missing)}"
             read = {place: (title, text) for place, title, text in self._reader.execute(select)}
-            _keep(self._met.rows, read)
+            _keep(self._cache.rows, read)
             rows |= read
         return rows
 

@@ -25,7 +25,7 @@ class _Entry(BaseModel):
     definitions: list[_Sense]
 
 
-class _Page(RootModel[dict[str, list[_Entry]]]):
+class _WiktionaryPage(RootModel[dict[str, list[_Entry]]]):
     """Entries by language code, `other` for languages without one."""
 
 
@@ -47,12 +47,12 @@ def definition(client: Client, base_url: str, term: str) -> str:
     raise ToolError(f"no entry for {asked[:40]!r}; give one term")
 
 
-def _page(client: Client, base_url: str, title: str) -> _Page | None:
+def _page(client: Client, base_url: str, title: str) -> _WiktionaryPage | None:
     if not any(map(str.isalnum, title)):  # `.` and `..` would name another address
         return None
     address = f"{base_url}/api/rest_v1/page/definition/{quote(title.replace(' ', '_'), safe='')}"
     try:
-        return client.get_json(address, _Page)
+        return client.get_json(address, _WiktionaryPage)
     except Refusal as refusal:
         if refusal.status in (400, 404):
             return None

@@ -1,0 +1,1 @@
+"""The backend `full`: CPython in a sandbox of bubblewrap and seccomp."""

@@ -1,0 +1,1 @@
+"""The default backend: Monty, an interpreter without access to the machine."""
