@@ -135,7 +135,8 @@ def _in_order(config: RunConfig) -> list[tuple[str, str]]:
     graph: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for one in config.rollouts:
         graph["round", one.name] = [] if one.adapter is None else [("stage", one.adapter)]
-    for name, stage in config.stages.items():
+    for name, choice in config.stages.items():
+        stage = choice.config
         graph["stage", name] = [("round", stage.data), *([] if stage.init is None else [("stage", stage.init)])]
     try:
         return list(TopologicalSorter(graph).static_order())
