@@ -32,17 +32,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from spark_framework.config.training import CriticConfig, LoraConfig, StageConfig
-from spark_framework.training.model.firsts import FirstPolicy
-from spark_framework.training.trainers.spark import SparkTrainer
+from stage_trainer import algorithm, trainer_of
 from torch import Tensor, nn
 
-from spark_framework.host.manager import Host
-from spark_framework.training.cost_model import Shape, plan
+from spark_framework.contracts.stage import CriticConfig, LoraConfig
+from spark_framework.training.cost_model import ModelShape, estimate
 from spark_framework.training.data.token_tree import Decision, TokenTree
-from spark_framework.training.model.actor_critic import CRITIC, ActorCritic, add_actor_adapter
-from spark_framework.training.model.critic import ValueHead
-from spark_framework.training.trainers.base import training_arguments
+from spark_framework.training.model.actor_critic import CRITIC, ActorCritic, ValueHead, add_actor_adapter
 
 LORA = LoraConfig(r=8, alpha=16, targets=("q_proj", "v_proj"))
 LLAMA_8B = {
@@ -98,16 +94,13 @@ def beginning_alike(rows: list[TokenTree], tokens: int) -> list[TokenTree]:
 # -- ours --------------------------------------------------------------------------------------------------------------
 
 
-def our_trainer(base: Any, rows: list[TokenTree], folder: Path, pack_tokens: int) -> SparkTrainer:
+def our_trainer(base: Any, rows: list[TokenTree], folder: Path, pack_tokens: int) -> Any:
     critic = CriticConfig(warmup_epochs=0)
-    stage = StageConfig(kind="ppo", lora=LORA, critic=critic, batch_size=len(rows), pack_tokens=pack_tokens)
+    one = algorithm("ppo", lora=LORA, critic=critic, batch_size=len(rows), pack_tokens=pack_tokens)
     agent = ActorCritic(add_actor_adapter(base, LORA, None, 0), LABELS, critic, 0)
     assert agent.value_head is not None
     nn.init.normal_(agent.value_head.outer.weight, std=0.1)
-    arguments = training_arguments(stage, folder, seed=0, cpu=base.device.type == "cpu", quiet=True)
-    trainer = SparkTrainer(
-        agent, rows, stage, Host().calls, "ppo", FirstPolicy(agent, folder, str(folder)), args=arguments
-    )
+    trainer = trainer_of(one, agent, rows, folder, str(folder))
     trainer.prepare()
     trainer.begin_epoch(0)
     shake(agent.model)
@@ -131,7 +124,7 @@ def packing_errors(device: str) -> tuple[float, float]:
         with tempfile.TemporaryDirectory() as folder:
             trainer = our_trainer(build(TINY, device, torch.float32), rows, Path(folder), pack_tokens)
             assert len(trainer.reader.batches_of(range(4))) == (4 if pack_tokens == 1 else 1)
-            loss = trainer.training_step(trainer.model, {"rows": list(range(len(rows)))})
+            loss = trainer.training_step(trainer.model, trainer.data_collator(list(range(len(rows)))))
             parameters = [*trainer.agent.actor_parameters(), *trainer.agent.critic_parameters()]
             found.append((float(loss), torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])))
     (loss, gradient), (packed_loss, packed_gradient) = found
@@ -232,11 +225,13 @@ def measure_all(
     for name, read in (("ours", rows), ("in_common", beginning_alike(rows, min(IN_COMMON, len(rows[0].ids) // 3)))):
         with tempfile.TemporaryDirectory() as folder:
             kept: list[Any] = [our_trainer(build(shape, device, dtype), read, Path(folder), pack_tokens=4096)]
-            found[name] = measure(lambda kept=kept: kept[0].training_step(kept[0].model, {"rows": indices}), read)  # type: ignore[misc]
+            found[name] = measure(
+                lambda kept=kept: kept[0].training_step(kept[0].model, kept[0].data_collator(indices)), read
+            )
             if name == "ours":
-                section = StageConfig(kind="ppo", lora=LORA, batch_size=len(rows))
-                model_shape = Shape.of(kept[0].agent.model, dtype)
-                flops = plan(model_shape, section, rows, dtype="", quantized=False, pack_tokens=4096).flops_epoch
+                one = algorithm("ppo", lora=LORA, batch_size=len(rows))
+                model_shape = ModelShape.of(kept[0].agent.model, dtype)
+                flops = estimate(model_shape, one, rows, dtype="", quantized=False, pack_tokens=4096).flops_epoch
                 found[name]["tflops"] = flops / found[name]["seconds"] / 1e12
             free(kept)
     for name, share in (("naive", 1.0), ("steptool", 1 / PASSES)):

@@ -41,19 +41,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from spark_framework.config.training import CriticConfig, LoraConfig, StageConfig
-from spark_framework.training.model.firsts import FirstPolicy
-from spark_framework.training.trainers.spark import SparkTrainer
+from stage_trainer import algorithm, trainer_of
 from torch import Tensor, nn
 from training_workload import Workload, length, make_workload, step_rows, written
 
 from spark_framework.config.run import SMOLLM2
-from spark_framework.host.manager import Host
+from spark_framework.contracts.stage import CriticConfig, LoraConfig
 from spark_framework.models.loading import load_model, locate
-from spark_framework.training.data.token_tree import build_row
-from spark_framework.training.model.actor_critic import CRITIC, ActorCritic, add_actor_adapter
-from spark_framework.training.model.critic import ValueHead
-from spark_framework.training.trainers.base import training_arguments
+from spark_framework.training.data.token_tree import build_tree
+from spark_framework.training.model.actor_critic import CRITIC, ActorCritic, ValueHead, add_actor_adapter
 
 LORA = LoraConfig(r=8, alpha=16, targets=("q_proj", "v_proj"))
 CLIP, BETA = 0.2, 1.0
@@ -225,17 +221,15 @@ def run_naive(workload: Workload, result: dict[str, Any]) -> dict[str, Any]:
 
 def run_ours(workload: Workload, result: dict[str, Any], kind: str, folder: Path) -> dict[str, Any]:
     critic = CriticConfig.model_validate({"kind": kind, "warmup_epochs": 0})
-    stage = StageConfig(
-        kind="ppo", lora=LORA, critic=critic, clip=CLIP, beta=BETA, batch_size=len(workload.trajectories)
-    )
+    count = len(workload.trajectories)
+    one = algorithm("ppo", lora=LORA, critic=critic, clip=CLIP, beta=BETA, batch_size=count)
     model = add_actor_adapter(load_model(SMOLLM2, dtype="float32", device="cpu"), LORA, None, 0)
     agent = ActorCritic(model, workload.labels, critic, 0)
     move(model.named_parameters(), CRITIC, 2)
     assert agent.value_head is not None
     agent.value_head.load_state_dict(head_of(model.config.hidden_size, workload).state_dict())
-    rows = [build_row([one], workload.rewards, max_tokens=2048) for one in workload.trajectories]
-    arguments = training_arguments(stage, folder, seed=0, cpu=True, quiet=True)
-    trainer = SparkTrainer(agent, rows, stage, Host().calls, kind, FirstPolicy(agent, folder, kind), args=arguments)
+    rows = [build_tree([each], workload.rewards, max_tokens=2048) for each in workload.trajectories]
+    trainer = trainer_of(one, agent, rows, folder, kind)
     with timed(result, "prepare"):
         trainer.prepare()
         trainer.begin_epoch(0)
@@ -244,10 +238,10 @@ def run_ours(workload: Workload, result: dict[str, Any], kind: str, folder: Path
         agent.model.zero_grad()
         agent.value_head.zero_grad()
         with timed(result, "update"):
-            loss = trainer.training_step(model, {"rows": list(range(len(rows)))})
+            loss = trainer.training_step(model, trainer.data_collator(list(range(len(rows)))))
     gradients = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
     gradients.update({f"head.{n}": p.grad for n, p in agent.value_head.named_parameters()})
-    return {"losses": (float(loss), trainer.figures_of_update["value_loss"]), "gradients": gradients}
+    return {"losses": (float(loss), trainer.update_figures["value_loss"]), "gradients": gradients}
 
 
 # -- the processes -----------------------------------------------------------------------------------------------------

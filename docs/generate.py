@@ -10,7 +10,7 @@ import ast
 import inspect
 import textwrap
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -22,9 +22,9 @@ from pydantic_core import PydanticUndefined
 
 from spark_framework import cli
 from spark_framework.config import run as config
-from spark_framework.config import training as config_stages
-from spark_framework.contracts import hookspecs
-from spark_framework.contracts.components import Tool, Toolset
+from spark_framework.contracts import hookspecs, stage
+from spark_framework.contracts.algorithm import Algorithm
+from spark_framework.contracts.components import Component, Tool, Toolset
 from spark_framework.host.component_spec import Choice
 from spark_framework.host.discovery import OWN_DISTRIBUTION
 from spark_framework.host.manager import Host, import_target
@@ -142,9 +142,16 @@ SECTIONS: tuple[tuple[str, str, type[BaseModel], str], ...] = (
     ("questions (practice)", "questions", PracticeConfig, "`use: practice`"),
     ("questions (mmlu_pro)", "questions", MmluProConfig, "`use: mmlu_pro`"),
     ("rollouts", "rollouts[]", config.RoundConfig, "A list of rounds."),
-    ("stages", "stages.NAME", config_stages.StageConfig, "A mapping of names to stages."),
-    ("stages: lora", "stages.NAME.lora", config_stages.LoraSection, ""),
-    ("stages: critic", "stages.NAME.critic", config_stages.CriticSection, ""),
+    (
+        "stages",
+        "stages.NAME",
+        stage.FilteredStageConfig,
+        "A mapping of names to stages. `kind` names the algorithm; every algorithm adds settings of its own "
+        "([catalogue](catalogue.md)). The `require_*` keys belong to algorithms that learn from a round.",
+    ),
+    ("stages: lora", "stages.NAME.lora", stage.LoraConfig, "Other keys are passed on to PEFT's `LoraConfig`."),
+    ("stages: critic", "stages.NAME.critic", stage.CriticConfig, "Of algorithms with a value function."),
+    ("stages: alarm", "stages.NAME.alarm", stage.AlarmConfig, "Of algorithms with a KL penalty."),
     ("reward", "reward", config.RewardSection, ""),
     ("evaluation", "evaluation", config.EvaluationSection, ""),
     ("plugins", "plugins", config.PluginSection, ""),
@@ -168,17 +175,22 @@ def config_page() -> str:
     return _page(parts)
 
 
-def fields(model: type[BaseModel], path: str = "") -> str:
+NO_SETTINGS = "No settings of its own."
+
+
+def fields(model: type[BaseModel], path: str = "", leave_out: Container[str] = ()) -> str:
     """A model's keys as a table. ValueError where one has no meaning anywhere and a path was given."""
     written = _attribute_docstrings(model)
     rows = []
     for name, field in model.model_fields.items():
+        if name in leave_out:
+            continue
         at = f"{path}.{name}" if path else name
         meaning = field.description or written.get(name) or MEANINGS.get(at, "")
         if not meaning and model.__module__.startswith("spark_framework"):
             raise ValueError(f"{at} has no description: write one in the code, or in MEANINGS")
         rows.append((f"`{name}`", _type(field.annotation, field.metadata), _default(field), " ".join(meaning.split())))
-    return table(("key", "type", "default", "meaning"), rows) if rows else "No settings."
+    return table(("key", "type", "default", "meaning"), rows) if rows else NO_SETTINGS
 
 
 def _attribute_docstrings(model: type[BaseModel]) -> dict[str, str]:
@@ -212,7 +224,14 @@ def _type(annotation: Any, metadata: Iterable[Any] = ()) -> str:
     elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
         text = "section"
     else:
-        names = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`", Path: "path"}
+        names = {
+            str: "text",
+            int: "whole number",
+            float: "number",
+            bool: "`true` or `false`",
+            Path: "path",
+            Any: "anything",
+        }
         text = names[annotation]
     return ", ".join([" or ".join(dict.fromkeys(text.split(" or "))), *_limits(metadata)])
 
@@ -280,7 +299,7 @@ def hooks_page() -> str:
         spec = getattr(hookspecs, name)
         signature = str(inspect.signature(spec)).replace("'", "")
         first = getattr(spec, f"{hookspecs.PROJECT}_spec")["firstresult"]
-        offers = name in ("spark_tools", "spark_judges", "spark_selectors", "spark_reward_terms")
+        offers = name in ("spark_algorithms", "spark_tools", "spark_judges", "spark_selectors", "spark_reward_terms")
         kind = "first result" if first else "offer" if offers else "collect" if name == "spark_metrics" else "observer"
         parts += [
             hook_heading(name),
@@ -360,8 +379,22 @@ def catalogue_page() -> str:
             parts += ["Arguments:", fields(cls.Args)]
         if getattr(cls, "uses_gold", False):
             parts.append("Reads the stored answer (`uses_gold`).")
-        parts += ["Settings:", fields(cls.Config)] if cls.Config.model_fields else ["No settings."]
+        parts += settings(cls)
     return _page(parts)
+
+
+def settings(cls: type[Component]) -> Iterator[str]:
+    """A component's settings; an algorithm's without those that all stages share."""
+    shared = stage.FilteredStageConfig.model_fields if issubclass(cls, Algorithm) else {}
+    own = fields(cls.Config, leave_out=shared)
+    yield "Settings:" if own != NO_SETTINGS else ""
+    yield own
+    for name, field in cls.Config.model_fields.items():
+        section = field.annotation
+        inner = isinstance(section, type) and issubclass(section, BaseModel)
+        if inner and section.__module__ != stage.__name__ and name not in shared:
+            yield f"Section `{name}`:"
+            yield fields(section)
 
 
 def _first_line(cls: type) -> str:

@@ -172,4 +172,5 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, whole, _ = _ON_FIRST_USE[name].partition(":")
     found = import_module(f"spark_framework.{module}")
-    return found if whole else getattr(found, name)
+    value = globals()[name] = found if whole else getattr(found, name)
+    return value

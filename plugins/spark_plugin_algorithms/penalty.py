@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from spark_framework.api import AlarmConfig, FilteredStageConfig, Limits, TreeAlgorithm, TreeReading, UpdateMetrics
-from spark_framework.api import spark_maths as maths
+from spark_framework.api import AlarmConfig, FilteredStageConfig, Limits, TreeAlgorithm
+
+if TYPE_CHECKING:
+    from spark_framework.api import TreeReading, UpdateMetrics
 
 
 class PenaltyConfig(FilteredStageConfig):
@@ -32,6 +34,8 @@ class PenalisedAlgorithm(TreeAlgorithm):
         return float(self.config.beta)
 
     def next_beta(self, beta: float, mean_kl: float) -> float:
+        from spark_framework.api import spark_maths as maths
+
         return maths.next_beta(beta, mean_kl, self.config.kl_target)
 
     @property
@@ -42,6 +46,8 @@ class PenalisedAlgorithm(TreeAlgorithm):
 
     def penalty(self, row: TreeReading, metrics: UpdateMetrics) -> Any:
         """beta * KL^2 of a row, with its figures: `kl` in nats a step, `approx_kl` in nats a token."""
+        from spark_framework.api import spark_maths as maths
+
         kl = maths.kl_to_reference(row.tensors, row.logp, row.reference)
         metrics.mean("kl", kl)
         metrics.distance(row.tree, row.logp, row.reference)

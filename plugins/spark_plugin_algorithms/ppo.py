@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from spark_framework.api import Algorithm, CriticConfig, TreeReading, UpdateMetrics, Work, hookimpl
-from spark_framework.api import spark_maths as maths
+from spark_framework.api import Algorithm, CriticConfig, Work, hookimpl
 
 from .penalty import PenalisedAlgorithm, PenaltyConfig
+
+if TYPE_CHECKING:
+    from spark_framework.api import TreeReading, UpdateMetrics
 
 
 class PPOConfig(PenaltyConfig):
@@ -47,9 +49,13 @@ class PPO(PenalisedAlgorithm):
         return Work(reads=1 if self.refreshes else 0)
 
     def advantages(self, rewards: Sequence[Any], values: Sequence[Any]) -> Sequence[Any]:
+        from spark_framework.api import spark_maths as maths
+
         return maths.advantages(rewards, values, normalise=self.config.normalise)
 
     def loss(self, row: TreeReading, metrics: UpdateMetrics) -> Any:
+        from spark_framework.api import spark_maths as maths
+
         config, tensors, logp, old, advantage_D = self.config, row.tensors, row.logp, row.old, row.advantage_D
         loss = self.penalty(row, metrics)
         loss = loss + maths.ppo_loss(tensors, logp, old, advantage_D, config.clip)

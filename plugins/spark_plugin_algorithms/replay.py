@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spark_framework.api import (
     Algorithm,
     StageData,
     TokenTree,
-    TreeReading,
-    UpdateMetrics,
     filtered_questions,
     hookimpl,
     question_trees,
 )
-from spark_framework.api import spark_maths as maths
 
 from .penalty import PenalisedAlgorithm, PenaltyConfig
+
+if TYPE_CHECKING:
+    from spark_framework.api import TreeReading, UpdateMetrics
 
 
 class Replay(PenalisedAlgorithm):
@@ -31,6 +31,8 @@ class Replay(PenalisedAlgorithm):
         return question_trees(data, filtered_questions(data, config), lambda one: self.rewards(one, data))
 
     def loss(self, row: TreeReading, metrics: UpdateMetrics) -> Any:
+        from spark_framework.api import spark_maths as maths
+
         penalty = self.penalty(row, metrics)
         return penalty + maths.imitation_loss(row.tensors, row.logp, actions=False, only_success=True)
 

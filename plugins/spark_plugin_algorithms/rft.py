@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spark_framework.api import (
     Algorithm,
     StageData,
     TokenTree,
-    TreeReading,
-    UpdateMetrics,
     filtered_questions,
     hookimpl,
     question_trees,
 )
-from spark_framework.api import spark_maths as maths
 
 from .penalty import PenalisedAlgorithm, PenaltyConfig
+
+if TYPE_CHECKING:
+    from spark_framework.api import TreeReading, UpdateMetrics
 
 
 class RFT(PenalisedAlgorithm):
@@ -32,6 +32,8 @@ class RFT(PenalisedAlgorithm):
         return question_trees(data, questions, lambda one: self.rewards(one, data))
 
     def loss(self, row: TreeReading, metrics: UpdateMetrics) -> Any:
+        from spark_framework.api import spark_maths as maths
+
         return self.penalty(row, metrics) + maths.imitation_loss(row.tensors, row.logp, only_success=True)
 
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 from spark_framework.api import (
     Algorithm,
+    Candidate,
     FilteredStageConfig,
     StageData,
     TokenTree,
     TreeAlgorithm,
-    TreeReading,
-    UpdateMetrics,
     Work,
     add_candidates,
     filtered_questions,
     hookimpl,
     question_trees,
 )
-from spark_framework.api import spark_maths as maths
+
+if TYPE_CHECKING:
+    from spark_framework.api import TreeReading, UpdateMetrics
 
 
 class SFT(TreeAlgorithm):
@@ -43,17 +45,18 @@ class SFT(TreeAlgorithm):
             first = question[0]
             if viable and not first.steps[0].is_answer:
                 taken = {decision.action for decision in row.decisions if decision.depth == 0}
-                add_candidates(
-                    row, first, 0,
-                    lambda number, candidate, score, taken=taken: (
-                        score > data.threshold and candidate.action not in taken
-                    ),
-                )  # fmt: skip
+                add_candidates(row, first, 0, partial(_is_new, taken, data.threshold))
             rows.append(row)
         return rows
 
     def loss(self, row: TreeReading, metrics: UpdateMetrics) -> Any:
+        from spark_framework.api import spark_maths as maths
+
         return maths.imitation_loss(row.tensors, row.logp)
+
+
+def _is_new(taken: set[str], threshold: float, number: int, candidate: Candidate, score: float) -> bool:
+    return score > threshold and candidate.action not in taken
 
 
 @hookimpl

@@ -13,7 +13,6 @@ from spark_framework.api import (
     step_rewards,
     with_action_probs,
 )
-from spark_framework.api import spark_maths as maths
 
 from .ppo import PPO, PPOConfig
 
@@ -28,6 +27,8 @@ class Spark(PPO):
         """Weight of the diversity terms; 1 - rho weighs the process terms."""
 
     def rewards(self, trajectory: Trajectory, data: StageData) -> list[float]:
+        from spark_framework.api import spark_maths as maths
+
         rho = self.config.rho
         process = step_rewards(trajectory, data.process)
         diversity = step_rewards(trajectory, data.diversity) if rho > 0 else [0.0] * len(process)

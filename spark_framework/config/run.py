@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from ..contracts.components import Tool
+from ..contracts.stage import StageConfig
 from ..errors import ConfigError
 from ..host.component_spec import AlgorithmChoice, JudgeChoice, RewardChoice, SelectorChoice, ToolChoice
 from ..host.lifecycle import check_names, check_permissions
@@ -216,8 +217,8 @@ class RunConfig(Section):
                 raise ConfigError(f"rollouts: round {r.name} wants the adapter of {r.adapter}, which is no stage")
             if r.proposer == "scripted" and self.questions.use != "practice":
                 raise ConfigError(f"rollouts: round {r.name} is scripted, but only practice questions have a script")
-        for name, choice in self.stages.items():
-            stage = choice.config
+        for name in self.stages:
+            stage = self.stage_config(name)
             if name in ("base", "tools"):
                 raise ConfigError(f"stages.{name}: this name is taken by the untrained model; rename the stage")
             if stage.data not in rounds:
@@ -227,6 +228,12 @@ class RunConfig(Section):
             if stage.init is not None and stage.init not in self.stages:
                 raise ConfigError(f"stages.{name}.init: there is no stage {stage.init}")
         return self
+
+    def stage_config(self, name: str) -> StageConfig:
+        """The settings of a stage, as its algorithm's `Config` reads them."""
+        config = self.stages[name].config
+        assert isinstance(config, StageConfig)  # the kind of component has been checked
+        return config
 
     def round_start(self, name: str) -> int:
         """Index of the round's first training question: rounds never share questions."""

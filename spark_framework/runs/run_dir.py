@@ -15,6 +15,7 @@ from typing import Any
 
 from ..config.load import check_config
 from ..config.run import RunConfig
+from ..contracts.algorithm import Algorithm
 from ..errors import RunError
 from ..policy.formats import ActionSpace
 from ..util.launcher import is_first
@@ -169,7 +170,9 @@ def _difference(stored: Any, wanted: Any, at: str = "") -> str | None:
 def _surroundings(config: RunConfig) -> dict[str, Any]:
     choices = [*config.tools, config.judge, config.selector, *config.reward.diversity, *config.reward.process]
     for stage in config.stages.values():
-        choices += [stage, *stage.build().components()]
+        algorithm = stage.build()
+        assert isinstance(algorithm, Algorithm)  # the config has checked the kind
+        choices += [stage, *algorithm.components()]
     versions: dict[str, str | None] = {}
     for name in PACKAGES:
         try:

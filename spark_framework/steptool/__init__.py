@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..judging.marks import Annotation, composed, marked, marks
-    from ..training.algorithms.steptool import Places, adapted_kl_coef, advantages, step_loss, token_rewards, whiten
+    from ..training.algorithms.steptool import (
+        ResponseSpans,
+        adapted_kl_coef,
+        advantages,
+        step_loss,
+        token_rewards,
+        whiten,
+    )
     from ..training.algorithms.steptool_padded import padded_advantages, padded_loss
     from ..training.data.ppo_csv import PpoExample, read_ppo_csv, write_ppo_csv
     from .annotations import AnnotatedAnswer
@@ -28,7 +35,7 @@ _PUBLIC = {
     "Annotation": ".judging.marks",
     "Collection": "collection",
     "Judging": "commands",
-    "Places": ".training.algorithms.steptool",
+    "ResponseSpans": ".training.algorithms.steptool",
     "PpoExample": ".training.data.ppo_csv",
     "Prediction": "predictions",
     "RecordedApis": "recorded_apis",
@@ -62,10 +69,10 @@ __all__ = [
     "Annotation",
     "Collection",
     "Judging",
-    "Places",
     "PpoExample",
     "Prediction",
     "RecordedApis",
+    "ResponseSpans",
     "adapted_kl_coef",
     "advantages",
     "compare_with",

@@ -135,8 +135,8 @@ def _in_order(config: RunConfig) -> list[tuple[str, str]]:
     graph: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for one in config.rollouts:
         graph["round", one.name] = [] if one.adapter is None else [("stage", one.adapter)]
-    for name, choice in config.stages.items():
-        stage = choice.config
+    for name in config.stages:
+        stage = config.stage_config(name)
         graph["stage", name] = [("round", stage.data), *([] if stage.init is None else [("stage", stage.init)])]
     try:
         return list(TopologicalSorter(graph).static_order())

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from ..contracts.algorithm import Algorithm
 from ..records import Trajectory
 from .data.dataset import StageData, filtered_questions, question_trees
 from .data.rewards import step_rewards
-from .data.tensors import TreeReading
 from .data.token_tree import TokenTree
 from .trainers.alarms import Limits
-from .trainers.metrics import UpdateMetrics
-from .trainers.tree_trainer import TreeTrainer
+
+if TYPE_CHECKING:  # a config is read without torch
+    from torch import Tensor
+
+    from .data.tensors import TreeReading
+    from .trainers.metrics import UpdateMetrics
+    from .trainers.tree_trainer import TreeTrainer
 
 
 class TreeAlgorithm(Algorithm):
@@ -32,6 +35,8 @@ class TreeAlgorithm(Algorithm):
             Config = FilteredStageConfig
 
             def advantages(self, rewards, values):
+                import torch  # inside: a config is read without it
+
                 mean = torch.cat(rewards).mean()
                 return [reward_D - mean for reward_D in rewards]
 
@@ -111,4 +116,6 @@ class TreeAlgorithm(Algorithm):
 
     @property
     def trainer(self) -> type[TreeTrainer]:
+        from .trainers.tree_trainer import TreeTrainer
+
         return TreeTrainer

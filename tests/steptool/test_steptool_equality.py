@@ -9,19 +9,16 @@ from typing import Any
 
 import pytest
 import torch
-from spark_framework.config.training import LoraConfig, StageConfig
-from spark_framework.training.model.firsts import FirstPolicy
-from spark_framework.training.trainers.steptool import StepTrainer
 from torch import Tensor
 
-from spark_framework.host.manager import Host
+from spark_framework.contracts.stage import LoraConfig
 from spark_framework.models.loading import load_model
 from spark_framework.records import Trajectory
 from spark_framework.training.algorithms.steptool import advantages, token_rewards, whiten
-from spark_framework.training.data.token_tree import build_row
-from spark_framework.training.model.actor_critic import ActorCritic, add_actor_adapter
-from spark_framework.training.trainers.base import training_arguments
-from tests.training.trees import LABELS, closing, path_ids, shake, step, trajectory
+from spark_framework.training.data.token_tree import build_tree
+from spark_framework.training.model.actor_critic import add_actor_adapter
+from spark_plugin_algorithms.steptool.trainer import StepTrainer
+from tests.training.trees import LABELS, algorithm, closing, path_ids, shake, step, trainer_of, trajectory
 
 LORA = LoraConfig(r=4, alpha=8)
 COUNT = 5
@@ -43,19 +40,14 @@ def rewards(one: Trajectory) -> list[float]:
 def prepared(folder: Path, tiny: Path, mini_batch: int, **settings: Any) -> StepTrainer:
     """A trainer after the first pass over its batch: the policy has moved since the batch was read."""
     section = {"passes": 2, "mini_batch": mini_batch, "kl_coef": 0.1}
-    stage = StageConfig.model_validate({"kind": "steptool", "batch_size": COUNT, "steptool": section, **settings})
+    one = algorithm("steptool", batch_size=COUNT, steptool=section, **settings)
     model = add_actor_adapter(load_model(str(tiny), dtype="float32", device="cpu"), LORA, None, 0)
     shake(model, 0.05)
-    agent = ActorCritic(model, LABELS, None, 0, stage.gradient_checkpointing)
-    rows = [build_row([one], {one.id: rewards(one)}, max_tokens=2048) for one in episodes()]
-    arguments = training_arguments(stage, folder, seed=0, cpu=True, quiet=True)
-    made = StepTrainer(
-        agent, rows, stage, Host().calls, "stage", FirstPolicy(agent, folder / "cache", "base"), args=arguments
-    )
-    assert agent.value_head is not None
+    rows = [build_tree([one], {one.id: rewards(one)}, max_tokens=2048) for one in episodes()]
+    made: StepTrainer = trainer_of(one, model, rows, folder)
+    assert made.agent.value_head is not None
     with torch.no_grad():
-        agent.value_head.summary.weight.normal_(0, 0.1, generator=torch.Generator().manual_seed(4))
-    made.prepare()
+        made.agent.value_head.summary.weight.normal_(0, 0.1, generator=torch.Generator().manual_seed(4))
     shake(model, 0.01, seed=5)
     made.begin_batch(range(COUNT))
     shake(model, 0.01, seed=2)
@@ -108,8 +100,8 @@ def difference(ours: Tensor | None, theirs: Tensor | None) -> tuple[float, float
 )
 def test_a_pass_is_the_naive_one(tiny: Path, tmp_path: Path, mini_batch: int, settings: dict[str, Any]) -> None:
     made = prepared(tmp_path, tiny, mini_batch, **settings)
-    plan_batches = len(made.reader.batches_of(range(COUNT)))
-    assert plan_batches == {1: COUNT, 10_000: 1, 70: 3}[settings["pack_tokens"]]
+    passes = len(made.reader.batches_of(range(COUNT)))
+    assert passes == {1: COUNT, 10_000: 1, 70: 3}[settings["pack_tokens"]]
     loss = float(made.training_step(made.agent.model, {"slot": 1}))
 
     assert made.agent.value_head is not None

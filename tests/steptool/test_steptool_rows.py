@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-from spark_framework.config.training import StepToolSection
-from spark_framework.training.data.steptool_rows import StepTree, csv_row, step_tree
 
 from spark_framework.errors import DataError
 from spark_framework.training.data.ppo_csv import PpoExample
+from spark_plugin_algorithms.steptool import StepToolSection
+from spark_plugin_algorithms.steptool.rows import StepTree, csv_row, step_tree
 from tests.steptool.episodes import EXAMPLES, byte_ids, plain_byte_ids
 
 PAPER, RELEASED = StepToolSection(), StepToolSection(compat="released")

@@ -7,21 +7,23 @@ from typing import Any
 
 import pytest
 import torch
-from spark_framework.config.training import StageConfig
-from spark_framework.training.algorithms.losses import LogProbs
 
+from spark_framework.contracts.stage import AlarmConfig
+from spark_framework.training.data.tensors import LogProbs
 from spark_framework.training.data.token_tree import Decision, TokenTree
-from spark_framework.training.trainers.alarms import WINDOW, AdaptiveKLController, TrainingMonitor
+from spark_framework.training.trainers.alarms import WINDOW, Limits, TrainingMonitor
+from spark_framework.training.trainers.kl_control import AdaptiveKLController
 from spark_framework.training.trainers.metrics import UpdateMetrics
+from tests.training.trees import algorithm
 
 
 def watch(**settings: Any) -> TrainingMonitor:
-    return TrainingMonitor("mine", StageConfig.model_validate({"kind": "ppo", "lr": 1e-4, **settings}))
+    return TrainingMonitor("mine", algorithm("ppo", **settings).limits, 1e-4)
 
 
 @pytest.mark.parametrize(("kl", "beta"), [(0.31, 2.0), (0.29, 1.0), (0.14, 1.0), (0.13, 0.5)])
 def test_beta_follows_the_kl_of_an_epoch(kl: float, beta: float) -> None:
-    one = AdaptiveKLController(1.0, target=0.2)
+    one = AdaptiveKLController(1.0, algorithm("ppo", kl_target=0.2).next_beta)
     for value in (kl - 0.01, kl + 0.01):
         one.after_update(value)
     assert one.end_epoch() == pytest.approx(kl)
@@ -47,7 +49,8 @@ def test_the_bound_is_ten_targets_where_none_is_set() -> None:
 
 
 def test_steptool_is_watched_in_its_own_unit() -> None:
-    one = watch(kind="steptool", steptool={"kl_coef": 0.3, "kl_target": 6.0})
+    limits = Limits.of(AlarmConfig(), target=6.0, unit="nats a trajectory", weight_key="steptool.kl_coef", weight=0.3)
+    one = TrainingMonitor("mine", limits, 1e-4)
     assert one.of_mean(60.0) is None
     alarm = one.of_mean(61.0)
     assert alarm is not None
@@ -73,7 +76,7 @@ def test_it_goes_on_from_what_was_kept() -> None:
     one, other = watch(alarm={"max_kl": 2.0}), watch(alarm={"max_kl": 2.0})
     for _ in range(WINDOW - 1):
         one.after_update(3.0, 0.05)
-    other.restore(one.kept())
+    other.load_state_dict(one.state_dict())
     assert other.after_update(3.0, 0.05) is not None
 
 

@@ -9,20 +9,17 @@ from typing import Any
 
 import pytest
 import torch
-from spark_framework.config.training import LoraConfig, StageConfig
-from spark_framework.training.model.firsts import FirstPolicy
-from spark_framework.training.trainers.spark import SparkTrainer
 from torch import Tensor
 from torch.nn.functional import layer_norm
 
 from spark_framework.config.run import SMOLLM2
-from spark_framework.host.manager import Host
+from spark_framework.contracts.stage import LoraConfig
 from spark_framework.models.loading import load_model, locate
 from spark_framework.records import Trajectory
-from spark_framework.training.data.token_tree import build_row
-from spark_framework.training.model.actor_critic import CRITIC, ActorCritic, add_actor_adapter
-from spark_framework.training.trainers.base import training_arguments
-from tests.training.trees import LABELS, shake, tree
+from spark_framework.training.data.token_tree import build_tree
+from spark_framework.training.model.actor_critic import CRITIC, add_actor_adapter
+from spark_framework.training.trainers.tree_trainer import TreeTrainer
+from tests.training.trees import LABELS, algorithm, shake, trainer_of, tree
 
 LORA = LoraConfig(r=4, alpha=8)
 QUESTIONS = [tree(0, 0), tree(1, 1)[:1], tree(2, 2), tree(3, 3)[1:2]]
@@ -33,29 +30,23 @@ def rewards(trajectory: Trajectory) -> list[float]:
     return [0.3 - 0.4 * depth + 0.2 * trajectory.branch for depth in range(len(trajectory.steps))]
 
 
-def prepared(folder: Path, path: str, questions: list[list[Trajectory]], dtype: str, **settings: Any) -> SparkTrainer:
+def prepared(folder: Path, path: str, questions: list[list[Trajectory]], dtype: str, **settings: Any) -> TreeTrainer:
     """A trainer before an update, away from where it started: actor, critic and value head all do something."""
-    stage = StageConfig.model_validate({"kind": "ppo", "batch_size": len(questions), **settings})
     model = add_actor_adapter(load_model(path, dtype=dtype, device="cpu"), LORA, None, 0)
     shake(model, 0.05)
-    agent = ActorCritic(model, LABELS, stage.critic, 0, stage.gradient_checkpointing)
-    rows = [build_row(one, {t.id: rewards(t) for t in one}, max_tokens=2048) for one in questions]
-    arguments = training_arguments(stage, folder, seed=0, cpu=True, quiet=True)
-    firsts = FirstPolicy(agent, folder / "cache", "base")
-    made = SparkTrainer(agent, rows, stage, Host().calls, "stage", firsts, args=arguments)
-    made.prepare()
-    made.begin_epoch(0)
+    rows = [build_tree(one, {t.id: rewards(t) for t in one}, max_tokens=2048) for one in questions]
+    made: TreeTrainer = trainer_of(algorithm("ppo", batch_size=len(questions), **settings), model, rows, folder)
     shake(model, 0.02, seed=2)
     shake(model, 0.05, seed=3, adapter=CRITIC)
     with torch.no_grad():
-        agent.value_head.outer.weight.normal_(0, 0.1, generator=torch.Generator().manual_seed(4))
+        made.agent.value_head.outer.weight.normal_(0, 0.1, generator=torch.Generator().manual_seed(4))
     return made
 
 
 class Naive:
     """The same update with models of their own."""
 
-    def __init__(self, made: SparkTrainer, path: str, dtype: str, questions: list[list[Trajectory]]) -> None:
+    def __init__(self, made: TreeTrainer, path: str, dtype: str, questions: list[list[Trajectory]]) -> None:
         self.made, self.questions, self.kind = made, questions, made.stage.critic.kind
         self.actor = self._model(path, dtype, "default")
         self.reference = self._model(path, dtype, None)
@@ -163,13 +154,13 @@ def difference(ours: dict[str, Tensor], theirs: dict[str, Tensor], *, of: str) -
 def check(folder: Path, path: str, questions: list[list[Trajectory]], dtype: str, **settings: Any) -> None:
     made = prepared(folder, path, questions, dtype, **settings)
     naive = Naive(made, path, dtype, questions)
-    loss = float(made.training_step(made.agent.model, {"rows": list(range(len(questions)))}))
+    loss = float(made.training_step(made.agent.model, made._collate(list(range(len(questions))))))
     actor, critic = naive.update()
     separate = made.stage.critic.kind == "separate"
     # Llama normalises in single precision whatever the dtype, so double precision is no more than ten times as exact.
     bound = 1e-6 if dtype == "float64" else 1e-5
     assert loss == pytest.approx(float(actor if separate else actor + critic), abs=bound)
-    assert made.figures_of_update["value_loss"] == pytest.approx(float(critic), abs=bound)
+    assert made.update_figures["value_loss"] == pytest.approx(float(critic), abs=bound)
     ours = {n: p.grad for n, p in made.agent.model.named_parameters() if p.grad is not None}
     ours.update({f"head.{n}": p.grad for n, p in made.agent.value_head.named_parameters()})
     theirs = naive.gradients()

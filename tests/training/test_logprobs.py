@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from spark_framework.config.training import CriticConfig, LoraConfig
 from torch import nn
 
+from spark_framework.contracts.stage import CriticConfig, LoraConfig
 from spark_framework.models.loading import load_model
 from spark_framework.training.model import token_logprobs
 from spark_framework.training.model.actor_critic import ActorCritic, add_actor_adapter
@@ -20,7 +20,7 @@ from tests.training.trees import LABELS
 def test_chunks_equal_the_whole(monkeypatch: pytest.MonkeyPatch, chunk: int, bias: bool) -> None:
     torch.manual_seed(0)
     head = nn.Linear(16, 50, bias=bias, dtype=torch.float64).requires_grad_(False)
-    monkeypatch.setattr(token_logprobs, "LOGITS_AT_ONCE", chunk * 50)
+    monkeypatch.setattr(token_logprobs, "MAX_LOGITS", chunk * 50)
     hidden = 3 * torch.randn(7, 16, dtype=torch.float64)
     target, upstream = torch.randint(50, (7,)), torch.randn(7, dtype=torch.float64)
     found = []

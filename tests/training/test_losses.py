@@ -8,37 +8,32 @@ from typing import Any
 
 import pytest
 import torch
-from spark_framework.config.training import CriticConfig, StageConfig
-from spark_framework.training.algorithms.losses import LogProbs, TreeTensors
-from spark_framework.training.model.firsts import FirstPolicy
-from spark_framework.training.trainers.spark import SparkTrainer
 
 from spark_framework.api import RewardTerm
 from spark_framework.errors import DataError
-from spark_framework.host.manager import Host
 from spark_framework.records import Trajectory
-from spark_framework.training.algorithms import losses
-from spark_framework.training.data.rewards import refreshed_rewards, step_rewards
-from spark_framework.training.data.token_tree import build_row
+from spark_framework.training.algorithms import spark as losses
+from spark_framework.training.data.rewards import step_rewards, with_action_probs
+from spark_framework.training.data.tensors import LogProbs, TreeTensors
+from spark_framework.training.data.token_tree import build_tree
 from spark_framework.training.model.actor_critic import ActorCritic
-from spark_framework.training.trainers.base import training_arguments
-from tests.training.trees import LABELS, actor, read_plainly, shake, tree
+from spark_framework.training.trainers.tree_trainer import TreeTrainer
+from tests.training.trees import LABELS, actor, algorithm, read_plainly, shake, stage_data, trainer_of, tree
 
 REWARDS = {"r/0/0": [0.3, -0.7, 0.0], "r/0/1": [0.3, 0.5, -1.0, 0.1], "r/0/2": [-1.0, -0.4]}
 CLIP = 0.2
 
 
-def trainer(tiny: Path, tmp_path: Path, trajectories: list[Trajectory], **settings: Any) -> SparkTrainer:
-    stage = StageConfig(clip=CLIP, **settings)
-    model = actor(tiny)
-    agent = ActorCritic(model, LABELS, stage.critic if stage.kind in ("ppo", "spark") else None, 0)
-    rows = [build_row(trajectories, REWARDS, max_tokens=2048)]
-    arguments = training_arguments(stage, tmp_path, seed=0, cpu=True, quiet=True)
-    firsts = FirstPolicy(agent, tmp_path / "cache", "base")
-    made = SparkTrainer(agent, rows, stage, Host().calls, "stage", firsts, args=arguments)
-    made.prepare()
-    made.begin_epoch(0)
+def trainer(tiny: Path, tmp_path: Path, trajectories: list[Trajectory], kind: str, **settings: Any) -> TreeTrainer:
+    if kind in ("ppo", "spark"):
+        settings["clip"] = CLIP
+    rows = [build_tree(trajectories, REWARDS, max_tokens=2048)]
+    made: TreeTrainer = trainer_of(algorithm(kind, **settings), actor(tiny), rows, tmp_path)
     return made
+
+
+def loss_of(made: TreeTrainer) -> torch.Tensor:
+    return made.compute_loss(made.agent.model, made.reader.inputs([0]))
 
 
 class Plain:
@@ -116,8 +111,8 @@ def advantages() -> list[float]:
         {"kind": "sft"},
         {"kind": "rft"},
         {"kind": "replay"},
-        {"kind": "ppo", "critic": CriticConfig(warmup_epochs=0)},
-        {"kind": "spark", "critic": CriticConfig(warmup_epochs=0), "replay": 0.7, "beta": 0.0},
+        {"kind": "ppo", "critic": {"warmup_epochs": 0}},
+        {"kind": "spark", "critic": {"warmup_epochs": 0}, "replay": 0.7, "beta": 0.0},
     ],
     ids=lambda settings: settings["kind"],
 )
@@ -128,7 +123,7 @@ def test_loss_and_gradients_are_the_plain_ones(tiny: Path, tmp_path: Path, setti
     with torch.no_grad():
         reference = Plain(model, trajectories)
     shake(model, 0.02, seed=2)  # away from the reference, so that ratios and KL are not trivial
-    loss = made.compute_loss(model, {"rows": [0]})
+    loss = loss_of(made)
     plain = Plain(model, trajectories)
     kind = settings["kind"]
     if kind == "sft":
@@ -149,7 +144,7 @@ def test_the_value_functions_are_read_at_the_states(tiny: Path, tmp_path: Path) 
     """Advantages are R - V_old, with V_old from the warmed-up critic's own forward pass over each state."""
     trajectories = tree()
     made = trainer(tiny, tmp_path, trajectories, kind="ppo", normalise=False,
-                   critic=CriticConfig(lr=1e-2, warmup_epochs=3))  # fmt: skip
+                   critic={"lr": 1e-2, "warmup_epochs": 3})  # fmt: skip
     values = []
     with torch.no_grad(), made.agent.as_critic():
         for one in trajectories:
@@ -167,7 +162,7 @@ def test_the_value_functions_are_read_at_the_states(tiny: Path, tmp_path: Path) 
 
 def test_frozen_features_add_the_value_loss_to_the_actors(tiny: Path, tmp_path: Path) -> None:
     trajectories = tree()
-    critic = CriticConfig(kind="frozen_features", warmup_epochs=2, lr=1e-2)
+    critic = {"kind": "frozen_features", "warmup_epochs": 2, "lr": 1e-2}
     made = trainer(tiny, tmp_path, trajectories, kind="ppo", critic=critic, beta=0.0)
     plain = Plain(made.agent.model, trajectories)
     v_old = made.v_old[0]
@@ -175,18 +170,18 @@ def test_frozen_features_add_the_value_loss_to_the_actors(tiny: Path, tmp_path: 
     weight = torch.tensor([d["weight"] for d in plain.decisions])
     gaps = flat - v_old
     expected = plain.ppo((gaps / gaps.std()).tolist()) + (weight * (v_old - flat) ** 2).sum() / weight.sum()
-    assert made.compute_loss(made.agent.model, {"rows": [0]}).item() == pytest.approx(expected.item(), abs=1e-5)
+    assert loss_of(made).item() == pytest.approx(expected.item(), abs=1e-5)
 
 
 def test_the_old_policy_can_be_that_of_the_epochs_begin(tiny: Path, tmp_path: Path) -> None:
     """Then every ratio is 1 at the start of an epoch, wherever the policy has gone."""
     made = trainer(tiny, tmp_path, tree(), kind="ppo", old_policy="refresh", beta=0.0, normalise=False,
-                   critic=CriticConfig(warmup_epochs=0))  # fmt: skip
+                   critic={"warmup_epochs": 0})  # fmt: skip
     for epoch in (0, 1):
         made.begin_epoch(epoch)
         row = made.rows[0]
         constrained = sum(d.weight * (d.constrained + 1) * d.reward for d in row.decisions)
-        assert made.compute_loss(made.agent.model, {"rows": [0]}).item() == pytest.approx(-constrained, abs=1e-5)
+        assert loss_of(made).item() == pytest.approx(-constrained, abs=1e-5)
         shake(made.agent.model, 0.02, seed=epoch)
 
 
@@ -214,7 +209,7 @@ def test_clipping_has_two_sides(ratio: float, advantage: float, expected: float,
 def test_the_kl_of_actions_is_exact_and_that_of_tokens_stays_finite() -> None:
     pi, reference = torch.tensor([[0.5, 0.3, 0.2]]), torch.tensor([[0.2, 0.2, 0.6]])
     one, none = torch.ones(1), torch.zeros(1)
-    row = TreeTensors(one, one, one, torch.zeros(1, dtype=torch.long))
+    row = TreeTensors(one, one, none, one, one, torch.zeros(1, dtype=torch.long))
     logp = LogProbs(none, none, pi.log())
     kl = losses.kl_to_reference(row, logp, LogProbs(none, none, reference.log()))
     assert kl.item() == pytest.approx((reference * (reference / pi).log()).sum().item(), abs=1e-6)
@@ -247,7 +242,8 @@ class Other(Constant):
 @pytest.mark.parametrize(("rho", "expected"), [(0.0, -4.0), (1.0, 3.0), (0.25, 0.25 * 3 + 0.75 * -4)])
 def test_rho_weighs_diversity_against_process(rho: float, expected: float) -> None:
     (one, _, _) = tree()
-    assert step_rewards(one, [(3.0, Constant())], [(2.0, Other())], rho) == pytest.approx([expected] * 3)
+    data = stage_data(diversity=[(3.0, Constant())], process=[(2.0, Other())])
+    assert algorithm("spark", rho=rho).rewards(one, data) == pytest.approx([expected] * 3)
 
 
 def test_a_reward_that_is_no_number_names_term_and_step() -> None:
@@ -257,10 +253,10 @@ def test_a_reward_that_is_no_number_names_term_and_step() -> None:
 
     (one, _, _) = tree()
     with pytest.raises(DataError, match="reward term constant gave nan at trajectory r/0/0, step 1"):
-        step_rewards(one, [], [(1.0, Broken())], 0.0)
+        step_rewards(one, [(1.0, Broken())])
     Broken.value = lambda self, step, trajectory: 1 / 0  # type: ignore[method-assign]
     with pytest.raises(DataError, match="reward term constant failed at trajectory r/0/0, step 0: ZeroDivisionError"):
-        step_rewards(one, [], [(1.0, Broken())], 0.0)
+        step_rewards(one, [(1.0, Broken())])
 
 
 def test_a_term_that_counts_nothing_is_not_asked() -> None:
@@ -269,7 +265,10 @@ def test_a_term_that_counts_nothing_is_not_asked() -> None:
             raise AssertionError
 
     (one, _, _) = tree()
-    assert step_rewards(one, [(1.0, Unwilling())], [(1.0, Constant())], 0.0) == [1.0] * 3
+    data = stage_data(diversity=[(1.0, Unwilling())], process=[(1.0, Constant())])
+    for kind in ("ppo", "spark"):
+        settings = {"rho": 0.0} if kind == "spark" else {}
+        assert algorithm(kind, **settings).rewards(one, data) == [1.0] * 3
 
 
 def test_rewards_see_the_policy_of_today() -> None:
@@ -281,17 +280,22 @@ def test_rewards_see_the_policy_of_today() -> None:
     steps = [step for one in trajectories for step in one.steps]
     probs = [{"ash": 0.1 * k, "birch": 0.2, "think": 0.3, "answer": 0.4} for k in range(len(steps))]
     expected = [p[step.candidate.action] for step, p in zip(steps, probs, strict=True)]
-    assert refreshed_rewards(trajectories, probs, [(1.0, Likelihood())], [], 1.0) == pytest.approx(expected)
+    row = build_tree(trajectories, REWARDS, max_tokens=2048)
+    data = stage_data(diversity=[(1.0, Likelihood())])
+    assert algorithm("spark", rho=1.0).refreshed_rewards(row, probs, data) == pytest.approx(expected)
+    assert [s.action_probs for one in with_action_probs(trajectories, probs) for s in one.steps] == probs
 
 
-def test_a_refreshed_epoch_rewards_with_its_own_probabilities(tiny: Path, tmp_path: Path) -> None:
-    made = trainer(tiny, tmp_path, tree(), kind="spark", old_policy="refresh", critic=CriticConfig(warmup_epochs=0))
-    made.reward = lambda row, head: [probs[0] for probs in head]
+def test_a_refreshed_epoch_rewards_with_its_own_probabilities(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = trainer(tiny, tmp_path, tree(), kind="spark", old_policy="refresh", critic={"warmup_epochs": 0})
+    monkeypatch.setattr(made.algorithm, "refreshed_rewards", lambda row, probs, data: [one["ash"] for one in probs])
     shake(made.agent.model, 0.05, seed=3)
     made.begin_epoch(1)
     with torch.no_grad():
         row = made.rows[0]
-        head = made.agent.log_probs(made.agent.hidden(row), row).head_DA.exp()
+        head = made.reader.read(made.reader.inputs([0]))[0][0].head_DA.exp()
     assert [d.reward for d in row.decisions] == pytest.approx(head[:, 0].tolist())
     raw = torch.tensor([d.reward for d in row.decisions]) - made.v_old[0]
     torch.testing.assert_close(made.advantages[0], raw / raw.std().clamp(min=0.1))

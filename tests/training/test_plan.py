@@ -8,21 +8,22 @@ from typing import Any
 
 import pytest
 import torch
-from spark_framework.config.training import LoraConfig, StageConfig
 from torch.utils.flop_counter import FlopCounterMode
 
 from spark_framework.cli import main
+from spark_framework.contracts.stage import LoraConfig
 from spark_framework.models.loading import load_model, load_skeleton
-from spark_framework.training.cost_model import Plan, Shape, plan
+from spark_framework.training.cost_model import CostEstimate, ModelShape, estimate
 from spark_framework.training.data.token_tree import Decision, TokenTree
 from spark_framework.training.model.actor_critic import ActorCritic, add_actor_adapter
 from tests.runs import STAGE
+from tests.training.trees import algorithm
 
 Runs = Callable[..., Path]
 QV = LoraConfig(r=8, targets=("q_proj", "v_proj"))
 
 
-def llama_8b(lora: LoraConfig) -> Shape:
+def llama_8b(lora: LoraConfig) -> ModelShape:
     """Llama-3.1-8B, built from its published config without any weight."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -32,7 +33,7 @@ def llama_8b(lora: LoraConfig) -> Shape:
     )  # fmt: skip
     with torch.device("meta"):
         base = LlamaForCausalLM(config).to(torch.bfloat16)
-        return Shape.of(add_actor_adapter(base, lora, None, seed=0), torch.bfloat16)
+        return ModelShape.of(add_actor_adapter(base, lora, None, seed=0), torch.bfloat16)
 
 
 def trajectory(tokens: int = 947, predicted: int = 302, last_state: int = 887) -> TokenTree:
@@ -54,9 +55,9 @@ def trajectory(tokens: int = 947, predicted: int = 302, last_state: int = 887) -
     return row
 
 
-def cost(shape: Shape, rows: list[TokenTree] | None = None, **stage: Any) -> Plan:
-    section = StageConfig.model_validate({"kind": "ppo", "batch_size": 1, **stage})
-    return plan(shape, section, rows or [trajectory()], dtype="bfloat16", quantized=False, pack_tokens=2048)
+def cost(shape: ModelShape, rows: list[TokenTree] | None = None, **stage: Any) -> CostEstimate:
+    one = algorithm("ppo", batch_size=1, **stage)
+    return estimate(shape, one, rows or [trajectory()], dtype="bfloat16", quantized=False, pack_tokens=2048)
 
 
 def test_llama_8b_costs_what_the_research_note_says() -> None:
@@ -83,10 +84,13 @@ def test_flops_are_those_that_torch_counts(tiny: Path, lora: dict[str, Any]) -> 
     agent, row = ActorCritic(model, [0], None, 0), trajectory(120, 60, 110)
     for k, decision in enumerate(row.decisions):
         decision.state_position = 10 + 20 * k
+        decision.first_position = 11 + 20 * k
         decision.token_positions = list(range(11 + 20 * k, 23 + 20 * k))
     with FlopCounterMode(display=False) as counter:
-        agent.log_probs(agent.hidden(row), row).token_T.sum().backward()
-    shape = Shape.of(model, torch.float32)
+        inputs = agent.inputs([0], [row])
+        (logp,) = agent.log_probs(agent.forward(inputs), inputs)
+        logp.token_T.sum().backward()
+    shape = ModelShape.of(model, torch.float32)
     ours = shape.forward(120, 0, 60) + shape.backward(120, 0, 60)
     assert 1 < ours / counter.get_total_flops() < 1.06
 
@@ -96,7 +100,7 @@ def test_a_skeleton_has_the_shape_of_the_model(tiny: Path) -> None:
         empty = add_actor_adapter(load_skeleton(str(tiny), torch.float32), LoraConfig(r=2), None, seed=0)
     assert {p.device.type for p in empty.parameters()} == {"meta"}
     full = add_actor_adapter(load_model(str(tiny), dtype="float32", device="cpu"), LoraConfig(r=2), None, seed=0)
-    assert Shape.of(empty, torch.float32) == Shape.of(full, torch.float32)
+    assert ModelShape.of(empty, torch.float32) == ModelShape.of(full, torch.float32)
 
 
 def test_what_saves_memory_and_what_it_costs() -> None:
@@ -104,9 +108,9 @@ def test_what_saves_memory_and_what_it_costs() -> None:
     plain, checkpointed = cost(shape), cost(shape, gradient_checkpointing=True)
     assert checkpointed.memory["activations"] < 0.1 * plain.memory["activations"]
     assert checkpointed.flops_epoch > 1.4 * plain.flops_epoch
-    section = StageConfig(kind="ppo", batch_size=8)
+    one = algorithm("ppo", batch_size=8)
     rows = [trajectory() for _ in range(8)]
-    quantized = plan(shape, section, rows, dtype="bfloat16", quantized=True, pack_tokens=4096)
+    quantized = estimate(shape, one, rows, dtype="bfloat16", quantized=True, pack_tokens=4096)
     assert quantized.memory["weights"] == pytest.approx(0.516 * 6.98e9 + 2 * 1.05e9, rel=0.01)
     assert quantized.pass_tokens == 4096
     assert quantized.tokens == 8 * 947

@@ -10,13 +10,20 @@ import torch
 
 from spark_framework.errors import DataError
 from spark_framework.training.data.packing import merge_trees, plan_batches, truncate_to_states
-from spark_framework.training.data.token_tree import TokenTree, add_alternatives, build_row
+from spark_framework.training.data.tensors import LogProbs
+from spark_framework.training.data.token_tree import TokenTree, add_candidates, build_tree
 from spark_framework.training.model.actor_critic import ActorCritic
 from tests.training.trees import LABELS, PROMPT, actor, path_ids, trajectory, tree
 
 
 def row_of(trajectories: list, max_tokens: int = 2048) -> TokenTree:
-    return build_row(trajectories, {t.id: [0.0] * len(t.steps) for t in trajectories}, max_tokens=max_tokens)
+    return build_tree(trajectories, {t.id: [0.0] * len(t.steps) for t in trajectories}, max_tokens=max_tokens)
+
+
+def read(agent: ActorCritic, row: TokenTree) -> LogProbs:
+    inputs = agent.inputs([0], [row])
+    (found,) = agent.log_probs(agent.forward(inputs), inputs)
+    return found
 
 
 def path_to(row: TokenTree, token: int) -> list[int]:
@@ -50,7 +57,7 @@ def test_a_branched_row_equals_its_trajectories_on_their_own(tiny: Path) -> None
     trajectories = tree()
     row = row_of(trajectories)
     with torch.no_grad():
-        hidden = agent.hidden(row)
+        hidden = agent.forward(agent.inputs([0], [row]))
         for one in trajectories:
             ids = path_ids(one)
             alone = plain(input_ids=torch.tensor([ids])).last_hidden_state[0]
@@ -64,11 +71,11 @@ def test_log_probabilities_of_a_branched_row(tiny: Path) -> None:
     trajectories = tree()
     row = row_of(trajectories)
     with torch.no_grad():
-        logp = agent.log_probs(agent.hidden(row), row)
+        logp = read(agent, row)
         decision = at = 0
         for one in trajectories:
             single = row_of([one])
-            own = agent.log_probs(agent.hidden(single), single)
+            own = read(agent, single)
             n, t = len(own.action_D), len(own.token_T)
             constrained = torch.tensor([d.constrained for d in single.decisions])
             torch.testing.assert_close(
@@ -83,16 +90,16 @@ def test_each_depth_counts_once() -> None:
     row = row_of(tree())
     for depth in range(4):
         assert sum(d.weight for d in row.decisions if d.depth == depth) == pytest.approx(1)
-    assert [d.ok for d in row.decisions if d.depth == 0] == [True, True, False]
+    assert [d.success for d in row.decisions if d.depth == 0] == [True, True, False]
 
 
-def test_alternatives_are_the_viable_candidates_that_nobody_follows() -> None:
+def test_added_candidates_are_those_that_no_trajectory_follows() -> None:
     (one, _, _) = tree()
     row = row_of([one])
-    add_alternatives(row, one.steps[0], one, threshold=6.0)
-    all_reduce_sum = row.decisions[-1]
-    assert (all_reduce_sum.action, all_reduce_sum.depth) == ("birch", 0)  # `think` has 4, `ash` is taken
-    assert [row.ids[i] for i in path_to(row, all_reduce_sum.token_positions[-1])] == [
+    add_candidates(row, one, 0, lambda number, candidate, score: score > 6.0)
+    added = row.decisions[-1]
+    assert (added.action, added.depth) == ("birch", 0)  # `think` has 4, `ash` is taken
+    assert [row.ids[i] for i in path_to(row, added.token_positions[-1])] == [
         *PROMPT,
         *one.steps[0].candidates[1].token_ids,
     ]

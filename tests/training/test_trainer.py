@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from spark_framework.training.trainers.spark import SparkTrainer
 
 from spark_framework import TrajectoryStore, train
 from spark_framework.api import hookimpl
@@ -20,7 +19,8 @@ from spark_framework.errors import DataError, RunError
 from spark_framework.host.manager import Host, using_host
 from spark_framework.models.loading import load_model
 from spark_framework.training.model.actor_critic import ActorCritic
-from spark_framework.training.trainers.base import STATE_FILE, latest_complete_checkpoint
+from spark_framework.training.trainers.checkpoints import STATE_FILE, latest_complete_checkpoint
+from spark_framework.training.trainers.tree_trainer import TreeTrainer
 from tests.runs import STAGE
 
 DATA = {**STAGE, "data": "demonstrations"}
@@ -78,16 +78,16 @@ ROUND = [{"name": "demonstrations", "proposer": "scripted", "questions": 6, "bra
           "wave_size": 2}]  # fmt: skip
 
 
-def watched(monkeypatch: pytest.MonkeyPatch) -> list[SparkTrainer]:
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[TreeTrainer]:
     """The trainers that are made from now on."""
-    made: list[SparkTrainer] = []
-    plain = SparkTrainer.__init__
+    made: list[TreeTrainer] = []
+    plain = TreeTrainer.__init__
 
-    def init(self: SparkTrainer, *args: Any, **kwargs: Any) -> None:
+    def init(self: TreeTrainer, *args: Any, **kwargs: Any) -> None:
         plain(self, *args, **kwargs)
         made.append(self)
 
-    monkeypatch.setattr(SparkTrainer, "__init__", init)
+    monkeypatch.setattr(TreeTrainer, "__init__", init)
     return made
 
 
@@ -97,15 +97,15 @@ def test_actor_and_critic_learn_and_the_base_does_not(
 ) -> None:
     made = watched(monkeypatch)
     before: dict[str, torch.Tensor] = {}
-    plain = SparkTrainer.begin_epoch
+    plain = TreeTrainer.begin_epoch
 
-    def begin_epoch(self: SparkTrainer, epoch: int) -> None:
+    def begin_epoch(self: TreeTrainer, epoch: int) -> None:
         plain(self, epoch)
         if epoch == 0:
             before.update({n: p.detach().clone() for n, p in self.agent.model.named_parameters()})
             before.update({f"head.{n}": p.detach().clone() for n, p in self.agent.value_head.named_parameters()})
 
-    monkeypatch.setattr(SparkTrainer, "begin_epoch", begin_epoch)
+    monkeypatch.setattr(TreeTrainer, "begin_epoch", begin_epoch)
     stage = {**DATA, "kind": "ppo", "epochs": 2, "critic": {"kind": critic, "warmup_epochs": 0, "lr": 1e-3}}
     train(demonstrations(tmp_path / "run", stages={"ppo": stage}, rollouts=ROUND), "ppo")
     (trainer,) = made
@@ -123,14 +123,14 @@ def test_every_step_of_the_value_head_has_its_own_gradient(
 ) -> None:
     """Nothing is left over from the step before: Trainer clears the model's gradients, and the head is not in it."""
     left: list[bool] = []
-    plain = SparkTrainer.compute_loss
+    plain = TreeTrainer.compute_loss
 
-    def compute_loss(self: SparkTrainer, *args: Any, **kwargs: Any) -> Any:
+    def compute_loss(self: TreeTrainer, *args: Any, **kwargs: Any) -> Any:
         if self.state.global_step > len(left):
             left.append(any(p.grad is not None and bool(p.grad.any()) for p in self.agent.critic_parameters()))
         return plain(self, *args, **kwargs)
 
-    monkeypatch.setattr(SparkTrainer, "compute_loss", compute_loss)
+    monkeypatch.setattr(TreeTrainer, "compute_loss", compute_loss)
     stage = {**DATA, "kind": "ppo", "epochs": 2, "critic": {"kind": "frozen_features"}}
     train(demonstrations(tmp_path / "run", stages={"ppo": stage}, rollouts=ROUND), "ppo")
     assert left
@@ -148,7 +148,7 @@ def test_beta_follows_the_kl(
     made = watched(monkeypatch)
     stage = {**DATA, "kind": "ppo", "epochs": 3, "beta": 1.0, "kl_target": target}
     train(demonstrations(tmp_path / "run", stages={"ppo": stage}, rollouts=ROUND), "ppo")
-    assert made[0].penalty.beta == (8.0 if grows else 0.125)
+    assert made[0].kl.beta == (8.0 if grows else 0.125)
 
 
 def test_a_stage_stops_where_the_kl_runs_away(
@@ -199,14 +199,14 @@ def interrupt(*_: Any) -> None:
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Lengths of the rows that are read without gradient from now on."""
     read: list[int] = []
-    plain = ActorCritic.hidden
+    plain = ActorCritic.forward
 
-    def hidden(self: ActorCritic, row: Any) -> Any:
+    def forward(self: ActorCritic, inputs: Any) -> Any:
         if not torch.is_grad_enabled():
-            read.append(len(row.ids))
-        return plain(self, row)
+            read.append(len(inputs.ids_N))
+        return plain(self, inputs)
 
-    monkeypatch.setattr(ActorCritic, "hidden", hidden)
+    monkeypatch.setattr(ActorCritic, "forward", forward)
     return read
 
 

@@ -5,14 +5,21 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from spark_framework.config.training import LoraConfig
-
+from spark_framework.contracts.stage import LoraConfig
+from spark_framework.host.component_spec import choose
+from spark_framework.host.manager import Host
 from spark_framework.models.loading import load_model
 from spark_framework.models.tree_attention import read_in_segments
 from spark_framework.records import ANSWER, Candidate, Question, Step, Trajectory, Verdict
+from spark_framework.training.data.dataset import StageData
+from spark_framework.training.data.token_tree import TokenTree
+from spark_framework.training.model.actor_critic import ActorCritic, add_actor_adapter
+from spark_framework.training.model.first_policy import FirstPolicy
+from spark_framework.training.trainers.base import StageSetup, training_arguments
 
 LABELS = (300, 301, 302, 303)
 """First tokens of the actions."""
@@ -62,8 +69,6 @@ def tree(seed: int = 0, index: int = 0) -> list[Trajectory]:
 
 def actor(tiny: Path, *, seed: int = 0, scale: float = 0.05) -> Any:
     """The tiny model with a LoRA adapter that already does something: B is not zero."""
-    from spark_framework.training.model.actor_critic import add_actor_adapter
-
     model = add_actor_adapter(
         load_model(str(tiny), dtype="float32", device="cpu"), LoraConfig(r=4, alpha=8), None, seed
     )
@@ -99,3 +104,31 @@ def path_ids(trajectory: Trajectory) -> list[int]:
     for part in trajectory.steps:
         ids += [*part.candidate.token_ids, *part.context_ids]
     return ids
+
+
+def algorithm(kind: str, **settings: Any) -> Any:
+    """An installed algorithm with some settings, as a config makes it."""
+    return choose("algorithm", {"kind": kind, **settings}).build()
+
+
+def stage_data(questions: Sequence[Sequence[Trajectory]] = (), **changes: Any) -> StageData:
+    """What an algorithm makes rows of."""
+    data = StageData(
+        stage="stage", questions=questions, diversity=(), process=(), threshold=6.0, max_tokens=2048,
+        tokenizer=lambda: None,
+    )  # fmt: skip
+    return replace(data, **changes)
+
+
+def trainer_of(one: Any, model: Any, rows: Sequence[TokenTree], folder: Path) -> Any:
+    """An algorithm's trainer, prepared for its first epoch."""
+    agent = ActorCritic(model, LABELS, one.critic, 0, one.config.gradient_checkpointing)
+    setup = StageSetup(
+        name="stage", agent=agent, rows=rows, data=stage_data(), actions=ACTIONS, critic_seed=0, calls=Host().calls,
+        first_policy=FirstPolicy(agent, folder / "cache", "base"),
+    )  # fmt: skip
+    arguments = training_arguments(one.trainer, one.config, folder, seed=0, cpu=True, quiet=True)
+    made = one.trainer(setup, one, args=arguments)
+    made.prepare()
+    made.begin_epoch(0)
+    return made

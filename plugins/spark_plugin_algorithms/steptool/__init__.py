@@ -47,7 +47,7 @@ class StepToolSection(ComponentConfig):
     """csv: tokens before the last response; a longer context is cut at the beginning."""
     max_response: int = Field(default=1200, ge=1)
     """csv: tokens of the last response."""
-    reward: tuple[RewardChoice, ...] = Field(default=TERMS, validate_default=True)  # type: ignore[assignment]
+    reward: tuple[RewardChoice, ...] = Field(default=TERMS, validate_default=True)
     """R_t is the sum of these terms. The defaults give StepTool's released rewards."""
     annotator: JudgeChoice | None = None
     """Judge that annotates the finished trajectories of a round; None takes the annotations stored with them."""

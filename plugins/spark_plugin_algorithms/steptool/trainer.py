@@ -60,7 +60,7 @@ class StepTrainer(StageTrainer):
 
     def __init__(self, setup: StageSetup, algorithm: StepTool, **kwargs: Any) -> None:
         agent, rows, stage = setup.agent, setup.rows, algorithm.config
-        self.setup, self.section = setup, stage.steptool
+        self.setup, self.settings, self.section = setup, stage, stage.steptool
         device = agent.model.device
         released = self.section.compat == "released"
         scores = [torch.tensor([d.reward for d in row.decisions]) for row in rows]
@@ -123,7 +123,7 @@ class StepTrainer(StageTrainer):
             )
             self.batch[index] = {"old": old_T, "value": value_T, "advantage": advantage_T, "return": return_T}
             kl += float((old_T - reference_T).sum()) / len(indices)
-        if self.stage.normalise:
+        if self.settings.normalise:
             lengths = [len(kept["old"]) for kept in self.batch.values()]
             whitened = maths.whiten(torch.cat([kept["advantage"] for kept in self.batch.values()])).split(lengths)
             for kept, advantage_T in zip(self.batch.values(), whitened, strict=True):
@@ -165,7 +165,7 @@ class StepTrainer(StageTrainer):
         logp_T = torch.cat([nothing, *(logp_T for _, logp_T, _ in read)])
         value_T = torch.cat([nothing, *(value_T for _, _, value_T in read)])
         loss = maths.step_loss(
-            logp_T, old_T, advantage_T, value_T, value_old_T, return_T, clip=self.stage.clip,
+            logp_T, old_T, advantage_T, value_T, value_old_T, return_T, clip=self.settings.clip,
             value_clip=self.section.value_clip, tokens=sum(len(self.batch[index]["old"]) for index in indices),
         )  # fmt: skip
         figures = {

@@ -71,12 +71,12 @@ class TreeReading:
     tree: TokenTree
     tensors: TreeTensors
     logp: LogProbs
-    reference: LogProbs | None = None
-    """Of the policy that the stage starts from; None where the algorithm asks for none."""
-    old: LogProbs | None = None
-    """Of the behaviour policy, or of the policy at the start of the epoch."""
-    advantage_D: Tensor | None = None
-    """What `advantages` gave."""
+    reference: Any = None
+    """`LogProbs` of the policy that the stage starts from; None where the algorithm's `work` asks for none."""
+    old: Any = None
+    """`LogProbs` of the behaviour policy, or of the policy at the start of the epoch; None with the reference."""
+    advantage_D: Any = None
+    """[D]: the row's advantages; None where the algorithm gives none."""
     beta: float = 0.0
     """Weight of the KL penalty."""
 

@@ -144,9 +144,13 @@ class TreeTrainer(StageTrainer):
             self.accelerator.backward(0 * hidden_NH.sum())
 
     def compute_loss(
-        self, model: Any, inputs: PassInputs, return_outputs: bool = False, num_items_in_batch: Any = None
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Tensor:
-        """Mean loss over the rows of one forward pass of the actor; with every critic that reads no rows itself."""
+        """Mean loss over the rows of one forward pass of the actor; with every critic that reads no rows itself.
+
+        Args:
+            inputs: `PassInputs`.
+        """
         hidden_NH = self.agent.forward(inputs)
         logps = self.agent.log_probs(hidden_NH, inputs)
         losses = []
