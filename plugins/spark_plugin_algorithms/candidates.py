@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from functools import partial
 
 from spark_framework.api import (
     Candidate,
@@ -20,12 +21,13 @@ from spark_framework.api import (
 log = logging.getLogger(__name__)
 Values = Callable[[Trajectory, int, Sequence[float]], Sequence[float]]
 """The value of each candidate of a step, from the trajectory, the step's number and the judge's scores."""
+Wanted = Callable[[float, Sequence[float]], bool]
+"""Whether a candidate is of use, from its score and all scores of its step."""
 
 
 def candidate_trees(
-    data: StageData, config: FilteredStageConfig, values: Values,
-    wanted: Callable[[float, Sequence[float]], bool] = lambda score, scores: True,
-) -> list[TokenTree]:  # fmt: skip
+    data: StageData, config: FilteredStageConfig, values: Values, wanted: Wanted = lambda score, scores: True
+) -> list[TokenTree]:
     """One row for each question. Its decisions are the judged candidates of each state that its trajectories pass
     through, every candidate once; those of one state have one `state_position`. Closing answers are not among them.
 
@@ -34,7 +36,7 @@ def candidate_trees(
 
     Args:
         values: become the rewards of the decisions.
-        wanted: says of a score, among all scores of its step, whether the candidate is of use. Chosen ones are kept.
+        wanted: which candidates are added; chosen ones are there anyway.
 
     Raises:
         DataError: nothing passes the filters, or a trajectory cannot be a row.
@@ -44,10 +46,7 @@ def candidate_trees(
         rewards = {one.id: chosen_values(one, values) for one in question}
         row = build_tree(question, rewards, max_tokens=data.max_tokens)
         for one, depth, scores in _states(question):
-
-            def of_use(_: int, candidate: Candidate, score: float, scores: Sequence[float] = scores) -> bool:
-                return wanted(score, scores)
-
+            of_use = partial(_is_wanted, wanted, scores)
             add_candidates(row, one, depth, of_use, rewards=values(one, depth, scores), faults=faults)
         judged = {d.first_position: d for d in reversed(row.decisions) if d.score is not None}
         row.decisions = list(reversed(judged.values()))
@@ -57,7 +56,7 @@ def candidate_trees(
         if row.decisions:
             rows.append(row)
     if faults:
-        log.warning("stage %s: %d candidates are left out, the first because: %s", data.stage, len(faults), faults[0])
+        log.warning("stage %s: candidates left out: %d; the first: %s", data.stage, len(faults), faults[0])
     return rows
 
 
@@ -87,3 +86,7 @@ def _states(question: Sequence[Trajectory]) -> Iterator[tuple[Trajectory, int, S
                 seen.add(key)
                 yield one, depth, step.verdict.scores
             path = path, step.candidate.token_ids, step.context_ids
+
+
+def _is_wanted(wanted: Wanted, scores: Sequence[float], number: int, candidate: Candidate, score: float) -> bool:
+    return wanted(score, scores)

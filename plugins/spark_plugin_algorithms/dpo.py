@@ -13,13 +13,9 @@ from spark_framework.api import (
     Algorithm,
     DataError,
     FilteredStageConfig,
-    LogProbs,
     StageData,
     TokenTree,
     TreeAlgorithm,
-    TreeReading,
-    TreeTensors,
-    UpdateMetrics,
     hookimpl,
 )
 
@@ -27,6 +23,8 @@ from .candidates import candidate_trees
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from spark_framework.api import LogProbs, TreeReading, TreeTensors, UpdateMetrics
 
 
 class DPO(TreeAlgorithm):

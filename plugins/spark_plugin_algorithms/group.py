@@ -7,18 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from spark_framework.api import (
-    Algorithm,
-    DataError,
-    StageData,
-    TokenTree,
-    Trajectory,
-    TreeReading,
-    UpdateMetrics,
-    hookimpl,
-    term_value,
-)
-from spark_framework.api import spark_maths as maths
+from spark_framework.api import Algorithm, DataError, StageData, TokenTree, Trajectory, hookimpl, term_value
 
 from .candidates import Values, candidate_trees, chosen_values, state_numbers
 from .penalty import PenalisedAlgorithm, PenaltyConfig
@@ -26,8 +15,10 @@ from .penalty import PenalisedAlgorithm, PenaltyConfig
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from spark_framework.api import TreeReading, UpdateMetrics
+
 EQUAL = 1e-5
-"""Values of a group with a smaller standard deviation are equal: what is left of it is rounding."""
+"""A group whose values have a smaller standard deviation counts as equal: the rest is rounding."""
 
 
 class Group(PenalisedAlgorithm):
@@ -57,6 +48,8 @@ class Group(PenalisedAlgorithm):
 
     def _values_with(self, data: StageData) -> Values:
         """What each candidate of a step is worth, as if it had been chosen."""
+        from spark_framework.api import spark_maths as maths
+
         rho = self.config.rho
 
         def values(one: Trajectory, depth: int, scores: Sequence[float]) -> list[float]:
@@ -68,6 +61,8 @@ class Group(PenalisedAlgorithm):
         return values
 
     def loss(self, row: TreeReading, metrics: UpdateMetrics) -> Any:
+        from spark_framework.api import spark_maths as maths
+
         tensors, logp, old, clip = row.tensors, row.logp, row.old, self.config.clip
         advantage_D = group_advantages(tensors.reward_D, tensors.owner_T.new_tensor(state_numbers(row.tree)))
         metrics.surrogate(logp, old, clip)

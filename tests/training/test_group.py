@@ -189,7 +189,7 @@ def test_candidates_that_cannot_be_read_are_left_out(caplog: pytest.LogCaptureFi
     with caplog.at_level(logging.WARNING):
         (row,) = rows_of([question])
     (message,) = caplog.messages
-    assert message.startswith("stage stage: 1 candidates are left out, the first because: trajectory r/0/0")
+    assert message.startswith("stage stage: candidates left out: 1; the first: trajectory r/0/0")
     assert [d.weight for d in row.decisions if d.depth == 0] == pytest.approx([1 / 8] * 2)
 
 
