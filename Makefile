@@ -22,7 +22,7 @@ ladder: $(READY) ## The long ladder: 3 seeds, 400 held-out questions each (hours
 	$(BIN)/spark-framework ladder spark_framework/presets/ladder.yaml --seeds 3
 
 test: $(READY) ## All tests, on two processes
-	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/pytest -n 2 --dist loadgroup
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/pytest -n 2 --dist loadfile
 
 gpu-check: $(READY) ## The trainer on a GPU, at the shape of Llama-3.1-8B; says so where there is none
 	$(BIN)/python benchmarks/gpu_check.py

@@ -8,7 +8,8 @@ long, and the ratios larger). At every step nine candidates stand: one an action
 followed, and an observation of some forty tokens comes back.
 
 scoring    log-probabilities of the tokens of all nine candidates at all five steps. One by one: every candidate with
-           its whole prefix in a forward of its own, logits at its own tokens only. Ours: `LocalWave.score`, `advance`.
+           its whole prefix in a forward of its own, logits at its own tokens only. Ours:
+           `candidate_logprobs` and `LocalEpisodeBatch.step`.
 sampling   nine candidates of one state (the last one). One by one: `LocalPolicy` writes one candidate at a time, each
            from a fresh prefill; the same tokens come out. Beside it transformers' own `generate`, one by one and with
            as many new tokens. The ratio is against the faster of the two.
@@ -30,9 +31,10 @@ import torch
 
 from spark_framework import RunConfig
 from spark_framework.host.lifecycle import open_tools
-from spark_framework.policy import Move, Sampling
+from spark_framework.policy import Continuation, Sampling
+from spark_framework.policy.action_space import ActionSpace
+from spark_framework.policy.candidate_logprobs import candidate_logprobs
 from spark_framework.policy.factory import open_policy
-from spark_framework.policy.formats import ActionSpace
 from spark_framework.policy.local import LocalPolicy
 from spark_framework.questions import open_questions
 from spark_framework.records import Candidate, Question
@@ -52,30 +54,30 @@ class Stop(NamedTuple):
 
 def episode(policy: LocalPolicy, question: Question, sampling: Sampling) -> list[Stop]:
     """Five steps; at step t the t-th candidate is followed."""
-    names = policy.encoder.space.candidates
-    wave = policy.begin([question])
+    names = policy.renderer.space.candidates
+    batch = policy.start([question])
     state, stops = list(policy.prompt_ids(question)), []
     for step in range(STEPS):
-        ((*candidates,),) = wave.write([names], sampling, [100 * step])
+        ((*candidates,),) = batch.propose([names], sampling, [100 * step])
         stops.append(Stop(list(state), candidates))
-        (context,) = wave.advance([Move(0, candidates[step], OBSERVATION)])
+        (context,) = batch.step([Continuation(0, candidates[step], OBSERVATION)])
         state += [*candidates[step].token_ids, *context]
     return stops
 
 
 def score_together(policy: LocalPolicy, question: Question, stops: Sequence[Stop]) -> list[tuple[float, ...]]:
-    wave, scores = policy.begin([question]), []
+    batch, scores = policy.start([question]), []
     for step, stop in enumerate(stops):
-        (row,) = wave.score([stop.candidates])
+        (row,) = candidate_logprobs(batch, [stop.candidates])
         scores += row
         if step + 1 < len(stops):
-            wave.advance([Move(0, stop.candidates[step], OBSERVATION)])
+            batch.step([Continuation(0, stop.candidates[step], OBSERVATION)])
     return scores
 
 
 @torch.no_grad()
 def score_one_by_one(policy: LocalPolicy, stops: Sequence[Stop]) -> list[tuple[float, ...]]:
-    labels = [policy.encoder.openings[name].label for name in policy.encoder.space.names]
+    labels = [policy.renderer.prefixes[name].label for name in policy.renderer.space.names]
     scores = []
     for stop in stops:
         for candidate in stop.candidates:
@@ -92,32 +94,32 @@ def score_one_by_one(policy: LocalPolicy, stops: Sequence[Stop]) -> list[tuple[f
 
 def at_the_last_state(policy: LocalPolicy, stops: Sequence[Stop]) -> LocalPolicy:
     """The policy with the last state as its prompt: every sampling starts with that prefill."""
-    encoder: Any = _Fixed(policy.encoder, stops[-1].state)
-    return LocalPolicy(policy.model, encoder, batch_size=1)
+    renderer: Any = _Fixed(policy.renderer, stops[-1].state)
+    return LocalPolicy(policy.model, renderer, batch_size=1)
 
 
 class _Fixed:
-    """An encoder whose prompt is a given state."""
+    """A renderer whose prompt is a given state."""
 
-    def __init__(self, encoder: Any, state: list[int]) -> None:
-        self._encoder, self._state = encoder, state
+    def __init__(self, renderer: Any, state: list[int]) -> None:
+        self._renderer, self._state = renderer, state
 
     def prompt_ids(self, question: Question) -> list[int]:
         return list(self._state)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._encoder, name)
+        return getattr(self._renderer, name)
 
 
 def sample_together(policy: LocalPolicy, question: Question, sampling: Sampling) -> list[Candidate]:
-    (candidates,) = policy.begin([question]).write([policy.encoder.space.candidates], sampling, [7])
+    (candidates,) = policy.start([question]).propose([policy.renderer.space.candidates], sampling, [7])
     return candidates
 
 
 def sample_one_by_one(policy: LocalPolicy, question: Question, sampling: Sampling) -> list[Candidate]:
     written = []
-    for k, name in enumerate(policy.encoder.space.candidates):
-        ((candidate,),) = policy.begin([question]).write([[name]], sampling, [7 + k])
+    for k, name in enumerate(policy.renderer.space.candidates):
+        ((candidate,),) = policy.start([question]).propose([[name]], sampling, [7 + k])
         written.append(candidate)
     return written
 
@@ -126,10 +128,10 @@ def generate_one_by_one(policy: LocalPolicy, question: Question, like: Sequence[
     """transformers' own generation: from the same states, as many new tokens."""
     for candidate in like:
         opening, count = candidate.token_ids[: candidate.opening], len(candidate.token_ids) - candidate.opening
-        ids = torch.tensor([[*policy.encoder.prompt_ids(question), *opening]])
+        ids = torch.tensor([[*policy.renderer.prompt_ids(question), *opening]])
         policy.model.generate(
             input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=True, temperature=0.7, top_k=0, top_p=1.0,
-            min_new_tokens=count, max_new_tokens=count, pad_token_id=policy.encoder.stop_id,
+            min_new_tokens=count, max_new_tokens=count, pad_token_id=policy.renderer.stop_id,
         )  # fmt: skip
 
 
@@ -151,7 +153,7 @@ def main() -> None:
         section["model"] = args.model
     config = RunConfig.model_validate({"policy": section, "questions": "practice"})
     with open_tools(config.tools) as tools:
-        policy = open_policy(config, ActionSpace.of(tools))
+        policy = open_policy(config.policy, ActionSpace.of(tools))
     assert isinstance(policy, LocalPolicy)
     (question,) = open_questions(config.questions, 0).train(0, 1)
     sampling = Sampling(0.7, args.max_new_tokens)

@@ -45,7 +45,7 @@ from stage_trainer import algorithm, trainer_of
 from torch import Tensor, nn
 from training_workload import Workload, length, make_workload, step_rows, written
 
-from spark_framework.config.run import SMOLLM2
+from spark_framework.config.policy import SMOLLM2
 from spark_framework.contracts.stage import CriticConfig, LoraConfig
 from spark_framework.models.loading import load_model, locate
 from spark_framework.training.data.token_tree import build_tree

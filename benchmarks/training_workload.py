@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from spark_framework import RunConfig, generate
-from spark_framework.config.run import SMOLLM2
-from spark_framework.policy.factory import open_encoder
+from spark_framework.config.policy import SMOLLM2
+from spark_framework.policy.factory import open_renderer
 from spark_framework.records import ANSWER, Call, Question, Step, Trajectory
 from spark_framework.runs.run_dir import existing_run
 
@@ -54,7 +54,7 @@ def make_workload(folder: Path, count: int, *, own_examples: bool = False) -> Wo
     )
     generate(config)
     run = existing_run(folder / "run")
-    encoder = open_encoder(config, run.actions())
+    renderer = open_renderer(config.policy, run.actions())
     found, rewards = [], {}
     stored = list(run.trajectories().read("first"))
     for place, one in enumerate(stored[SHOTS:]):
@@ -71,22 +71,22 @@ def make_workload(folder: Path, count: int, *, own_examples: bool = False) -> Wo
                 f"Step {number + 1}. The question is: {one.question.text} I try {candidate.action} first, and then I "
                 "compare what it says with all of the options, one after the other."
             )
-            call = encoder.scripted(Call(action=candidate.action, arguments=candidate.arguments, thought=thought))
-            context = encoder.context_ids(call, candidate.observation or "")
+            call = renderer.scripted(Call(action=candidate.action, arguments=candidate.arguments, thought=thought))
+            context = renderer.context_ids(call, candidate.observation or "")
             steps.append(Step(candidates=(call,), verdict=None, context_ids=context))
             scores.append(score / 10)
-        closing = encoder.scripted(
+        closing = renderer.scripted(
             Call(action=ANSWER, arguments={"text": one.question.options[one.question.answer or 0]})
         )
         steps.append(Step(candidates=(closing,)))
-        prompt = tuple(encoder.prompt_ids(asked))
+        prompt = tuple(renderer.prompt_ids(asked))
         built = one.model_copy(update={"steps": tuple(steps), "prompt_ids": prompt})
         if length(built) in TOKENS and written(built) in WRITTEN:
             found.append(built)
             rewards[built.id] = [*scores, float(one.correct)]
     if len(found) < count:
         raise SystemExit(f"only {len(found)} of the questions give trajectories of that length; ask for fewer")
-    return Workload([encoder.openings[name].label for name in encoder.space.names], found[:count], rewards)
+    return Workload([renderer.prefixes[name].label for name in renderer.space.names], found[:count], rewards)
 
 
 def solved(question: Question) -> str:

@@ -21,6 +21,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from spark_framework import cli
+from spark_framework.config import policy, rollout
 from spark_framework.config import run as config
 from spark_framework.contracts import hookspecs, stage
 from spark_framework.contracts.algorithm import Algorithm
@@ -137,11 +138,11 @@ def _options(parser: argparse.ArgumentParser) -> str:
 
 SECTIONS: tuple[tuple[str, str, type[BaseModel], str], ...] = (
     ("The run", "", config.RunConfig, ""),
-    ("policy (local)", "policy", config.LocalPolicyConfig, "`use: local`"),
-    ("policy (server)", "policy", config.ServerPolicyConfig, "`use: server`"),
+    ("policy (local)", "policy", policy.LocalPolicyConfig, "`use: local`"),
+    ("policy (server)", "policy", policy.ServerPolicyConfig, "`use: server`"),
     ("questions (practice)", "questions", PracticeConfig, "`use: practice`"),
     ("questions (mmlu_pro)", "questions", MmluProConfig, "`use: mmlu_pro`"),
-    ("rollouts", "rollouts[]", config.RoundConfig, "A list of rounds."),
+    ("rollouts", "rollouts[]", rollout.RoundConfig, "A list of rounds."),
     (
         "stages",
         "stages.NAME",
@@ -152,8 +153,8 @@ SECTIONS: tuple[tuple[str, str, type[BaseModel], str], ...] = (
     ("stages: lora", "stages.NAME.lora", stage.LoraConfig, "Other keys are passed on to PEFT's `LoraConfig`."),
     ("stages: critic", "stages.NAME.critic", stage.CriticConfig, "Of algorithms with a value function."),
     ("stages: alarm", "stages.NAME.alarm", stage.AlarmConfig, "Of algorithms with a KL penalty."),
-    ("reward", "reward", config.RewardSection, ""),
-    ("evaluation", "evaluation", config.EvaluationSection, ""),
+    ("reward", "reward", rollout.RewardSection, ""),
+    ("evaluation", "evaluation", rollout.EvaluationSection, ""),
     ("plugins", "plugins", config.PluginSection, ""),
 )
 

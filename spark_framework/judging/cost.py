@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from ..config.run import RoundConfig, RunConfig
+from ..config.rollout import RoundConfig
+from ..config.run import RunConfig
 from ..contracts.components import Judge, JudgeRequest
 from ..contracts.remote_judge import WireJudge
 from ..host.lifecycle import open_tools
 from ..host.manager import current_host
-from ..policy.formats import ActionSpace
+from ..policy.action_space import ActionSpace
 from ..questions import open_questions
 from ..records import Candidate, Question, Step
 from ..runs.trajectories import TrajectoryStore

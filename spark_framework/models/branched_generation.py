@@ -1,8 +1,8 @@
 """Branches: many continuations of a few states at once, on one copy of each state's key-value cache.
 
-A row of the batch is a token tree, as in training: the state is its trunk, and the tokens of all its branches stand
-side by side behind it. A mask lets each token see the trunk and its own branch. So nine candidates of a state cost nine
-new tokens a step, not nine copies of the cache.
+A row of the batch is a token tree, as in training: the state is its trunk, followed by the tokens of all its branches
+side by side. A mask lets each token see the trunk and its own branch. So nine candidates of a state cost nine new
+tokens a step, not nine copies of the cache.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .tree_masks import layer_masks
 
 COMPACT_BELOW = 0.75
 """Rows are dropped as soon as fewer than this share still have a branch that grows."""
-NOBODY = -1
+NO_BRANCH = -1
 """Owner of padding."""
 
 
@@ -48,7 +48,7 @@ class Branches:
         self._drop_rows(range(len(rows)), below=1.0)
 
     def feed(self, tokens: Sequence[Sequence[int]]) -> list[Any]:
-        """Append tokens to every branch; one that gets none is finished, and gets none later.
+        """Append tokens to every branch. A branch that gets none is finished.
 
         Returns:
             For each branch the hidden states [tokens, width] of what was appended.
@@ -65,7 +65,7 @@ class Branches:
             slots[rows[branch]] += [(branch, token, self._next[branch] + k) for k, token in enumerate(ids)]
             self._next[branch] += len(ids)
         width = max(map(len, slots))
-        padded = [[*row, *[(NOBODY, 0, 0)] * (width - len(row))] for row in slots]
+        padded = [[*row, *[(NO_BRANCH, 0, 0)] * (width - len(row))] for row in slots]
         owner_RQ, ids_RQ, position_RQ = torch.tensor(padded, device=self.device).unbind(-1)
         self._owner_RK = torch.cat([self._owner_RK, owner_RQ], 1)
         self._position_RK = torch.cat([self._position_RK, position_RQ], 1)
@@ -86,7 +86,7 @@ class Branches:
         return new
 
     def _drop_rows(self, growing: Sequence[int], below: float) -> None:
-        """Drop rows without a growing branch, if few enough are left for it to pay."""
+        """Drop rows without a growing branch, once few enough are left to make it worthwhile."""
         import torch
 
         left = self._row_B[list(growing)].unique()  # sorted
@@ -96,5 +96,5 @@ class Branches:
             layer.keys, layer.values = layer.keys.index_select(0, left), layer.values.index_select(0, left)
         self._state_RK, self._owner_RK = self._state_RK[left], self._owner_RK[left]
         self._position_RK = self._position_RK[left]
-        # Branches of dropped rows are finished: where they point does not matter.
+        # Branches of dropped rows are finished, so their row index is not used any more.
         self._row_B = torch.searchsorted(left, self._row_B).clamp(max=len(left) - 1)

@@ -1,6 +1,6 @@
-"""Whether a model can be read as this framework reads: what is shared once, branches beside each other, the output
-layer apart. Some families cannot (recurrent layers, positions that are counted from the tokens, scaled or capped
-logits), and most of those would give wrong numbers without a word."""
+"""Checks that a model supports token-tree attention: shared tokens read once, branches side by side, and the output
+layer applied separately. Some families do not (recurrent layers, positions that are counted from the tokens, scaled or
+capped logits), and most of those would give wrong numbers without an error."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ TRUNK, ONE, OTHER = (5, 3, 8), (7, 4), (6, 9, 2)
 
 
 def check_model(model: Any, name: str) -> None:
-    """Read a few tokens in several ways that have to agree.
+    """Compute a few tokens in several ways that have to agree.
 
     Raises:
         ConfigError: they do not.
     """
     import torch
 
-    from .tree_attention import read_in_segments, segments
+    from .tree_attention import enable_tree_attention, segments
 
     n, m = len(TRUNK), len(TRUNK) + len(ONE)
     parents = [*range(-1, m - 1), n - 1, *range(m, m + len(OTHER) - 1)]
@@ -44,7 +44,7 @@ def check_model(model: Any, name: str) -> None:
             masked = trunk(**tree, attention_mask=masks).last_hidden_state[0]
             apart = torch.nn.functional.linear(one, model.get_output_embeddings().weight)
             plain = model.config._attn_implementation
-            read_in_segments(model)
+            enable_tree_attention(model)
             in_segments = trunk(**tree, segments=segments(parents, model.device)).last_hidden_state[0]
             model.set_attn_implementation(plain)
     except Exception as exc:  # a family with another calling convention: it raises in many ways
@@ -58,7 +58,7 @@ def check_model(model: Any, name: str) -> None:
 
 
 def _differ(found: Any, expected: Any) -> bool:
-    """More than by rounding: one part in a thousand in single precision, one in ten in half."""
+    """Whether they differ by more than rounding: one part in a thousand in single precision, one in ten in half."""
     gap = (found.float() - expected.float()).norm() / expected.float().norm()
     return not gap < (1e-3 if found.dtype.itemsize >= 4 else 0.1)
 

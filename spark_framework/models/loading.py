@@ -153,7 +153,7 @@ def load_model(model: str, *, dtype: str = "auto", device: str = "auto", quantiz
         quantization: `4bit` keeps linear layers in NF4 (Dettmers et al. 2023, QLoRA); products are in `dtype`.
 
     Raises:
-        ConfigError: it cannot be loaded, or not be read as this framework reads (`fitting.check_model`).
+        ConfigError: it cannot be loaded, or does not support token trees (`compatibility.check_model`).
     """
     from transformers import AutoModelForCausalLM
 
@@ -207,14 +207,14 @@ def _load_config(model: str) -> Any:
 
 @contextmanager
 def quiet_peft() -> Iterator[None]:
-    """Without the warning that peft uses transformers' old names: it is not the user's affair."""
+    """Without the warning that peft uses transformers' old names: users cannot act on it."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
         yield
 
 
 def _no_bars() -> None:
-    """Loading takes a second: transformers' progress bars for it only bury ours."""
+    """Loading takes a second: transformers' progress bars would only hide ours."""
     from transformers.utils import logging
 
     logging.disable_progress_bar()

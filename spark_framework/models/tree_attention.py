@@ -18,10 +18,10 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 NAME = "spark_segments"
 LONGEST = {"cpu": 128, "gpu": 512}
-"""Tokens of a segment that grows from another, by kind of device. Its queries meet all of its own keys, half of those
-in vain; and each segment is a few calls."""
+"""Most tokens of a segment that grows from another, by kind of device. Longer segments waste work, since half of their
+own query-key pairs are masked; shorter ones need more calls."""
 Span = tuple[int, int]
-"""Begin and end (exclusive) of tokens that stand next to each other."""
+"""Begin and end (exclusive) of consecutive tokens."""
 
 
 @dataclass
@@ -36,22 +36,22 @@ class Segment:
 
     def mask(self, window: int | None, like: Tensor) -> Tensor | None:
         """None where every query sees all keys up to its own."""
-        behind, size = sum(end - begin for begin, end in self.before), self.end - self.begin
-        if window is not None and behind + size <= window:
+        past, size = sum(end - begin for begin, end in self.before), self.end - self.begin
+        if window is not None and past + size <= window:
             window = None
-        if window is None and not behind:
+        if window is None and not past:
             return None
         if window not in self.masks:
-            key_K = torch.arange(behind + size, device=like.device)
-            distance_QK = key_K[behind:, None] - key_K
+            key_K = torch.arange(past + size, device=like.device)
+            distance_QK = key_K[past:, None] - key_K
             seen_QK = (distance_QK >= 0) & (distance_QK < (window or len(key_K)))
             added_QK = torch.zeros(seen_QK.shape, dtype=like.dtype, device=like.device)
             self.masks[window] = added_QK.masked_fill(~seen_QK, torch.finfo(like.dtype).min)
         return self.masks[window]
 
 
-def kind(device: torch.device | str) -> str:
-    """`cpu` or `gpu`, which is everything else: what figures by kind of device are listed under."""
+def device_kind(device: torch.device | str) -> str:
+    """`cpu`, or `gpu` for every other device: the key of settings that depend on the device."""
     return "cpu" if torch.device(device).type == "cpu" else "gpu"
 
 
@@ -66,10 +66,10 @@ def segments(parents: Sequence[int], device: torch.device | str) -> list[Segment
     cuts = sorted({*jumps, *(parent + 1 for parent in jumps.values()), len(parents)})
     found: list[Segment] = []
     paths: dict[int, tuple[Span, ...]] = {0: ()}
-    """All tokens up to a token that ends a run, by the index behind it."""
+    """All tokens up to a token that ends a run, by the index after it."""
     for begin, end in pairwise(cuts):
         before = paths[parents[begin] + 1]
-        size = LONGEST[kind(device)] if before else end - begin
+        size = LONGEST[device_kind(device)] if before else end - begin
         found += [Segment(at, min(at + size, end), _and(before, begin, at)) for at in range(begin, end, size)]
         paths[end] = _and(before, begin, end)
     return found
@@ -84,8 +84,8 @@ def _and(spans: tuple[Span, ...], begin: int, end: int) -> tuple[Span, ...]:
     return (*spans, (begin, end))
 
 
-def read_in_segments(model: Any) -> None:
-    """From now on a transformers model reads trees: its trunk wants `segments` as an argument, and no mask."""
+def enable_tree_attention(model: Any) -> None:
+    """Make a transformers model attend over token trees: its trunk takes `segments` in place of a mask."""
     AttentionInterface.register(NAME, _attention)
     model.set_attn_implementation(NAME)
 

@@ -1,5 +1,5 @@
-"""What the layers of a model take as mask where tokens branch: each token sees its ancestors, and in layers with a
-sliding window only the nearest of them."""
+"""Attention masks for token trees: each token sees its ancestors, and in layers with a sliding window only the nearest
+of them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """The main job, step by step: `generate`, `train`, `evaluate`. The command line and the Python API both call these.
 
-Each is safe to repeat: what is done is kept, what a killed process left half-done is done again with the same result.
+Each is safe to repeat: what is done is kept, what a killed process left half-done is done again, with the
+same result on the same machine.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config.run import LocalPolicyConfig, RoundConfig, RunConfig
+from ..config.policy import LocalPolicyConfig
+from ..config.rollout import RoundConfig
+from ..config.run import RunConfig
 from ..contracts.algorithm import Algorithm
 from ..contracts.components import Judge, RewardTerm, Selector
 from ..errors import ConfigError, DataError, RunError
@@ -28,12 +31,14 @@ from ..host.manager import current_host
 from ..host.tool_cache import ReplyCache, open_replies
 from ..judging.client import open_judging
 from ..policy import Policy, Sampling
-from ..policy.factory import open_encoder, open_policy
-from ..policy.formats import ActionSpace
+from ..policy.action_space import ActionSpace
+from ..policy.factory import open_policy, open_renderer
 from ..policy.scripted import ScriptedPolicy
 from ..questions import open_questions
 from ..records import Trajectory
-from ..rollout.engine import Plan, Workshop, count_actions, roll_out_all
+from ..rollout.engine import run_batch_with_fallback
+from ..rollout.environment import RolloutContext, count_actions
+from ..rollout.types import RoundPlan
 from ..runs.run_dir import RunFolder, existing_run, open_run, write_whole
 from ..util.launcher import is_first
 
@@ -140,7 +145,9 @@ def evaluate(run: str | Path, stage: str, questions: int | None = None) -> dict[
             size = 2 * config.evaluation.batch_size
             for first in _progress(range(store.next_index(stage), len(tested), size), f"evaluate {stage}"):
                 if policy is None:
-                    policy = open_policy(config, shop.space, _adapter(folder, stage), config.evaluation.batch_size)
+                    policy = open_policy(
+                        config.policy, shop.space, _adapter(folder, stage), config.evaluation.batch_size
+                    )
                 part = tested[first : first + size]
                 sampling = Sampling(temperature, _max_new_tokens(config))
                 done = act(part, first, policy, shop, sampling, stage, use_tools=stage != "base")
@@ -154,7 +161,7 @@ def evaluate(run: str | Path, stage: str, questions: int | None = None) -> dict[
 # -- the parts ------------------------------------------------------------------------------------------------------
 
 
-def _roll_round(folder: RunFolder, one: RoundConfig, shop: Workshop) -> None:
+def _roll_round(folder: RunFolder, one: RoundConfig, shop: RolloutContext) -> None:
     config, store = folder.config, folder.trajectories()
     start = store.next_index(one.name)
     if start >= one.questions:
@@ -164,11 +171,11 @@ def _roll_round(folder: RunFolder, one: RoundConfig, shop: Workshop) -> None:
     usage = count_actions(store.read(one.name))
     scripted = one.proposer == "scripted"
     policy: Policy = (
-        ScriptedPolicy(open_encoder(config, shop.space))
+        ScriptedPolicy(open_renderer(config.policy, shop.space))
         if scripted
-        else open_policy(config, shop.space, _adapter(folder, one.adapter))
+        else open_policy(config.policy, shop.space, _adapter(folder, one.adapter))
     )
-    plan = Plan(
+    plan = RoundPlan(
         round=one.name, sampling=Sampling(one.temperature, _max_new_tokens(config)),
         execute_all=one.execute == "all", branches=one.branches, branch_among_viable=one.branch_among == "viable",
     )  # fmt: skip
@@ -177,15 +184,18 @@ def _roll_round(folder: RunFolder, one: RoundConfig, shop: Workshop) -> None:
         for first in waves:
             count = min(size, one.questions - first)
             questions = dict(enumerate(source.train(first_question + first, count), start=first))
-            result = roll_out_all(questions, policy, shop, plan, usage, shop.fallback)
-            lost = [*store.lost.get(one.name, ()), *(one_lost.index for one_lost in result.lost)]
+            result = run_batch_with_fallback(questions, policy, shop, plan, usage)
+            lost = [*store.lost.get(one.name, ()), *(dropped.index for dropped in result.dropped)]
             if len(lost) > max(one.max_failed * one.questions, 1):  # the wave is not stored: it is done again
                 raise RunError(
                     f"the judge failed on {len(lost)} trajectories of round {one.name} (the last: "
-                    f"{result.lost[-1].reason}); mend it and give the same command again"
+                    f"{result.dropped[-1].reason}); mend it and give the same command again"
                 )
             store.append(
-                one.name, result.trajectories, next_index=first + count, lost=[lost.index for lost in result.lost]
+                one.name,
+                result.trajectories,
+                next_index=first + count,
+                lost=[dropped.index for dropped in result.dropped],
             )
             usage += count_actions(result.trajectories)
             for trajectory in result.trajectories:
@@ -200,18 +210,18 @@ def questions_per_wave(config: RunConfig, one: RoundConfig) -> int:
 
 
 @contextmanager
-def _workshop(folder: RunFolder, *, judged: bool) -> Iterator[Workshop]:
+def _workshop(folder: RunFolder, *, judged: bool) -> Iterator[RolloutContext]:
     """The run's components, ready for use, and closed in the end. Evaluation needs no judge and no selector."""
     config = folder.config
     with ExitStack() as stack:
         calls = stack.enter_context(observed(folder))
         tools = stack.enter_context(open_tools(config.tools))
         space = ActionSpace.of(tools)
-        folder.settle_actions(space)
+        folder.pin_action_space(space)
         if any(map(ReplyCache.covers, tools)):
             replies = stack.enter_context(open_replies(folder.replies(), config.replies.mode))
             stack.enter_context(calls.recorded(replies))
-        shop = Workshop(
+        shop = RolloutContext(
             tools={tool.name: tool for tool in tools}, space=space, calls=calls, seed=config.seed, steps=config.steps,
             threshold=config.threshold,
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Policies: what writes the actions. Two kinds, a local transformers model and any OpenAI-compatible server."""
+"""Policies write the actions: a local transformers model, an OpenAI-compatible server, or a script."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ class Sampling:
 
 
 @dataclass(frozen=True)
-class Move:
-    """One row of the next state: which row it continues, with which candidate and what the environment answered."""
+class Continuation:
+    """How one episode goes on: the row that it continues, the candidate that was taken, and the observation."""
 
     row: int
     candidate: Candidate
     observation: str
 
 
-class Wave(Protocol):
-    """A batch of open episodes at the same step. Row i is the i-th question, later the i-th move."""
+class EpisodeBatch(Protocol):
+    """Open episodes at the same step. Row i is the i-th question, after `step` the i-th continuation."""
 
     def action_probs(self) -> list[dict[str, float]]:
-        """For each row the policy's distribution over all actions, `answer` included; {} where it cannot be known."""
+        """For each row the policy's distribution over all actions, `answer` included; {} where it is not known."""
         ...
 
-    def write(
+    def propose(
         self, actions: Sequence[Sequence[str]], sampling: Sampling, seeds: Sequence[int]
     ) -> list[list[Candidate]]:
-        """For each row, one candidate for each named action: thought and arguments written by the policy."""
+        """For each row, one candidate for each named action; the policy writes thought and arguments."""
         ...
 
-    def decide(self, allowed: Sequence[str], sampling: Sampling, seeds: Sequence[int]) -> list[Candidate]:
-        """For each row, the policy's own next action out of `allowed`, written out."""
+    def act(self, allowed: Sequence[str], sampling: Sampling, seeds: Sequence[int]) -> list[Candidate]:
+        """For each row, the action that the policy itself takes, out of `allowed`."""
         ...
 
-    def advance(self, moves: Sequence[Move]) -> list[tuple[int, ...]]:
-        """Go on with these rows only (a row may be continued several times). Returns the context tokens of each."""
+    def step(self, continuations: Sequence[Continuation]) -> list[tuple[int, ...]]:
+        """Keep these continuations only; a row may have several, or none. Returns the context tokens of each."""
         ...
 
 
@@ -55,7 +55,9 @@ class Policy(Protocol):
         """Changes with the weights, the tokenizer, the prompt format and the dtype."""
         ...
 
-    def begin(self, questions: Sequence[Question]) -> Wave: ...
+    def start(self, questions: Sequence[Question]) -> EpisodeBatch:
+        """Open one episode for each question."""
+        ...
 
     def prompt_ids(self, question: Question) -> tuple[int, ...]:
         """The first state as tokens; empty for text-only policies."""

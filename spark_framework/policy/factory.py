@@ -1,40 +1,39 @@
-"""From a run's config to its policy."""
+"""Opens the policy that a config names."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config.run import LocalPolicyConfig, RunConfig
+from ..config.policy import LocalPolicyConfig, PolicyConfig
 from ..errors import ConfigError
 from . import Policy
-from .formats import FORMATS, ActionSpace
+from .action_space import ActionSpace
+from .formats import FORMATS
 
 if TYPE_CHECKING:
-    from .renderer import Encoder
+    from .renderer import Renderer
 
 
-def open_encoder(config: RunConfig, space: ActionSpace) -> Encoder:
-    """The run's actions in the tokens of its local model. No weights are loaded."""
+def open_renderer(policy: PolicyConfig, space: ActionSpace) -> Renderer:
+    """The renderer of a run's actions for its local model. No weights are loaded."""
     from ..models.loading import load_tokenizer
-    from .renderer import Encoder
+    from .renderer import Renderer
 
-    policy = config.policy
     if not isinstance(policy, LocalPolicyConfig):
         raise ConfigError("policy.use: scripted rounds and training need the tokenizer of a `local` policy")
     form = FORMATS[policy.format](thoughts=policy.thoughts)
-    return Encoder(load_tokenizer(policy.model), space, form, full_prompt=policy.prompt == "full")
+    return Renderer(load_tokenizer(policy.model), space, form, full_prompt=policy.prompt == "full")
 
 
 def open_policy(
-    config: RunConfig, space: ActionSpace, adapter: Path | None = None, batch_size: int | None = None
+    policy: PolicyConfig, space: ActionSpace, adapter: Path | None = None, batch_size: int | None = None
 ) -> Policy:
-    """The policy of a run: its local model, with a stage's adapter (merged in, unless quantised), or its server.
+    """The policy of a run: its server, or its local model with a stage's adapter (merged in, unless it is quantised).
 
     Args:
         batch_size: questions that share a cache; None takes `policy.batch_size`.
     """
-    policy = config.policy
     if not isinstance(policy, LocalPolicyConfig):
         from .openai_server import ServerPolicy
 
@@ -54,7 +53,7 @@ def open_policy(
             model = model.merge_and_unload()
     name = adapter_name(policy.model, adapter) + (f" in {policy.quantization}" if policy.quantization else "")
     return LocalPolicy(
-        model, open_encoder(config, space), batch_size=batch_size or policy.batch_size,
+        model, open_renderer(policy, space), batch_size=batch_size or policy.batch_size,
         constrained=policy.constrained, name=name,
     )  # fmt: skip
 

@@ -8,85 +8,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ..contracts.components import Tool
 from ..records import ANSWER, LETTERS, THINK, Call, Question
 from ..util.strict_json import read_json
+from .action_space import Action, ActionSpace
 
 _OTHER_TURN = re.compile(r"\n\s*(?:Observation|Action|Question)\s*:")
 
 
-@dataclass(frozen=True)
-class Action:
-    """One thing that a policy can do: call a tool, think, or answer."""
-
-    name: str
-    description: str
-    schema: Mapping[str, Any]
-
-    @property
-    def plain_argument(self) -> str | None:
-        """The one required argument, if it is free text and the only one required: it can be written without JSON."""
-        required = self.schema.get("required", [])
-        argument = self.schema["properties"][required[0]] if len(required) == 1 else {}
-        return str(required[0]) if argument.get("type") == "string" and "enum" not in argument else None
-
-
-def _text_schema(argument: str) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": {argument: {"type": "string"}},
-        "required": [argument],
-        "additionalProperties": False,
-    }
-
-
-@dataclass(frozen=True)
-class ActionSpace:
-    """The nine candidate actions in order, and `answer` behind them."""
-
-    actions: tuple[Action, ...]
-
-    @classmethod
-    def of(cls, tools: Sequence[Tool]) -> ActionSpace:
-        """The space of a run: its tools, then chain of thought, then the answer."""
-        listed = [Action(tool.name, tool.description, tool.Args.model_json_schema()) for tool in tools]
-        listed.append(Action(THINK, "Reason in words, without a tool.", _text_schema("thought")))
-        listed.append(
-            Action(ANSWER, "Give the final answer: the text or the letter of one option.", _text_schema("text"))
-        )
-        return cls(tuple(listed))
-
-    @classmethod
-    def from_json(cls, text: str) -> ActionSpace:
-        """The space that `to_json` wrote."""
-        return cls(tuple(Action(**fields) for fields in json.loads(text)))
-
-    def to_json(self) -> str:
-        return json.dumps([asdict(action) for action in self.actions], indent=1) + "\n"
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(action.name for action in self.actions)
-
-    @property
-    def candidates(self) -> tuple[str, ...]:
-        """All actions that are proposed and judged: every one but `answer`."""
-        return tuple(name for name in self.names if name != ANSWER)
-
-    def __getitem__(self, name: str) -> Action:
-        return next(action for action in self.actions if action.name == name)
-
-
-class Format(Protocol):
-    """One way of writing actions. `lead` + name + `middle` + `body` is the whole text of an assistant's turn."""
+class ActionFormat(Protocol):
+    """A text format for actions. `lead` + name + `middle` + `body` is the whole text of an assistant's turn."""
 
     @property
     def lead(self) -> str:
-        """Written for the policy: the action's name follows at once."""
+        """Fixed text at the start of a turn; the action's name follows directly."""
         ...
 
     def name_text(self, action: str) -> str: ...
@@ -96,11 +34,11 @@ class Format(Protocol):
 
     def body(self, call: Call, action: Action) -> str: ...
     def parse_body(self, text: str, action: Action) -> tuple[str, dict[str, Any] | None, str | None]:
-        """Thought, arguments (None where unreadable) and the error that says why."""
+        """Thought, arguments (None if they cannot be read) and then the error."""
         ...
 
     def parse_free(self, text: str) -> tuple[str | None, str]:
-        """For unconstrained policies: the action's name (None where there is none) and the body."""
+        """For unconstrained policies: the action's name (None if it is missing) and the body."""
         ...
 
     def explanation(self) -> str: ...
@@ -210,8 +148,8 @@ class JsonCalls:
 FORMATS: dict[str, type[ReAct] | type[JsonCalls]] = {"react": ReAct, "json": JsonCalls}
 
 
-def system_text(space: ActionSpace, form: Format, *, full: bool) -> str:
-    """The instruction. Short (names only) for policies that are trained on it, full for those that read it."""
+def system_text(space: ActionSpace, form: ActionFormat, *, full: bool) -> str:
+    """The instruction. Short (names only) for policies that are trained on it, full for untrained ones."""
     if not full:
         return f"Solve with tools: {', '.join(space.candidates)}. Then answer with one option."
     lines = ["Answer the multiple-choice question. You can call tools and read their observations before you answer."]

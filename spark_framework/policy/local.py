@@ -10,11 +10,8 @@ from typing import Any
 
 from ..models.branched_generation import Branches
 from ..records import Candidate, Question
-from . import Move, Sampling
-from .renderer import Encoder
-
-CHUNK = 256
-"""Tokens whose logits are in memory at a time while candidates are scored."""
+from . import Continuation, Sampling
+from .renderer import Renderer
 
 
 class LocalPolicy:
@@ -22,48 +19,48 @@ class LocalPolicy:
 
     Args:
         model: a transformers model in evaluation mode (a PEFT model works as it is).
-        encoder: tokens for the run's actions and prompt format.
+        renderer: tokens for the run's actions and prompt format.
         batch_size: questions that share one cache; rows of different length are padded on the left.
         constrained: choose actions by the softmax over the action names. False: generate freely and parse.
         name: goes into the fingerprint (model and adapter).
     """
 
     def __init__(
-        self, model: Any, encoder: Encoder, *, batch_size: int = 16, constrained: bool = True, name: str = ""
+        self, model: Any, renderer: Renderer, *, batch_size: int = 16, constrained: bool = True, name: str = ""
     ) -> None:
-        self.model, self.encoder = model, encoder
+        self.model, self.renderer = model, renderer
         self.batch_size, self.constrained, self.name = batch_size, constrained, name
 
     def fingerprint(self) -> str:
-        form = self.encoder.form
-        text = f"{self.name}\n{self.model.dtype}\n{form!r}\n{self.encoder.space.names}\n{self.constrained}"
+        form = self.renderer.form
+        text = f"{self.name}\n{self.model.dtype}\n{form!r}\n{self.renderer.space.names}\n{self.constrained}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def prompt_ids(self, question: Question) -> tuple[int, ...]:
-        return tuple(self.encoder.prompt_ids(question))
+        return tuple(self.renderer.prompt_ids(question))
 
-    def begin(self, questions: Sequence[Question]) -> LocalWave:
-        return LocalWave(self, [self.encoder.prompt_ids(question) for question in questions])
+    def start(self, questions: Sequence[Question]) -> LocalEpisodeBatch:
+        return LocalEpisodeBatch(self, [self.renderer.prompt_ids(question) for question in questions])
 
 
-class LocalWave:
-    """Open episodes of a local model, in batches of similar length."""
+class LocalEpisodeBatch:
+    """Open episodes of a local model. Those of similar length share a cache."""
 
     def __init__(self, policy: LocalPolicy, prompts: list[list[int]]) -> None:
         self.policy = policy
         order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
         size = policy.batch_size
         chunks = [order[at : at + size] for at in range(0, len(order), size)]
-        self._batches = [_Batch(policy, [prompts[i] for i in chunk]) for chunk in chunks]
+        self._batches = [CachedRows(policy, [prompts[i] for i in chunk]) for chunk in chunks]
         self._rows = [(b, r) for b, chunk in enumerate(chunks) for r in range(len(chunk))]
         self._rows = [row for _, row in sorted(zip(order, self._rows, strict=True))]
 
     def action_probs(self) -> list[dict[str, float]]:
-        names = self.policy.encoder.space.names
+        names = self.policy.renderer.space.names
         heads = [batch.head_logprobs().exp().tolist() for batch in self._batches]
         return [dict(zip(names, heads[b][r], strict=True)) for b, r in self._rows]
 
-    def write(
+    def propose(
         self, actions: Sequence[Sequence[str]], sampling: Sampling, seeds: Sequence[int]
     ) -> list[list[Candidate]]:
         wanted: list[list[tuple[int, str, int]]] = [[] for _ in self._batches]
@@ -73,19 +70,7 @@ class LocalWave:
         by_row = {(b, r): [next(written[b]) for _ in names] for (b, r), names in self._in_batch_order(actions)}
         return [by_row[row] for row in self._rows]
 
-    def score(self, candidates: Sequence[Sequence[Candidate]]) -> list[list[tuple[float, ...]]]:
-        """For each row, how likely the policy is to write each candidate: what `token_logprobs` would say of it.
-
-        The candidates may be anybody's; each needs its token ids.
-        """
-        wanted: list[list[tuple[int, Candidate]]] = [[] for _ in self._batches]
-        for (b, r), row in zip(self._rows, candidates, strict=True):
-            wanted[b] += [(r, candidate) for candidate in row]
-        scored = [iter(batch.score(rows)) for batch, rows in zip(self._batches, wanted, strict=True)]
-        by_row = {(b, r): [next(scored[b]) for _ in row] for (b, r), row in self._in_batch_order(candidates)}
-        return [by_row[row] for row in self._rows]
-
-    def decide(self, allowed: Sequence[str], sampling: Sampling, seeds: Sequence[int]) -> list[Candidate]:
+    def act(self, allowed: Sequence[str], sampling: Sampling, seeds: Sequence[int]) -> list[Candidate]:
         if not self.policy.constrained and len(allowed) > 1:
             free = [iter(batch.write_free(self._seeds(b, seeds), sampling)) for b, batch in enumerate(self._batches)]
             by_row = {row: next(free[row[0]]) for row, _ in self._in_batch_order(seeds)}
@@ -98,18 +83,21 @@ class LocalWave:
             else:
                 tempered = [weight ** (1 / sampling.temperature) for weight in weights]
                 chosen.append(random.Random(seed).choices(list(allowed), tempered))
-        return [row[0] for row in self.write(chosen, sampling, seeds)]
+        return [row[0] for row in self.propose(chosen, sampling, seeds)]
 
-    def advance(self, moves: Sequence[Move]) -> list[tuple[int, ...]]:
-        contexts = [self.policy.encoder.context_ids(move.candidate, move.observation) for move in moves]
+    def step(self, continuations: Sequence[Continuation]) -> list[tuple[int, ...]]:
+        contexts = [
+            self.policy.renderer.context_ids(continuation.candidate, continuation.observation)
+            for continuation in continuations
+        ]
         taken: list[list[int]] = [[] for _ in self._batches]
         fed: list[list[list[int]]] = [[] for _ in self._batches]
         rows = []
-        for move, context in zip(moves, contexts, strict=True):
-            b, r = self._rows[move.row]
+        for continuation, context in zip(continuations, contexts, strict=True):
+            b, r = self._rows[continuation.row]
             rows.append((b, len(taken[b])))
             taken[b].append(r)
-            fed[b].append([*move.candidate.token_ids, *context])
+            fed[b].append([*continuation.candidate.token_ids, *context])
         for batch, keep, tokens in zip(self._batches, taken, fed, strict=True):
             batch.select(keep)
             if keep:
@@ -117,16 +105,23 @@ class LocalWave:
         self._rows = rows
         return contexts
 
+    def cached_rows(self) -> list[tuple[CachedRows, list[tuple[int, int]]]]:
+        """The caches, each with its episodes: (index in this batch, row of the cache)."""
+        held: list[list[tuple[int, int]]] = [[] for _ in self._batches]
+        for i, (b, r) in enumerate(self._rows):
+            held[b].append((i, r))
+        return list(zip(self._batches, held, strict=True))
+
     def _in_batch_order(self, values: Sequence[Any]) -> list[tuple[tuple[int, int], Any]]:
-        """Rows as `write` meets them: the order of self._rows, which is the order within every batch too."""
+        """Rows in the order in which `CachedRows` returns them: that of self._rows, also within every cache."""
         return list(zip(self._rows, values, strict=True))
 
     def _seeds(self, b: int, seeds: Sequence[int]) -> list[tuple[int, int]]:
         return [(r, seed) for (batch, r), seed in zip(self._rows, seeds, strict=True) if batch == b]
 
 
-class _Batch:
-    """Rows that share one left-padded cache. Every row's last hidden state is where its next action's name goes."""
+class CachedRows:
+    """Episodes that share one left-padded cache. The last hidden state of each row predicts its next action's name."""
 
     def __init__(self, policy: LocalPolicy, prompts: list[list[int]]) -> None:
         import torch
@@ -181,8 +176,8 @@ class _Batch:
         """[rows, actions]: log of the softmax over the action names, in nats."""
         import torch
 
-        openings = self.policy.encoder.openings
-        labels = [openings[name].label for name in self.policy.encoder.space.names]
+        prefixes = self.policy.renderer.prefixes
+        labels = [prefixes[name].label for name in self.policy.renderer.space.names]
         weight = self.head.weight[torch.tensor(labels, device=self.device)]
         return (self.hidden.float() @ weight.float().T).log_softmax(-1)
 
@@ -190,60 +185,32 @@ class _Batch:
         """One candidate for each (row, action, seed)."""
         if not wanted:
             return []
-        encoder = self.policy.encoder
-        names = encoder.space.names
+        renderer = self.policy.renderer
+        names = renderer.space.names
         heads = self.head_logprobs().tolist()
         branches = self.branches([row for row, _, _ in wanted])
-        branches.feed([encoder.openings[action].ids for _, action, _ in wanted])
+        branches.feed([renderer.prefixes[action].ids for _, action, _ in wanted])
         bodies = self.generate(branches, [seed for _, _, seed in wanted], sampling)
         return [
-            encoder.written(action, ids, [heads[row][names.index(action)], *logprobs])
+            renderer.written(action, ids, [heads[row][names.index(action)], *logprobs])
             for (row, action, _), (ids, logprobs) in zip(wanted, bodies, strict=True)
         ]
 
     def write_free(self, rows: Sequence[tuple[int, int]], sampling: Sampling) -> list[Candidate]:
         """One unconstrained turn for each (row, seed)."""
         bodies = self.generate(self.branches([row for row, _ in rows]), [seed for _, seed in rows], sampling)
-        return [self.policy.encoder.free(ids, logprobs) for ids, logprobs in bodies]
-
-    def score(self, wanted: Sequence[tuple[int, Candidate]]) -> list[tuple[float, ...]]:
-        """For each (row, candidate) the log-probabilities of the candidate's tokens, as `token_logprobs` has them."""
-        import torch
-
-        if not wanted:
-            return []
-        openings, names = self.policy.encoder.openings, self.policy.encoder.space.names
-        heads = self.head_logprobs().tolist()
-        branches = self.branches([row for row, _ in wanted])
-        before = branches.hidden
-        states = branches.feed([candidate.token_ids for _, candidate in wanted])
-        free = [candidate.token_ids[candidate.opening :] for _, candidate in wanted]
-        # A token's distribution is read one token earlier: the first one's in the row's own state.
-        read_TH = torch.cat([
-            torch.cat([before[k : k + 1], states[k]])[candidate.opening : -1] for k, (_, candidate) in enumerate(wanted)
-        ])  # fmt: skip
-        token_T = torch.tensor([token for ids in free for token in ids], device=self.device)
-        values = iter(self._token_logprobs(read_TH, token_T))
-        scores = []
-        for (row, candidate), ids in zip(wanted, free, strict=True):
-            body = [next(values) for _ in ids]
-            fixed = [0.0] * candidate.opening
-            if candidate.opening:
-                labels = [openings[name].label for name in names]
-                fixed[0] = heads[row][labels.index(candidate.token_ids[0])]
-            scores.append((*fixed, *body))
-        return scores
+        return [self.policy.renderer.free(ids, logprobs) for ids, logprobs in bodies]
 
     def generate(
         self, branches: Branches, seeds: Sequence[int], sampling: Sampling
     ) -> list[tuple[list[int], list[float]]]:
         """Continue every branch until its stop token or the limit: token ids and log-probabilities (temperature 1).
 
-        Each branch draws from its own seed: neither batch size nor company changes what it draws.
+        Each branch draws from its own seed. Which rows share its batch changes the probabilities by rounding only.
         """
         import torch
 
-        stop = self.policy.encoder.stop_id
+        stop = self.policy.renderer.stop_id
         written: list[tuple[list[int], list[float]]] = [([], []) for _ in seeds]
         draws = [random.Random(seed) for seed in seeds]
         growing = list(range(len(seeds)))
@@ -271,16 +238,6 @@ class _Batch:
     def branches(self, rows: Sequence[int]) -> Branches:
         """Branches that grow from the states of these rows."""
         return Branches(self.trunk, self.cache, self.mask, self.hidden, rows)
-
-    def _token_logprobs(self, hidden_TH: Any, token_T: Any) -> list[float]:
-        """log pi of each token in the state before it."""
-        import torch
-
-        values: list[float] = []
-        for hidden, token in zip(hidden_TH.split(CHUNK), token_T.split(CHUNK), strict=True):
-            logits = torch.nn.functional.linear(hidden, self.head.weight).float()
-            values += (logits.gather(1, token[:, None])[:, 0] - logits.logsumexp(-1)).tolist()
-        return values
 
 
 def _common_prefix(rows: Sequence[Sequence[int]]) -> int:

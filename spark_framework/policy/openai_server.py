@@ -1,6 +1,6 @@
 """Any server that speaks the OpenAI chat-completions protocol as policy: text in, text out, no token ids.
 
-Such rollouts can be judged, selected, evaluated and stored. Training needs token ids, which it does not give.
+Its rollouts can be judged, stored and evaluated. Training needs token ids, which a server does not return.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
-from ..config.run import ServerPolicyConfig
+from ..config.policy import ServerPolicyConfig
 from ..errors import ConfigError, RunError
 from ..records import ANSWER, Candidate, Question
-from . import Move, Sampling
-from .formats import FORMATS, ActionSpace, observation_text, question_text, system_text
+from . import Continuation, Sampling
+from .action_space import ActionSpace
+from .formats import FORMATS, observation_text, question_text, system_text
 
 
 class ServerPolicy:
@@ -40,12 +41,17 @@ class ServerPolicy:
     def prompt_ids(self, question: Question) -> tuple[int, ...]:
         return ()
 
-    def begin(self, questions: Sequence[Question]) -> ServerWave:
+    def start(self, questions: Sequence[Question]) -> ServerEpisodeBatch:
         system = {"role": "system", "content": system_text(self.space, self.form, full=True)}
-        return ServerWave(self, [[system, {"role": "user", "content": question_text(q)}] for q in questions])
+        return ServerEpisodeBatch(self, [[system, {"role": "user", "content": question_text(q)}] for q in questions])
 
     def complete(self, messages: list[dict[str, str]], sampling: Sampling, seed: int) -> str:
-        """One reply. Raises `ConfigError` for what a setting mends, `RunError` where the server stays away."""
+        """One reply.
+
+        Raises:
+            ConfigError: a setting is wrong.
+            RunError: the server is unreachable, overloaded, or does not speak the protocol.
+        """
         import openai
 
         try:
@@ -65,7 +71,7 @@ class ServerPolicy:
             raise RunError(
                 f"policy: no answer from {self.config.base_url} ({_line(exc)}); is the server running?"
             ) from exc
-        except (openai.APIError, ValueError) as exc:  # a reply that is no JSON
+        except (openai.APIError, ValueError) as exc:  # the reply is not JSON
             raise RunError(f"policy: {self.config.base_url} does not speak chat completions: {_line(exc)}") from exc
         try:
             return str(reply.choices[0].message.content or "")
@@ -75,7 +81,7 @@ class ServerPolicy:
             ) from exc
 
 
-class ServerWave:
+class ServerEpisodeBatch:
     """Open episodes as conversations."""
 
     def __init__(self, policy: ServerPolicy, rows: list[list[dict[str, str]]]) -> None:
@@ -84,7 +90,7 @@ class ServerWave:
     def action_probs(self) -> list[dict[str, float]]:
         return [{} for _ in self._rows]
 
-    def write(
+    def propose(
         self, actions: Sequence[Sequence[str]], sampling: Sampling, seeds: Sequence[int]
     ) -> list[list[Candidate]]:
         jobs = [
@@ -96,23 +102,23 @@ class ServerWave:
             done = iter(list(pool.map(lambda job: self._forced(*job), jobs)))
         return [[next(done) for _ in names] for names in actions]
 
-    def decide(self, allowed: Sequence[str], sampling: Sampling, seeds: Sequence[int]) -> list[Candidate]:
+    def act(self, allowed: Sequence[str], sampling: Sampling, seeds: Sequence[int]) -> list[Candidate]:
         if list(allowed) == [ANSWER]:
-            return [row[0] for row in self.write([[ANSWER]] * len(self._rows), sampling, seeds)]
+            return [row[0] for row in self.propose([[ANSWER]] * len(self._rows), sampling, seeds)]
         with ThreadPoolExecutor(self.policy.config.concurrency) as pool:
             texts = pool.map(lambda row, seed: self.policy.complete(row, sampling, seed), self._rows, seeds)
             return [self._read(text, None) for text in texts]
 
-    def advance(self, moves: Sequence[Move]) -> list[tuple[int, ...]]:
+    def step(self, continuations: Sequence[Continuation]) -> list[tuple[int, ...]]:
         self._rows = [
             [
-                *self._rows[move.row],
-                {"role": "assistant", "content": move.candidate.text},
-                {"role": "user", "content": observation_text(move.observation)},
+                *self._rows[continuation.row],
+                {"role": "assistant", "content": continuation.candidate.text},
+                {"role": "user", "content": observation_text(continuation.observation)},
             ]
-            for move in moves
+            for continuation in continuations
         ]
-        return [() for _ in moves]
+        return [() for _ in continuations]
 
     def _forced(self, row: list[dict[str, str]], action: str, seed: int, sampling: Sampling) -> Candidate:
         last = row[-1]
@@ -120,7 +126,7 @@ class ServerWave:
         return self._read(self.policy.complete([*row[:-1], {**last, "content": wish}], sampling, seed), action)
 
     def _read(self, text: str, wanted: str | None) -> Candidate:
-        """What the model wrote as a candidate; `wanted` is the action that it was told to take."""
+        """Parse what the model wrote into a candidate. `wanted` is the action that it was told to take."""
         space, form = self.policy.space, self.policy.form
         name, body = form.parse_free(text)
         if wanted is not None and name is None:

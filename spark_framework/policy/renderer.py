@@ -1,4 +1,4 @@
-"""Tokens in, tokens out: everything that a policy reads or writes, as token ids. No weights are needed here."""
+"""Everything that a policy reads or writes, as token ids. No weights are needed."""
 
 from __future__ import annotations
 
@@ -7,19 +7,16 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..records import LETTERS, Call, Candidate, Question
-from .formats import ActionSpace, Format, observation_text, question_text, system_text
+from .action_space import ActionSpace
+from .formats import ActionFormat, observation_text, question_text, system_text
 
-_MARK = (
-    "\ue000",
-    "\ue001",
-    "\ue002",
-    "\ue003",
-)  # private-use characters: they stand for turns while the template is read
+_MARK = ("\ue000", "\ue001", "\ue002", "\ue003")
+"""Private-use characters that stand for turns while the template is read."""
 
 
 @dataclass(frozen=True)
-class Opening:
-    """How an action begins in tokens: the label is drawn from the head, the rest follows from it."""
+class ActionPrefix:
+    """The first tokens of an action: the label is drawn from the action head, and the rest follows from it."""
 
     label: int
     rest: tuple[int, ...]
@@ -29,21 +26,21 @@ class Opening:
         return (self.label, *self.rest)
 
 
-class Encoder:
+class Renderer:
     """Renders questions, calls and observations as token ids with the tokenizer's own chat template.
 
     What a tool or a question says is tokenised with special tokens split, so that `<|im_end|>` in a tool's text never
     becomes a control token. Turns only ever append: one row of tokens for a trajectory equals its step-wise prompts.
     """
 
-    def __init__(self, tokenizer: Any, space: ActionSpace, form: Format, *, full_prompt: bool = False) -> None:
+    def __init__(self, tokenizer: Any, space: ActionSpace, form: ActionFormat, *, full_prompt: bool = False) -> None:
         self.tokenizer, self.space, self.form = tokenizer, space, form
         self._system = system_text(space, form, full=full_prompt)
         self._read_template()
-        self.openings = self._open_actions()
+        self.prefixes = self._action_prefixes()
 
     def text_ids(self, text: str) -> list[int]:
-        """Token ids of text that may come from anywhere: no control tokens, whatever it says."""
+        """Token ids of untrusted text: none of them is a control token."""
         ids = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids
         return [int(i) for i in ids]
 
@@ -52,12 +49,12 @@ class Encoder:
         return [*self._before_question, *self.text_ids(question_text(question)), *self._after_user]
 
     def call_ids(self, call: Call) -> tuple[int, ...]:
-        """A whole turn that somebody else wrote (a script): opening, body, stop token."""
+        """A whole turn that a script wrote: prefix, body, stop token."""
         body = self.form.body(call, self.space[call.action])
-        return (*self.openings[call.action].ids, *self.text_ids(body), self.stop_id)
+        return (*self.prefixes[call.action].ids, *self.text_ids(body), self.stop_id)
 
     def context_ids(self, candidate: Candidate, observation: str) -> tuple[int, ...]:
-        """What the environment appends after a candidate: end of turn (as far as it is missing), observation, lead."""
+        """What the environment appends after a candidate: the missing part of the end of turn, observation, lead."""
         ended = bool(candidate.token_ids) and candidate.token_ids[-1] == self.stop_id
         end = self._turn_end[1:] if ended else self._turn_end
         return (*end, *self.text_ids(observation_text(observation)), *self._after_user)
@@ -68,22 +65,22 @@ class Encoder:
         text = self.form.body(call, self.space[call.action])
         return Candidate(
             action=call.action, arguments=call.arguments, thought=call.thought, text=text,
-            token_ids=ids, opening=len(self.openings[call.action].ids),
+            token_ids=ids, opening=len(self.prefixes[call.action].ids),
         )  # fmt: skip
 
     def written(self, action: str, body_ids: list[int], logprobs: list[float]) -> Candidate:
-        """A candidate from what the policy generated after the action's opening. `logprobs`: label first, then body."""
-        opening = self.openings[action]
+        """A candidate from what the policy generated after the action's prefix. `logprobs`: label first, then body."""
+        prefix = self.prefixes[action]
         text = self.tokenizer.decode([i for i in body_ids if i != self.stop_id])
         thought, arguments, error = self.form.parse_body(text, self.space[action])
         return Candidate(
             action=action, arguments=arguments, thought=thought, text=text, error=error,
-            token_ids=(*opening.ids, *body_ids), opening=len(opening.ids),
-            token_logprobs=(logprobs[0], *([0.0] * len(opening.rest)), *logprobs[1:]),
+            token_ids=(*prefix.ids, *body_ids), opening=len(prefix.ids),
+            token_logprobs=(logprobs[0], *([0.0] * len(prefix.rest)), *logprobs[1:]),
         )  # fmt: skip
 
     def free(self, ids: list[int], logprobs: list[float]) -> Candidate:
-        """A candidate from a turn that the policy wrote without constraint, from the lead on."""
+        """A candidate from a turn that the policy wrote freely after the lead."""
         text = self.tokenizer.decode([i for i in ids if i != self.stop_id])
         name, body = self.form.parse_free(self.form.lead + text)
         kept = {"text": text, "token_ids": tuple(ids), "token_logprobs": tuple(logprobs)}
@@ -96,7 +93,7 @@ class Encoder:
     # -- set-up ---------------------------------------------------------------------------------------------------
 
     def _read_template(self) -> None:
-        """Find the fixed text around turns by rendering a conversation of marks."""
+        """Find the fixed text around turns: render a conversation of marks."""
         system, user, assistant, reply = _MARK
         if self.tokenizer.chat_template is None:
             stop = self.tokenizer.eos_token
@@ -130,8 +127,8 @@ class Encoder:
         self._turn_end = ids(turn_end)
         self.stop_id = self._turn_end[0]
 
-    def _open_actions(self) -> dict[str, Opening]:
-        """First tokens must tell all actions apart; where two names begin alike, they get a letter in front."""
+    def _action_prefixes(self) -> dict[str, ActionPrefix]:
+        """The first token identifies the action: names that begin with the same token get a letter in front."""
         ids = {name: self.text_ids(self.form.name_text(name)) for name in self.space.names}
         firsts = [tokens[0] for tokens in ids.values()]
         alike = [name for name, tokens in ids.items() if firsts.count(tokens[0]) > 1]
@@ -140,6 +137,6 @@ class Encoder:
         if len({tokens[0] for tokens in ids.values()}) < len(ids):
             raise ConfigError(f"tools: the names {', '.join(alike)} begin with the same token; rename one of them")
         return {
-            name: Opening(tokens[0], (*tokens[1:], *self.text_ids(self.form.middle(name))))
+            name: ActionPrefix(tokens[0], (*tokens[1:], *self.text_ids(self.form.middle(name))))
             for name, tokens in ids.items()
         }

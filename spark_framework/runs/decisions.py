@@ -10,6 +10,7 @@ import numpy as np
 from ..contracts.components import JudgeRequest
 from ..errors import RunError
 from ..records import Question, Step, Trajectory, Verdict
+from ..util.decision_key import DecisionKey
 from ..util.seeding import child_seed
 from .run_dir import RunFolder
 from .verdicts import RecordedVerdict, step_digest
@@ -39,10 +40,13 @@ class State:
     branched: tuple[int, ...] = ()
     """What other stored branches took here instead."""
 
-    @property
-    def name(self) -> str:
-        """What the rollouts derive the seeds of this decision's trajectory from."""
-        return f"{self.index}/{self.branch}"
+    def key(self, seed: int) -> DecisionKey:
+        """What the seeds of this decision are derived from.
+
+        Args:
+            seed: the run's.
+        """
+        return DecisionKey(seed, self.round, self.index, self.branch, self.number)
 
     @property
     def cluster(self) -> str:
@@ -61,10 +65,9 @@ class State:
         Args:
             seed: the run's.
         """
-        again = (repeat,) if repeat else ()
         return JudgeRequest(
             question=self.question, steps=self.before, candidates=self.step.candidates,
-            seed=child_seed(seed, "judge", self.name, self.number, *again),
+            seed=self.key(seed).judge_seed(repeat),
         )  # fmt: skip
 
     def recorded(self, verdict: Verdict) -> RecordedVerdict:

@@ -17,7 +17,7 @@ from ..config.load import check_config
 from ..config.run import RunConfig
 from ..contracts.algorithm import Algorithm
 from ..errors import RunError
-from ..policy.formats import ActionSpace
+from ..policy.action_space import ActionSpace
 from ..util.launcher import is_first
 from .trajectories import TrajectoryStore
 
@@ -68,7 +68,7 @@ class RunFolder:
             raise RunError(f"{self.path} has no trajectories yet; make them with `spark-framework generate CONFIG`")
         return ActionSpace.from_json(file.read_text(encoding="utf-8"))
 
-    def settle_actions(self, space: ActionSpace) -> None:
+    def pin_action_space(self, space: ActionSpace) -> None:
         """Keep the actions with the run. What a policy reads of its tools must not change within a run.
 
         Raises:

@@ -10,7 +10,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from ..config.load import build_config
-from ..config.run import JudgingSection, LocalPolicyConfig
+from ..config.policy import LocalPolicyConfig
+from ..config.run import JudgingSection
 from ..contracts.algorithm import Algorithm
 from ..errors import ConfigError, DataError, RunError
 from ..host.component_spec import JudgeChoice

@@ -5,14 +5,13 @@ from __future__ import annotations
 import random
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..config.run import RunConfig
 from ..contracts.components import Selector
 from ..errors import ConfigError
 from ..pipeline.generate import questions_per_wave
 from ..runs.decisions import State
-from ..util.seeding import child_rng
 
 Scores = Sequence[Sequence[float] | None]
 """For each state one score a candidate; None where the judge failed."""
@@ -30,7 +29,7 @@ class Rule:
     def choose(self, state: State, scores: Sequence[float], usage: Mapping[str, int]) -> int:
         """One candidate of a state, with the draws that the run's own selector would have had."""
         names = [candidate.action for candidate in state.step.candidates]
-        rng = child_rng(self.config.seed, state.round, state.name, state.number, "select")
+        rng = state.key(self.config.seed).selection_rng()
         chosen = self.selector.select(
             state.step.candidates, scores, threshold=self.threshold, usage={n: usage.get(n, 0) for n in names}, rng=rng
         )
@@ -77,7 +76,7 @@ def flipped(before: Choices, now: Choices) -> list[float]:
 
 
 def _in_turn(config: RunConfig, states: Sequence[State], shuffle: random.Random | None) -> list[int]:
-    """Wave by wave, in a wave step by step, in a step question by question."""
+    """The states in the order of the rollouts."""
     sizes = {one.name: questions_per_wave(config, one) for one in config.rollouts}
     place = {state.cluster: state.index for state in states}
     if shuffle is not None:
@@ -89,7 +88,7 @@ def _in_turn(config: RunConfig, states: Sequence[State], shuffle: random.Random 
 
     def turn(i: int) -> tuple[str, int, int, int, int]:
         state = states[i]
-        at = place[state.cluster]
-        return state.round, at // sizes[state.round], state.number, at, state.branch
+        key = replace(state.key(config.seed), index=place[state.cluster])
+        return key.turn(sizes[state.round])
 
     return sorted(range(len(states)), key=turn)

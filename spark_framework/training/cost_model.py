@@ -27,11 +27,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..config.run import LocalPolicyConfig
+from ..config.policy import LocalPolicyConfig
 from ..contracts.algorithm import Algorithm
 from ..contracts.stage import CriticConfig, LoraConfig
 from ..models.loading import load_skeleton, resolve_device, resolve_dtype
-from ..models.tree_attention import kind
+from ..models.tree_attention import device_kind
 from .data.packing import TOKENS, truncate_to_states
 from .data.token_tree import TokenTree
 from .model.actor_critic import add_actor_adapter
@@ -149,7 +149,7 @@ def estimate_stage(
         shape = ModelShape.of(add_actor_adapter(skeleton, lora, None, seed=0), dtype)
     return estimate(
         shape, algorithm, rows, dtype=str(dtype).removeprefix("torch."), quantized=policy.quantization is not None,
-        pack_tokens=algorithm.config.pack_tokens or TOKENS[kind(device)],
+        pack_tokens=algorithm.config.pack_tokens or TOKENS[device_kind(device)],
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from ..config.run import LocalPolicyConfig
+from ..config.policy import LocalPolicyConfig
 from ..errors import RunError
 from ..models.loading import load_model, load_tokenizer, quiet_peft
 from .files import write_errors_as_run_error

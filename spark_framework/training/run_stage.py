@@ -6,11 +6,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..config.run import LocalPolicyConfig
+from ..config.policy import LocalPolicyConfig
 from ..contracts.algorithm import Algorithm
 from ..errors import ConfigError
 from ..host.hooks import Calls
-from ..policy.factory import open_encoder, open_model
+from ..policy.factory import open_model, open_renderer
 from ..runs.run_dir import RunFolder
 from ..util.collectives import barrier, broadcast_from_first
 from ..util.launcher import check_launcher, is_first
@@ -40,9 +40,9 @@ def train_stage(folder: RunFolder, algorithm: Algorithm, data: StageData, calls:
     actions: tuple[str, ...] = ()
     labels = [0]  # rows of free text: no action head is read
     if algorithm.reads_round:
-        encoder = open_encoder(config, folder.actions())
-        actions = encoder.space.names
-        labels = [encoder.openings[action].label for action in actions]
+        renderer = open_renderer(config.policy, folder.actions())
+        actions = renderer.space.names
+        labels = [renderer.prefixes[action].label for action in actions]
     peft_model = add_actor_adapter(model, stage.lora, init, seed)
     base = base_digest(peft_model)
     if init is not None:

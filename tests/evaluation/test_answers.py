@@ -130,7 +130,7 @@ def test_extract_letter(text: str, expected: str | None) -> None:
     assert extract_letter(text) == expected
 
 
-@pytest.mark.skipif(not LLAMA.exists(), reason="the recorded outputs are not here")
+@pytest.mark.skipif(not LLAMA.exists(), reason="no ../shared folder with recorded outputs of a model")
 def test_extraction_agrees_with_recorded_outputs() -> None:
     """What the recording's script drew for unparsed outputs is the only difference."""
     rows = [json.loads(line) for line in LLAMA.read_text(encoding="utf-8").splitlines()]

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from spark_framework import RunConfig, load_config
-from spark_framework.config.run import LocalPolicyConfig
+from spark_framework.config.policy import LocalPolicyConfig
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 RUNS = sorted(RECIPES.glob("llama31_8b_*.yaml"))

@@ -20,7 +20,6 @@ from spark_framework.errors import ConfigError, RunError
 from spark_framework.runs.run_dir import existing_run
 from tests.runs import STAGE, config, config_file, settings
 
-pytestmark = pytest.mark.xdist_group("pipeline")  # one process makes the run that most of these tests read
 RUNGS = ("base", "tools", "sft", "ppo", "spark")
 KEYS = {
     "stage", "n", "accuracy", "accuracy_95", "tool_entropy_bits", "tool_entropy_95", "policy_entropy_bits",
@@ -125,7 +124,7 @@ def test_the_manifest_says_what_the_run_was_made_with(climbed: tuple[Path, Ear, 
     plugins = {f"{plugin['kind']}.{plugin['name']}": plugin for plugin in manifest["plugins"]}
     assert plugins.keys() == {
         "tool.calculator", "tool.science", "judge.verifier", "selector.rarity_first", "reward.diversity_gap",
-        "reward.process_penalty",
+        "reward.process_penalty", "algorithm.sft", "algorithm.ppo", "algorithm.spark",
     }  # fmt: skip
     for plugin in plugins.values():
         assert (plugin["distribution"], plugin["version"]) == ("spark-framework", version("spark-framework"))

@@ -1,9 +1,10 @@
-"""Hostile calls, through the door that a run uses: each has its outcome, within its limit, and the next call works.
+"""Hostile calls, through the door that a run uses: each has its outcome, and the next call works.
 
 The cases are in `hostile/TOOL.jsonl`, one a line: [arguments, outcome, text]. Outcomes: `is` (succeeds with just that
 text), `ok` (succeeds, with the text in it), `error` (fails, with it), `limit` (fails so, by a limit on time or memory),
-`cut` (succeeds, cut to what a model is shown), `any` (answers). The `is` and `ok` cases of the four computing tools are
-known from elsewhere (textbooks, CODATA, R, spreadsheets), as a tool that refuses everything would pass otherwise.
+`cut` (succeeds, cut to what a model is shown), `any` (answers, or runs into a limit). The `is` and `ok` cases of the
+four computing tools are known from elsewhere (textbooks, CODATA, R, spreadsheets), as a tool that refuses everything
+would pass otherwise.
 """
 
 from __future__ import annotations
@@ -27,9 +28,7 @@ from spark_framework.host.manager import Host
 HERE = Path(__file__).parent
 SHARED = HERE.parents[1].parent / "shared" / "data" / "tool_attacks.json"
 
-SECONDS = {"solver": 5.0, "python": 2.0}
-"""The tools' own limits; the others have to be done at once."""
-SLACK = 20.0  # for imports, new workers and a busy machine
+PROCESSOR_SECONDS = 20.0  # of this process for a call, imports included
 HANG = 180.0
 HOST_GROWTH = 200 << 20
 WORKER_PEAK = int(2.2 * (1 << 30))
@@ -59,7 +58,11 @@ class Case(NamedTuple):
     arguments: dict[str, Any]
     outcome: str
     text: str
-    seconds: float
+
+    @property
+    def slow(self) -> bool:
+        """Whether it may take all the time that its tool grants."""
+        return self.outcome in ("limit", "any")
 
 
 def expand(value: Any) -> Any:
@@ -85,7 +88,7 @@ def own_cases() -> Iterator[Any]:
         lines = (HERE / "hostile" / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
         for number, line in enumerate(lines, 1):
             arguments, outcome, text = json.loads(line)
-            case = Case(name, expand(arguments), outcome, text, SECONDS.get(name, 0.0) + SLACK)
+            case = Case(name, expand(arguments), outcome, text)
             yield pytest.param(case, id=f"{name}-{number}-{outcome}")
 
 
@@ -119,8 +122,7 @@ def shared_cases() -> Iterator[Any]:
         if "$server" in arguments or "$raw" in arguments:
             continue  # the servers are in the tests of the online tools and of MCP, the raw lines are below
         outcome, text, _ = OTHERWISE.get(attack["id"], (attack["expect"], attack.get("message_contains") or "", ""))
-        case = Case(name, expand(arguments), outcome, text, max(10.0, 5 * attack["max_ms"] / 1000))
-        yield pytest.param(case, id=attack["id"])
+        yield pytest.param(Case(name, expand(arguments), outcome, text), id=attack["id"])
 
 
 CASES = [*own_cases(), *shared_cases()]
@@ -134,7 +136,9 @@ def tools() -> Iterator[dict[str, Tool]]:
     for name, tool in opened.items():
         call(tool, NEXT[name][0])
     before = resident()
-    yield opened
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("spark_plugin_tools.python.monty.runner.SECONDS", 20.0)  # the slow cases have tools of their own
+        yield opened
     assert resident() - before < HOST_GROWTH
     assert max(worker_peaks(), default=0) < WORKER_PEAK
     for tool in opened.values():
@@ -173,9 +177,9 @@ def call(tool: Tool, arguments: Mapping[str, Any]) -> tuple[bool, str]:
 
 
 def answer(tool: Tool, case: Case) -> Answer:
-    start = time.perf_counter()
+    start = time.thread_time()
     ok, text = call(tool, case.arguments)
-    seconds = time.perf_counter() - start
+    seconds = time.thread_time() - start
     arguments, expected = NEXT[case.tool]
     next_ok, next_text = call(tool, arguments)
     return Answer(ok, text, seconds, next_ok and expected in next_text)
@@ -183,14 +187,17 @@ def answer(tool: Tool, case: Case) -> Answer:
 
 @pytest.fixture(scope="module")
 def bombs(tools: dict[str, Tool]) -> Iterator[dict[int, Answer]]:
-    """The answers to the cases that run into a limit, by place: four at a time, as each takes all the time it may."""
-    places = [place for place, param in enumerate(CASES) if param.values[0].outcome == "limit"]
-    wide = {name: open_tool(name, workers=4) for name in ("python", "solver")}
-    with ThreadPoolExecutor(4) as threads:
-        answers = threads.map(lambda case: answer(wide[case.tool], case), (CASES[place].values[0] for place in places))
-        yield dict(zip(places, answers, strict=True))
-    for tool in wide.values():
-        tool.close()
+    """The answers to the slow cases, by place: four at a time, and with a fifth of the solver's processor time."""
+    places = [place for place, param in enumerate(CASES) if param.values[0].slow]
+    cases = [CASES[place].values[0] for place in places]
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(4) as threads:
+        patch.setattr("spark_plugin_tools.solver.SECONDS", 1.0)
+        patch.setattr("spark_plugin_tools.python.monty.runner.SECONDS", 1.0)
+        wide = {**tools, **{name: open_tool(name, workers=4) for name in ("python", "solver")}}
+        answers = list(threads.map(lambda case: answer(wide[case.tool], case), cases))
+    yield dict(zip(places, answers, strict=True))
+    wide["python"].close()
+    wide["solver"].close()
 
 
 @pytest.fixture(autouse=True)
@@ -224,12 +231,12 @@ def check(case: Case, given: Answer) -> None:
         case other:
             assert other == "any"
     assert given.next_works
-    assert given.seconds < case.seconds
+    assert given.seconds < PROCESSOR_SECONDS
 
 
 @pytest.mark.parametrize(("place", "case"), [pytest.param(n, p.values[0], id=p.id) for n, p in enumerate(CASES)])
 def test_case(place: int, case: Case, tools: dict[str, Tool], request: pytest.FixtureRequest) -> None:
-    if case.outcome == "limit":
+    if case.slow:
         check(case, request.getfixturevalue("bombs")[place])
     else:
         check(case, answer(tools[case.tool], case))
@@ -254,12 +261,12 @@ def try_lines(lines: list[str], folder: Path) -> list[str]:
 
 
 def line_of(case: Case) -> str | None:
-    """The call as a line of a file; none where JSON has no such value, or where it takes a limit's time."""
+    """The call as a line of a file; none where JSON has no such value, or where it may run into a limit."""
     try:
         line = json.dumps({"tool": case.tool, "arguments": case.arguments}, allow_nan=False)
     except ValueError:  # not finite, or more digits than Python writes
         return None
-    return None if case.outcome in ("limit", "any") or "\\ud800" in line else line
+    return None if case.slow or "\\ud800" in line else line
 
 
 def test_another_process_gives_the_same_answers(tools: dict[str, Tool], tmp_path: Path) -> None:

@@ -32,7 +32,9 @@ def sandbox_can_be_made() -> bool:
     return subprocess.run(trial, stderr=subprocess.DEVNULL).returncode == 0
 
 
-needs_sandbox = pytest.mark.skipif(not sandbox_can_be_made(), reason="needs bubblewrap, user namespaces and pyseccomp")
+needs_sandbox = pytest.mark.skipif(
+    not sandbox_can_be_made(), reason="no sandbox; `apt install bubblewrap libseccomp2`, and allow user namespaces"
+)
 
 
 def full_python(workers: int = 1) -> Python:

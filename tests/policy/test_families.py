@@ -14,7 +14,7 @@ from spark_framework.errors import ConfigError
 from spark_framework.models.branched_generation import Branches
 from spark_framework.models.compatibility import check_model
 from spark_framework.models.loading import load_model
-from spark_framework.models.tree_attention import LONGEST, Segment, kind, read_in_segments, segments
+from spark_framework.models.tree_attention import LONGEST, Segment, device_kind, enable_tree_attention, segments
 
 SHAPE = {
     "vocab_size": 97, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4,
@@ -79,7 +79,7 @@ def test_a_tree_is_read_as_its_paths(family: Any) -> None:
     positions = [0] * len(ids)
     for i, parent in enumerate(parents):
         positions[i] = positions[parent] + 1 if parent >= 0 else 0
-    read_in_segments(family)
+    enable_tree_attention(family)
     with torch.no_grad():
         found = family.base_model(
             input_ids=torch.tensor([ids]), position_ids=torch.tensor([positions]), segments=segments(parents, "cpu"),
@@ -134,5 +134,5 @@ def test_a_tree_is_cut_where_it_branches_and_what_grows_is_cut_short() -> None:
 
 @pytest.mark.parametrize(("device", "expected"), [("cpu", "cpu"), ("cuda", "gpu"), ("cuda:1", "gpu"), ("mps", "gpu")])
 def test_every_device_has_its_figures(device: str, expected: str) -> None:
-    assert kind(device) == expected
+    assert device_kind(device) == expected
     assert segments([-1, 0, 0], device)

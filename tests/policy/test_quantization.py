@@ -25,7 +25,7 @@ def test_without_bitsandbytes(tiny: Path) -> None:
 
 @pytest.mark.skipif(
     not torch.cuda.is_available() or importlib.util.find_spec("bitsandbytes") is None,
-    reason="no CUDA with bitsandbytes",
+    reason="no CUDA with bitsandbytes; on a GPU, `pip install '.[qlora]'`",
 )
 def test_four_bits_say_nearly_the_same(tiny: Path) -> None:
     ids = torch.tensor([[5, 6, 7]], device="cuda")

@@ -161,21 +161,21 @@ def test_text_that_cannot_be_read_is_an_error_not_a_guess(
     server: tuple[Server, str], tmp_path: Path, text: str | None
 ) -> None:
     from spark_framework.host.lifecycle import open_tools
+    from spark_framework.policy.action_space import ActionSpace
     from spark_framework.policy.factory import open_policy
-    from spark_framework.policy.formats import ActionSpace
     from spark_framework.questions.practice import PracticeConfig, PracticeQuestions
 
     state, url = server
     state.reply = lambda request: completion(text)
     config = RunConfig.model_validate(settings(tmp_path / "run", url))
     with open_tools(config.tools) as tools:
-        policy = open_policy(config, ActionSpace.of(tools))
-    wave = policy.begin(PracticeQuestions(PracticeConfig(families=("arithmetic",)), 0).train(0, 1))
-    (free,) = wave.decide((*TOOLS, "think", "answer"), Sampling(0.0, 10), [0])
+        policy = open_policy(config.policy, ActionSpace.of(tools))
+    batch = policy.start(PracticeQuestions(PracticeConfig(families=("arithmetic",)), 0).train(0, 1))
+    (free,) = batch.act((*TOOLS, "think", "answer"), Sampling(0.0, 10), [0])
     assert free.arguments is None
     assert free.error is not None
     assert free.error.startswith("error: name the action")
-    ((forced,),) = wave.write([["stats_finance"]], Sampling(0.0, 10), [0])
+    ((forced,),) = batch.propose([["stats_finance"]], Sampling(0.0, 10), [0])
     assert (forced.action, forced.arguments) == ("stats_finance", None)
     assert forced.error is not None
 

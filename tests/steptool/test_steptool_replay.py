@@ -16,9 +16,9 @@ from spark_framework.errors import UserError
 from spark_framework.evaluation.runner import act
 from spark_framework.host.lifecycle import open_tools
 from spark_framework.host.manager import Host
-from spark_framework.policy import Move, Sampling
-from spark_framework.policy.formats import ActionSpace
-from spark_framework.rollout.engine import Workshop
+from spark_framework.policy import Continuation, Sampling
+from spark_framework.policy.action_space import ActionSpace
+from spark_framework.rollout.environment import RolloutContext
 from spark_framework.steptool import Prediction, RecordedApis, read_queries, trajectories_of
 from tests.runs import config
 from tests.steptool.episodes import call, finish, function, prediction, reply
@@ -39,31 +39,31 @@ class Replayer:
     def prompt_ids(self, question: Question) -> tuple[int, ...]:
         return ()
 
-    def begin(self, questions: Sequence[Question]) -> _ReplayerWave:
-        return _ReplayerWave([list(self.recorded[question.id].steps) for question in questions])
+    def start(self, questions: Sequence[Question]) -> _ReplayerEpisodeBatch:
+        return _ReplayerEpisodeBatch([list(self.recorded[question.id].steps) for question in questions])
 
 
-class _ReplayerWave:
+class _ReplayerEpisodeBatch:
     def __init__(self, left: list[list[Any]]) -> None:
         self.left = left
 
     def action_probs(self) -> list[dict[str, float]]:
         return [{} for _ in self.left]
 
-    def decide(self, allowed: Sequence[str], sampling: Sampling, seeds: Sequence[int]) -> list[Candidate]:
+    def act(self, allowed: Sequence[str], sampling: Sampling, seeds: Sequence[int]) -> list[Candidate]:
         return [steps[0].candidate.model_copy(update={"observation": None, "ok": None}) for steps in self.left]
 
-    def write(self, actions: Any, sampling: Sampling, seeds: Sequence[int]) -> list[list[Candidate]]:
+    def propose(self, actions: Any, sampling: Sampling, seeds: Sequence[int]) -> list[list[Candidate]]:
         raise NotImplementedError  # a policy that acts alone proposes nothing
 
-    def advance(self, moves: Sequence[Move]) -> list[tuple[int, ...]]:
-        self.left = [self.left[move.row][1:] for move in moves]
-        return [() for _ in moves]
+    def step(self, continuations: Sequence[Continuation]) -> list[tuple[int, ...]]:
+        self.left = [self.left[continuation.row][1:] for continuation in continuations]
+        return [() for _ in continuations]
 
 
 def replayed(recorded: Sequence[Trajectory], run: RunConfig) -> list[Trajectory]:
     with open_tools(run.tools) as tools:
-        shop = Workshop(
+        shop = RolloutContext(
             tools={tool.name: tool for tool in tools}, space=ActionSpace.of(tools), calls=Host().calls, seed=0, steps=9
         )
         return act([one.question for one in recorded], 0, Replayer(recorded), shop, Sampling(0.0, 8), "replay")

@@ -109,18 +109,23 @@ def alone(demonstrations: Runs, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.fixture(scope="module")
 def pair(demonstrations: Runs, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The same run by two processes, plain and with the frozen layers divided."""
+    """The same run by two processes, plain and with the frozen layers divided. Of another run, `ppo` alone: killed at
+    the third update of four, with a checkpoint of the second (`left`, a copy of then), and told to go on (`killed`).
+    """
     folder = tmp_path_factory.mktemp("pair")
     divided = {name: {**stage, "shard": True} for name, stage in STAGES.items()}
     runs = {
         "plain": demonstrations(folder / "plain", stages=STAGES, rollouts=ROUND),
         "divided": demonstrations(folder / "divided", stages=divided, rollouts=ROUND),
     }
-    done = launch(folder, *((run, stage) for run in runs.values() for stage in STAGES))
+    killed = demonstrations(folder / "killed", stages=STAGES, rollouts=ROUND)
+    assert launch(folder, (killed, "ppo"), kill_at=3).returncode != 0
+    left = Path(shutil.copytree(killed, folder / "left"))
+    trained = [*((run, stage) for run in runs.values() for stage in STAGES), (killed, "ppo")]
+    done = launch(folder, *trained)
     assert done.returncode == 0, done.stderr
-    said = [str(run / "train" / stage / "adapter") for run in runs.values() for stage in STAGES]
-    assert done.stdout.split() == said  # each once
-    return runs
+    assert done.stdout.split() == [str(run / "train" / stage / "adapter") for run, stage in trained]  # each once
+    return {**runs, "killed": killed, "left": left}
 
 
 @pytest.mark.parametrize("how", ["plain", "divided"])
@@ -139,21 +144,15 @@ def test_two_processes_give_the_losses_of_one(alone: Path, pair: dict[str, Path]
     assert all(torch.allclose(found[name], expected[name], atol=1e-4) for name in expected)
 
 
-def test_two_killed_processes_go_on_as_if_nothing_had_been(demonstrations: Runs, tmp_path: Path) -> None:
-    """Killed at the third update of four, with a checkpoint of the second; what one process left another can take."""
-    stages = {"ppo": {**PPO, "save_steps": 2}}
-    whole, cut = (demonstrations(tmp_path / name, stages=stages, rollouts=ROUND) for name in ("whole", "cut"))
-    assert launch(tmp_path, (cut, "ppo"), kill_at=3).returncode != 0
-    assert [path.name for path in (cut / "train/ppo/checkpoints").iterdir()] == ["checkpoint-2"]
-    alone = tmp_path / "alone"
-    shutil.copytree(cut, alone)
-    done = launch(tmp_path, (cut, "ppo"), (whole, "ppo"))
-    assert done.returncode == 0, done.stderr
-    expected = adapter(whole, "ppo")
-    assert all(torch.equal(found, expected[name]) for name, found in adapter(cut, "ppo").items())
-    assert [line["step"] for line in losses(cut, "ppo")] == [1, 2, 3, 3, 4]
-    train(alone, "ppo")
-    assert all(torch.allclose(found, expected[name], atol=1e-4) for name, found in adapter(alone, "ppo").items())
+def test_two_killed_processes_go_on_as_if_nothing_had_been(pair: dict[str, Path]) -> None:
+    """What one process left another can take."""
+    left, killed = pair["left"], pair["killed"]
+    assert [path.name for path in (left / "train/ppo/checkpoints").iterdir()] == ["checkpoint-2"]
+    expected = adapter(pair["plain"], "ppo")
+    assert all(torch.equal(found, expected[name]) for name, found in adapter(killed, "ppo").items())
+    assert [line["step"] for line in losses(killed, "ppo")] == [1, 2, 3, 3, 4]
+    train(left, "ppo")
+    assert all(torch.allclose(found, expected[name], atol=1e-4) for name, found in adapter(left, "ppo").items())
 
 
 def test_one_process_has_nobody_to_share_with(demonstrations: Runs, tmp_path: Path) -> None:

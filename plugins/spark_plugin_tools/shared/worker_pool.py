@@ -20,12 +20,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 START_SECONDS = 60.0
+FENCE = 12.0  # by the clock, a request may take this many times its processor time: the machine may be busy
 MEMORY_BYTES = 2 << 30
 MAX_REPLY = 1 << 20  # bytes; no reply fills the memory of this process
 _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR")  # and no other variable: the rest may hold keys
 _CHILD = (
-    "import sys, json; path, module, seconds = json.loads(sys.argv[1]); sys.path[:] = path; "
-    "from spark_plugin_tools.shared.worker_pool import serve; serve(module, seconds)"
+    "import sys, json; path, module, *limits = json.loads(sys.argv[1]); sys.path[:] = path; "
+    "from spark_plugin_tools.shared.worker_pool import serve; serve(module, *limits)"
 )
 
 
@@ -33,10 +34,15 @@ class WorkerError(Exception):
     """The request had no answer: it ran out of time, or its process died. The message says which."""
 
 
+def out_of_time(seconds: float) -> WorkerError:
+    return WorkerError(f"timeout: it took longer than {seconds:g} s; ask something simpler")
+
+
 class WorkerPool:
     """Up to `workers` processes that import `module` and call its `answer(request) -> reply`; started when needed.
 
-    A request that takes longer than `seconds` loses its process. Safe to use from many threads, and after a fork.
+    A request that takes more than `seconds` of processor time loses its process: what else the machine does changes no
+    reply. So does one that takes `FENCE` times as long by the clock. Safe to use from many threads, and after a fork.
     """
 
     requests_per_worker: float = 500  # caches of the libraries behind it grow
@@ -54,8 +60,9 @@ class WorkerPool:
     def start(self) -> Worker:
         """One more process. A subclass may start another kind."""
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | {"PYTHONHASHSEED": "0"}
-        arguments = json.dumps([sys.path, self.module, self.seconds])
-        return Worker(self.module, [sys.executable, "-P", "-c", _CHILD, arguments], environment, self.seconds)
+        fence = FENCE * self.seconds
+        arguments = json.dumps([sys.path, self.module, self.seconds, fence])
+        return Worker(self.module, [sys.executable, "-P", "-c", _CHILD, arguments], environment, self.seconds, fence)
 
     def ask(self, request: Mapping[str, Any]) -> Any:
         """The reply to one request. Raises WorkerError."""
@@ -82,10 +89,17 @@ class WorkerPool:
 
 
 class Worker:
-    """A process that writes one line when it is ready, and then one line for each that it reads. Raises WorkerError."""
+    """A process that writes one line when it is ready, and then one line for each that it reads. Raises WorkerError.
 
-    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], seconds: float) -> None:
-        self.seconds = seconds
+    Args:
+        seconds: what a request may take; the process itself ends by SIGPROF where it has used more processor time.
+        fence: after so many seconds by the clock it is killed.
+    """
+
+    def __init__(
+        self, name: str, command: Sequence[str], environment: Mapping[str, str], seconds: float, fence: float
+    ) -> None:
+        self.seconds, self.fence = seconds, fence
         self.requests = 0
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
@@ -101,7 +115,7 @@ class Worker:
 
     def ask(self, request: Mapping[str, Any]) -> Any:
         self.requests += 1
-        return json.loads(self._exchange(json.dumps(request).encode() + b"\n", self.seconds))
+        return json.loads(self._exchange(json.dumps(request).encode() + b"\n", self.fence))
 
     def _exchange(self, line: bytes, seconds: float) -> bytes:
         """Write a line, read one. The timer kills the process, which ends the read."""
@@ -119,11 +133,17 @@ class Worker:
             reply = b""
         finally:
             timer.cancel()
-        if time.monotonic() - start >= seconds:
-            raise WorkerError(f"timeout: it took longer than {seconds:g} s; ask something simpler")
+        if time.monotonic() - start >= seconds or (not reply and self._ran_out()):
+            raise out_of_time(self.seconds)
         if not reply.endswith(b"\n"):
             raise WorkerError("the computation failed; ask something simpler")
         return reply
+
+    def _ran_out(self) -> bool:
+        """Whether the process has ended because its processor time was used up."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return sys.platform != "win32" and self.process.wait(1.0) == -signal.SIGPROF
+        return False
 
     def stop(self) -> None:
         self.process.kill()
@@ -158,7 +178,7 @@ def _stop_all(idle: list[Worker], owner: int) -> None:
         worker.stop()
 
 
-def serve(module: str, seconds: float) -> None:
+def serve(module: str, seconds: float, fence: float) -> None:
     """The child's side: answer lines until the parent closes the pipe or is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
     if sys.platform != "win32":
@@ -172,8 +192,10 @@ def serve(module: str, seconds: float) -> None:
     channel.flush()
     for line in sys.stdin.buffer:
         if sys.platform != "win32":
-            signal.alarm(int(seconds) + 2)  # an orphan ends by itself
+            signal.setitimer(signal.ITIMER_PROF, seconds)
+            signal.alarm(int(fence) + 2)  # an orphan ends by itself
         channel.write(json.dumps(answer(json.loads(line))).encode() + b"\n")
         channel.flush()
         if sys.platform != "win32":
             signal.alarm(0)
+            signal.setitimer(signal.ITIMER_PROF, 0)

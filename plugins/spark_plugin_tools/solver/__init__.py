@@ -14,13 +14,13 @@ from ..shared.formula_parser import ExpressionError
 from ..shared.worker_pool import WorkerError, WorkerPool
 from .logic import entails
 
-SECONDS = 5.0
+SECONDS = 5.0  # of processor time
 
 Operation = Literal["solve", "simplify", "expand", "factor", "diff", "integrate", "limit", "series", "eval", "entails"]
 
 
 class Solver(Tool):
-    """Algebra and calculus with sympy in processes that are killed after five seconds; logic by truth table.
+    """Algebra and calculus with sympy in processes, with five seconds of processor time a call; logic by truth table.
 
     `log` is the natural logarithm here, and `i`, `e` and `pi` are constants unless they are listed as variables.
     """

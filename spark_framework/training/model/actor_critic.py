@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ...contracts.stage import CriticConfig, LoraConfig
 from ...errors import ConfigError, RunError
 from ...models.loading import quiet_peft
-from ...models.tree_attention import read_in_segments
+from ...models.tree_attention import enable_tree_attention
 from ..data.packing import merge_trees
 from ..data.tensors import LogProbs, PassInputs
 from ..data.token_tree import TokenTree
@@ -92,7 +92,7 @@ class ActorCritic:
         self.model, self.critic, self.labels = model, critic, list(labels)
         self.actions = torch.tensor(self.labels, device=model.device)
         base = model.get_base_model()
-        read_in_segments(base)
+        enable_tree_attention(base)
         self.trunk, self.output = base.base_model, base.get_output_embeddings()
         self.precision = torch.promote_types(model.dtype, torch.float32)
         """Of everything that is summed: log-probabilities, losses, values."""

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from torch import Tensor
 
-from ...models.tree_attention import kind
+from ...models.tree_attention import device_kind
 from ...util.collectives import dummy_passes, sharded_map
 from ..data.packing import MIN_SHARED_PREFIX, TOKENS, plan_batches
 from ..data.tensors import LogProbs, PassInputs
@@ -30,7 +30,7 @@ class BatchedForward:
         self, agent: ActorCritic, rows: Sequence[TokenTree], budget: int | None, *, sharded: bool = False
     ) -> None:
         self.agent, self.rows, self.sharded = agent, rows, sharded
-        device = kind(agent.model.device)
+        device = device_kind(agent.model.device)
         self.budget, self.min_shared = budget or TOKENS[device], MIN_SHARED_PREFIX[device]
 
     def batches_of(self, indices: Sequence[int]) -> list[list[int]]:

@@ -120,7 +120,7 @@ class TreeTrainer(StageTrainer):
         """Gradients of the mean loss over a step's rows, a pass at a time: first the actor's, then the critic's."""
         model.eval()  # no dropout: the ratio compares the same function before and after
         indices, passes, self.update = inputs["rows"], inputs["passes"], UpdateMetrics()
-        total = torch.zeros((), device=self.device)
+        total = torch.zeros((), device=self.agent.model.device)
         for one in passes:
             share = len(one.actor.indices) / len(indices)
             loss = self.compute_loss(model, one.actor) * share
@@ -135,13 +135,13 @@ class TreeTrainer(StageTrainer):
                 self._dummy_passes(indices)
         all_reduce_gradients([*self.agent.actor_parameters(), *self.agent.critic_parameters()])
         self.update_figures = self.update.all_gather().compute()
-        self.log_scalars(self.update_figures)
         return all_reduce_sum(total)
 
     def _dummy_passes(self, indices: Sequence[int]) -> None:
         """Gather sharded layers as often as other processes do."""
-        for hidden_NH in self.reader.dummy_passes(indices):
-            self.accelerator.backward(0 * hidden_NH.sum())
+        if self.reader.sharded:
+            for hidden_NH in self.reader.dummy_passes(indices):
+                self.accelerator.backward(0 * hidden_NH.sum())
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -187,6 +187,7 @@ class TreeTrainer(StageTrainer):
         return loss
 
     def after_update(self, *, epoch_ends: bool) -> Alarm | None:
+        self.log_scalars(self.update_figures)
         kl = self.update_figures.get("kl")
         if kl is None:
             return None

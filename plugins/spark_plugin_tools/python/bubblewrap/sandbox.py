@@ -76,7 +76,7 @@ class Sandbox(WorkerPool):
     def start(self) -> Worker:
         command = sandbox_command()
         try:
-            worker = self._starter.submit(Worker, self.module, command, {}, self.seconds).result()
+            worker = self._starter.submit(Worker, self.module, command, {}, self.seconds, self.seconds).result()
         except WorkerError:
             raise UserError(f"python: {complaint(command)}, {OTHERWISE}") from None
         try:

@@ -1,0 +1,55 @@
+"""What goes into a batch of rollouts, and what comes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..policy import Sampling
+from ..records import Question, Step, Trajectory
+from ..util.decision_key import DecisionKey
+
+
+@dataclass(frozen=True)
+class RoundPlan:
+    """How one round of rollouts goes."""
+
+    round: str
+    sampling: Sampling
+    execute_all: bool = True
+    """False executes the selected candidate only, after the judge has scored all of them."""
+    branches: int = 1
+    """How many candidates of the first step are followed, at most."""
+    branch_among_viable: bool = True
+
+
+@dataclass(frozen=True)
+class Episode:
+    """A trajectory that has not ended."""
+
+    index: int
+    """Of the question, in its round."""
+    question: Question
+    branch: int = 0
+    steps: tuple[Step, ...] = ()
+
+    def key(self, seed: int, round_name: str) -> DecisionKey:
+        """Names the next decision."""
+        return DecisionKey(seed, round_name, self.index, self.branch, len(self.steps))
+
+
+@dataclass(frozen=True)
+class DroppedTrajectory:
+    """A trajectory that was given up because the judge failed."""
+
+    index: int
+    """Of the question, in its round."""
+    reason: str
+    """Where, and why."""
+
+
+@dataclass(frozen=True)
+class RolloutResult:
+    """The finished trajectories by question and branch, and those that were dropped."""
+
+    trajectories: list[Trajectory]
+    dropped: list[DroppedTrajectory]
