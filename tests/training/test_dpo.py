@@ -197,6 +197,10 @@ def test_filters_apply() -> None:
         rows_of([[wrong]], require_correct=True)
 
 
+def test_pairs_are_no_step_rewards_to_export() -> None:
+    assert algorithm("dpo").examples(stage_data(QUESTIONS)) is None
+
+
 # -- whole stages --------------------------------------------------------------------------------------------------
 
 Runs = Callable[..., Path]

@@ -145,6 +145,13 @@ def test_terms_are_not_asked_where_they_count_nothing() -> None:
     assert sorted(d.reward for d in row.decisions if d.depth == 0) == pytest.approx([0.4, 0.7, 0.9])
 
 
+def test_an_export_has_the_values_of_the_chosen_candidates() -> None:
+    one, _, _ = tree()
+    ((exported, values),) = algorithm("group", rho=0.2).examples(stage_data([[one]], diversity=GAP))
+    assert exported is one
+    assert values == pytest.approx([0.8 * 0.7 + 0.2 * 0.2, 0.8 * 0.9, 0.0])
+
+
 # -- rows ----------------------------------------------------------------------------------------------------------
 
 
