@@ -53,7 +53,7 @@ class TreeAlgorithm(Algorithm):
         """
         return step_rewards(trajectory, data.process)
 
-    def examples(self, data: StageData) -> list[tuple[Trajectory, list[float]]]:
+    def examples(self, data: StageData) -> list[tuple[Trajectory, list[float]]] | None:
         return [(one, self.rewards(one, data)) for kept in filtered_questions(data, self.config) for one in kept]
 
     def rows(self, data: StageData) -> Sequence[TokenTree]:

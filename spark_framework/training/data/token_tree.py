@@ -103,13 +103,16 @@ def build_tree(trajectories: Sequence[Trajectory], rewards: dict[str, list[float
 
 
 def add_candidates(
-    row: TokenTree, trajectory: Trajectory, depth: int, wanted: Callable[[int, Candidate, float], bool]
-) -> list[Decision]:
+    row: TokenTree, trajectory: Trajectory, depth: int, wanted: Callable[[int, Candidate, float], bool],
+    *, rewards: Sequence[float] | None = None, faults: list[str] | None = None,
+) -> list[Decision]:  # fmt: skip
     """Add candidates of one step that no decision of the row follows, as leaves. Returns the new decisions.
 
     Args:
         depth: the step of the trajectory; its verdict has to be there.
         wanted: says of each candidate, by its number, itself and its score, whether it is added.
+        rewards: one for each candidate of the step; None is 0.
+        faults: takes a line for each wanted candidate that a row cannot hold, which is then left out. None raises it.
     """
     step = trajectory.steps[depth]
     assert step.verdict is not None
@@ -121,7 +124,12 @@ def add_candidates(
     for number, (candidate, score) in enumerate(zip(step.candidates, step.verdict.scores, strict=True)):
         if not wanted(number, candidate, score):
             continue
+        if faults is not None and (fault := _fault(candidate, trajectory, depth)):
+            faults.append(fault)
+            continue
         decision, _ = _place(row, candidate, at, depth, trajectory, score)
+        if rewards is not None:
+            decision.reward = rewards[number]
         if decision.first_position not in taken:
             taken.add(decision.first_position)
             added.append(decision)
@@ -133,22 +141,8 @@ def add_candidates(
 def _place(
     row: TokenTree, candidate: Candidate, at: int, depth: int, trajectory: Trajectory, score: float | None
 ) -> tuple[Decision, int]:
-    if not candidate.token_ids:
-        raise DataError(
-            f"trajectory {trajectory.id} holds no token ids (a text-only policy wrote it); roll out with a local policy"
-        )
-    if candidate.opening >= len(candidate.token_ids):
-        raise DataError(
-            f"trajectory {trajectory.id}, step {depth}: the action {candidate.action} is empty (nothing follows its "
-            "name); take the trajectory out of the file, or generate the round again"
-        )
-    if candidate.token_logprobs and not (
-        len(candidate.token_logprobs) == len(candidate.token_ids) and all(map(math.isfinite, candidate.token_logprobs))
-    ):
-        raise DataError(
-            f"trajectory {trajectory.id}, step {depth}: token_logprobs is not one finite number for each token; "
-            "take the trajectory out of the file, or generate the round again"
-        )
+    if fault := _fault(candidate, trajectory, depth):
+        raise DataError(fault)
     end = row.add(at, candidate.token_ids)
     start = end - len(candidate.token_ids) + 1
     old = candidate.token_logprobs
@@ -159,3 +153,24 @@ def _place(
         constrained=candidate.opening > 0, score=score, behaviour_logprobs=kept,
     )  # fmt: skip
     return decision, end
+
+
+def _fault(candidate: Candidate, trajectory: Trajectory, depth: int) -> str | None:
+    """Why a row cannot hold a candidate, in one line; None where it can."""
+    if not candidate.token_ids:
+        return (
+            f"trajectory {trajectory.id} holds no token ids (a text-only policy wrote it); roll out with a local policy"
+        )
+    if candidate.opening >= len(candidate.token_ids):
+        return (
+            f"trajectory {trajectory.id}, step {depth}: the action {candidate.action} is empty (nothing follows its "
+            "name); take the trajectory out of the file, or generate the round again"
+        )
+    if candidate.token_logprobs and not (
+        len(candidate.token_logprobs) == len(candidate.token_ids) and all(map(math.isfinite, candidate.token_logprobs))
+    ):
+        return (
+            f"trajectory {trajectory.id}, step {depth}: token_logprobs is not one finite number for each token; "
+            "take the trajectory out of the file, or generate the round again"
+        )
+    return None
