@@ -21,7 +21,8 @@ from .host.component_spec import JudgeChoice
 from .models.loading import model_folder
 from .questions.grading import match_option, resolve_answer
 from .records import ANSWER, LETTERS, THINK, Call, Candidate, Question, Step, Trajectory, Verdict
-from .runs.verdicts import recorded_verdicts, step_digest
+from .runs.decisions import recorded_verdicts
+from .runs.verdicts import step_digest
 from .steptool.recorded_apis import RecordedApis
 from .util.cache_dir import cache_folder
 

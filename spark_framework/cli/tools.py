@@ -118,9 +118,10 @@ def _tools_of(path: str) -> Iterator[dict[str, Tool]]:
     from ..config.run import RunConfig
     from ..host.manager import current_host
     from ..host.tool_cache import open_replies
+    from ..runs.run_dir import RunFolder
 
     config = load_config(path, RunConfig)
-    replies = config.replies.file or config.run / "replies.sqlite"
+    replies = RunFolder(config.run, config).replies()
     with ExitStack() as stack:
         tools = stack.enter_context(open_tools(config.tools))
         if any("network" in tool.needs for tool in tools):

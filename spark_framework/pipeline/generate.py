@@ -23,18 +23,17 @@ from ..evaluation import metrics
 from ..evaluation.runner import act
 from ..host.hooks import Calls
 from ..host.lifecycle import open_tools, opened
-from ..host.manager import current_host
 from ..host.tool_cache import ReplyCache, open_replies
 from ..judging.client import open_judging
 from ..policy import Policy, Sampling
 from ..policy.factory import open_encoder, open_policy
 from ..policy.formats import ActionSpace
 from ..policy.scripted import ScriptedPolicy
-from ..questions import open_questions
 from ..records import Trajectory
 from ..rollout.engine import Plan, Workshop, count_actions, roll_out_all
-from ..runs.run_dir import RunFolder, existing_run, open_run, write_whole
-from ..util.launcher import is_first
+from ..runs.run_dir import RunFolder, existing_run, open_run
+from ..runs.session import observed
+from ..util.files import write_atomic
 
 if TYPE_CHECKING:
     from ..training.cost_model import Plan as TrainingPlan
@@ -59,7 +58,7 @@ def generate(config: RunConfig, round: str | None = None) -> Path:
         config.round_start(round or "")
     with folder.locked(), _workshop(folder, judged=True) as shop:
         for one in wanted:
-            if round is None and one.adapter is not None and not (folder.stage(one.adapter) / "adapter").exists():
+            if round is None and one.adapter is not None and not folder.is_trained(one.adapter):
                 log.warning("round %s waits for stage %s; train it, then generate again", one.name, one.adapter)
                 break
             _roll_round(folder, one, shop)
@@ -75,12 +74,12 @@ def train(run: str | Path | RunConfig, stage: str) -> Path:
     folder = open_run(run) if isinstance(run, RunConfig) else existing_run(Path(run))
     section = _trainable(folder.config, stage)
     with folder.locked(), observed(folder) as calls:
-        target = folder.stage(stage) / "adapter"
-        if not (target / "adapter_config.json").is_file():
+        folder.questions()  # refuses other ones than the run's
+        if not folder.is_trained(stage):
             from ..training.run_stage import train_stage
 
             train_stage(folder, stage, section, stage_data(folder, section, calls), reward_terms(folder.config), calls)
-    return target
+    return folder.adapter_folder(stage)
 
 
 def plan(run: str | Path | RunConfig, stage: str) -> TrainingPlan:
@@ -130,7 +129,7 @@ def evaluate(run: str | Path, stage: str, questions: int | None = None) -> dict[
         known = ", ".join((*UNTRAINED, *config.stages))
         raise ConfigError(f"--stage: there is no stage {stage}; stages: {known}")
     wanted = config.evaluation.questions if questions is None else questions
-    tested = open_questions(config.questions, config.seed).test(wanted)
+    tested = folder.questions().test(wanted)
     results = {}
     with folder.locked(), _workshop(folder, judged=False) as shop:
         policy: Policy | None = None
@@ -146,7 +145,7 @@ def evaluate(run: str | Path, stage: str, questions: int | None = None) -> dict[
                 store.append(stage, done, next_index=first + len(part))
             finished = list(store.read())[: len(tested)]
             results[f"{temperature:g}"] = {**metrics.summary(finished), **shop.calls.metrics(finished)}
-    write_whole(folder.path / "eval" / f"{stage}.json", json.dumps(results, indent=2) + "\n")
+    write_atomic(folder.evaluation_metrics(stage), json.dumps(results, indent=2) + "\n")
     return next(iter(results.values()))
 
 
@@ -159,7 +158,7 @@ def _roll_round(folder: RunFolder, one: RoundConfig, shop: Workshop) -> None:
     if start >= one.questions:
         return
     first_question = config.round_start(one.name)
-    source = open_questions(config.questions, config.seed)
+    source = folder.questions()
     usage = count_actions(store.read(one.name))
     scripted = one.proposer == "scripted"
     policy: Policy = (
@@ -226,24 +225,6 @@ def _workshop(folder: RunFolder, *, judged: bool) -> Iterator[Workshop]:
             )
             shop = replace(shop, judge=judge, judging=judging, selector=selector, fallback=fallback)
         yield shop
-
-
-@contextmanager
-def observed(folder: RunFolder) -> Iterator[Calls]:
-    """Tell the observers that the command began, and how it ended."""
-    calls = current_host().calls
-    if not is_first():  # of several processes that were launched together
-        yield calls
-        return
-    error: BaseException | None = None
-    calls.run_started(json.loads((folder.path / "run.json").read_text(encoding="utf-8")))
-    try:
-        yield calls
-    except BaseException as exc:
-        error = exc
-        raise
-    finally:
-        calls.run_finished(error)
 
 
 def reward_terms(config: RunConfig) -> tuple[list[tuple[float, RewardTerm]], list[tuple[float, RewardTerm]]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from ..runs.run_dir import write_whole
+from ..util.files import write_atomic
 from .bootstrap import Interval
 
 DASH = "–"
@@ -76,8 +76,8 @@ class Table:
 
     def write(self, folder: Path) -> None:
         """`NAME.csv` and `NAME.md`."""
-        write_whole(folder / f"{self.name}.csv", self.csv())
-        write_whole(folder / f"{self.name}.md", self.markdown() + "\n")
+        write_atomic(folder / f"{self.name}.csv", self.csv())
+        write_atomic(folder / f"{self.name}.md", self.markdown() + "\n")
 
 
 def _text(cell: Cell) -> str:

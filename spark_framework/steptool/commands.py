@@ -16,7 +16,7 @@ from ..host.component_spec import JudgeChoice
 from ..host.manager import current_host
 from ..judging.hindsight import annotated_by
 from ..records import Trajectory
-from ..runs.run_dir import RunFolder, existing_run
+from ..runs.run_dir import JUDGEMENTS, RunFolder, existing_run, is_run
 from ..training.data.ppo_csv import write_ppo_csv
 from .collection import Collection, export_annotations, export_csv, export_predictions
 from .metrics import Needed, figures
@@ -69,7 +69,7 @@ def export_trajectories(
             weight of SuccCalling, annotated by whom (None: as they were imported).
     """
     folder = Path(where)
-    if (folder / "run.json").is_file():
+    if is_run(folder):
         if stage is None or sort != "csv":
             raise ConfigError(
                 "a run's trajectories are written as a CSV, with the rewards of a stage: name one with --stage"
@@ -87,7 +87,7 @@ def export_trajectories(
 
 
 def _stored(where: Path, stage: str | None, round_name: str | None) -> list[Trajectory]:
-    if not (where / "run.json").is_file():
+    if not is_run(where):
         if stage is not None:
             raise ConfigError(f"--stage: {where} is no run; imported trajectories have rounds")
         return Collection(where).read(round_name)
@@ -114,13 +114,13 @@ class _Asked(BaseModel):
 
 def _annotated(where: Path, trajectories: Sequence[Trajectory], asked: Judging) -> list[Trajectory]:
     """The trajectories with the judge's marks, in their order; those without an answer as they are."""
-    run = existing_run(where) if (where / "run.json").is_file() else None
+    run = existing_run(where) if is_run(where) else None
     section = (run.config.judging if run else JudgingSection()).model_dump(mode="json")
     settings = build_config({"judge": asked.judge, "judging": section}, _Asked, asked.overrides, "steptool")
     finished = [one for one in trajectories if one.steps[-1].is_answer]
     kept = annotated_by(
         settings.judge, finished, asked.repeats, calls=current_host().calls,
-        store=settings.judging.file or where / "judge.sqlite", terms=settings.judging.terms(),
+        store=settings.judging.file or where / JUDGEMENTS, terms=settings.judging.terms(),
         run=run.ledger_name if run else str(where),
     )  # fmt: skip
     by_id = {one.id: one for one in kept}
@@ -129,7 +129,8 @@ def _annotated(where: Path, trajectories: Sequence[Trajectory], asked: Judging) 
 
 def _export_stage(folder: RunFolder, name: str, to: Path) -> int:
     from ..models.loading import load_tokenizer
-    from ..pipeline.generate import observed, stage_data
+    from ..pipeline.generate import stage_data
+    from ..runs.session import observed
     from ..training.data.steptool_dataset import trajectory_examples
 
     stage = folder.config.stages.get(name)

@@ -11,7 +11,7 @@ from ..config.run import RunConfig
 from ..contracts.components import Selector
 from ..errors import ConfigError
 from ..pipeline.generate import questions_per_wave
-from ..runs.decisions import State
+from ..runs.decisions import JudgedDecision
 from ..util.seeding import child_rng
 
 Scores = Sequence[Sequence[float] | None]
@@ -27,7 +27,7 @@ class Rule:
     threshold: float
     config: RunConfig
 
-    def choose(self, state: State, scores: Sequence[float], usage: Mapping[str, int]) -> int:
+    def choose(self, state: JudgedDecision, scores: Sequence[float], usage: Mapping[str, int]) -> int:
         """One candidate of a state, with the draws that the run's own selector would have had."""
         names = [candidate.action for candidate in state.step.candidates]
         rng = child_rng(self.config.seed, state.round, state.name, state.number, "select")
@@ -39,7 +39,7 @@ class Rule:
         return chosen
 
 
-def with_frozen_counters(rule: Rule, states: Sequence[State], scores: Scores) -> Choices:
+def with_frozen_counters(rule: Rule, states: Sequence[JudgedDecision], scores: Scores) -> Choices:
     """The choice in each state with the usage that the run had counted before it: each state by itself."""
     return [
         None if given is None else rule.choose(state, given, state.step.usage)
@@ -48,7 +48,7 @@ def with_frozen_counters(rule: Rule, states: Sequence[State], scores: Scores) ->
 
 
 def with_own_counters(
-    rule: Rule, states: Sequence[State], scores: Scores, shuffle: random.Random | None = None
+    rule: Rule, states: Sequence[JudgedDecision], scores: Scores, shuffle: random.Random | None = None
 ) -> Choices:
     """The choice in each state when every choice counts for the following ones, in the order of the rollouts.
 
@@ -76,7 +76,7 @@ def flipped(before: Choices, now: Choices) -> list[float]:
     return [float("nan") if None in (a, b) else float(a != b) for a, b in zip(before, now, strict=True)]
 
 
-def _in_turn(config: RunConfig, states: Sequence[State], shuffle: random.Random | None) -> list[int]:
+def _in_turn(config: RunConfig, states: Sequence[JudgedDecision], shuffle: random.Random | None) -> list[int]:
     """Wave by wave, in a wave step by step, in a step question by question."""
     sizes = {one.name: questions_per_wave(config, one) for one in config.rollouts}
     place = {state.cluster: state.index for state in states}

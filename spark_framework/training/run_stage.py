@@ -70,7 +70,7 @@ def train_stage(
     critic_seed = child_seed(config.seed, "critic") % 2**31
     critic = stage.critic if stage.kind in WITH_CRITIC else None
     agent = ActorCritic(peft_model, labels, critic, critic_seed, stage.gradient_checkpointing)
-    firsts = Firsts(agent, folder.path / "cache", base)
+    firsts = Firsts(agent, folder.reference_cache(), base)
     data_digest = [(row_digest(row), [d.reward for d in row.decisions]) for row in rows]
     identity = digest(firsts.policy, data_digest, stage.model_dump_json(), seed)
     target.mkdir(parents=True, exist_ok=True)

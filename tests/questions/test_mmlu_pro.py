@@ -204,9 +204,9 @@ def test_too_few_questions(tmp_path: Path) -> None:
 def test_hub_rows_are_read_like_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, str]] = []
 
-    def load_dataset(name: str, split: str) -> list[dict[str, Any]]:
+    def load_dataset(name: str, split: str) -> Hub:
         asked.append((name, split))
-        return [row(n) for n in range(20)]
+        return Hub(row(n) for n in range(20))
 
     monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
     questions = open_questions(MmluProConfig(), seed=0)
