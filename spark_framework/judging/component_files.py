@@ -14,17 +14,16 @@ def component_files(module: str, file: Path) -> list[tuple[str, Path]]:
     """(Name inside the top-level package, path) of the files that could change what a component does, by name.
 
     These are its module, every module of the same top-level package that it imports, directly or through others, and
-    data files: all below the component's own folder, and those beside a module that it imports. A component that is
-    defined in a package's `__init__.py` consists of the whole package. Neighbours that it does not import are left out.
+    the data files in the folders of these modules, sub-packages left out. A component that is defined in a package's
+    `__init__.py` consists of the whole package. Neighbours that it does not import are left out.
 
     Args:
         module: the dotted name of the module that defines the component, in a package.
         file: that module's file.
     """
     package = _Package(module.partition(".")[0])
-    is_whole = file.name == "__init__.py"
     waiting = [(module, file)]
-    if is_whole:
+    if file.name == "__init__.py":
         waiting += [(_module_name(module, file.parent, one), one) for one in file.parent.rglob("*.py") if one != file]
     modules: dict[Path, str] = {}
     while waiting:
@@ -33,14 +32,19 @@ def component_files(module: str, file: Path) -> list[tuple[str, Path]]:
             modules[path] = name
             waiting += package.imports(name, path)
     found = {name.replace(".", "/") + path.suffix: path for path, name in modules.items()}
-    folders = {
-        path.parent: name if path.name == "__init__.py" else name.rpartition(".")[0] for path, name in modules.items()
-    }
-    for folder, name in folders.items():
-        for one in folder.rglob("*") if folder == file.parent else folder.iterdir():
-            if one.suffix in DATA and one.is_file():
-                found[f"{name.replace('.', '/')}/{one.relative_to(folder).as_posix()}"] = one
+    for path, name in modules.items():
+        package_name = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        for one in _data_files(path.parent):
+            found[f"{package_name.replace('.', '/')}/{one.relative_to(path.parent).as_posix()}"] = one
     return sorted(found.items())
+
+
+def _data_files(folder: Path) -> Iterator[Path]:
+    for one in folder.iterdir():
+        if one.is_dir() and not (one / "__init__.py").is_file():
+            yield from _data_files(one)
+        elif one.suffix in DATA and one.is_file():
+            yield one
 
 
 def _module_name(package: str, folder: Path, file: Path) -> str:

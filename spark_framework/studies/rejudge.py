@@ -129,7 +129,7 @@ def rejudge_states(
     *,
     name: str,
     repeat: int = 0,
-) -> Rejudged:
+) -> Rejudged:  # fmt: skip
     """`rejudge` for some states of a run that is locked already."""
     path = verdict_path(folder, name, repeat)
     file = VerdictFile(path)
@@ -158,7 +158,7 @@ def forecast_states(
     *,
     name: str,
     repeat: int = 0,
-) -> Forecast:
+) -> Forecast:  # fmt: skip
     """What `rejudge_states` would cost."""
     known = VerdictFile(verdict_path(folder, name, repeat)).read()
     missing = [state for state in states if state.digest not in known or judging.mode == "refresh"]

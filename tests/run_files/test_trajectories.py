@@ -143,9 +143,9 @@ def test_a_full_disk_leaves_the_file_as_it_was(path: Path, spare: int) -> None:
     code = f"""
         import resource, signal, sys
         from pathlib import Path
-        from tests.rollout.test_store import trajectory
+        from tests.run_files.test_trajectories import trajectory
         from spark_framework.errors import RunError
-        from spark_framework.rollout.store import TrajectoryStore
+        from spark_framework.runs.trajectories import TrajectoryStore
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         store = TrajectoryStore(Path({str(path)!r}))
         resource.setrlimit(resource.RLIMIT_FSIZE, ({len(data) + spare}, {resource.RLIM_INFINITY}))
