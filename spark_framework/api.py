@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from .host.component_spec import JudgeSpec, RewardSpec
     from .models.loading import model_folder
     from .questions.grading import match_option, resolve_answer
-    from .runs.verdicts import recorded_verdicts, step_digest
+    from .runs.decisions import recorded_verdicts
+    from .runs.verdicts import step_digest
     from .training.algorithm import TreeAlgorithm
     from .training.algorithms import spark as spark_maths
     from .training.algorithms import steptool as steptool_maths
@@ -82,7 +83,7 @@ _ON_FIRST_USE = {
     "question_trees": "training.data.dataset",
     "rank_slice": "util.collectives",
     "read_ppo_csv": "training.data.ppo_csv",
-    "recorded_verdicts": "runs.verdicts",
+    "recorded_verdicts": "runs.decisions",
     "resolve_answer": "questions.grading",
     "spark_maths": "training.algorithms.spark:",
     "step_digest": "runs.verdicts",

@@ -9,10 +9,7 @@ from pathlib import Path
 import grimp
 
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
-OPEN = (
-    ("spark_framework.judging.client", "spark_framework.judging.batch"),
-    ("spark_framework.runs.verdicts", "spark_framework.runs.decisions"),
-)
+OPEN = (("spark_framework.judging.client", "spark_framework.judging.batch"),)
 """Circles that are still there: importer and imported."""
 
 

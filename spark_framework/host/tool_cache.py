@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
-import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 from ..contracts.components import Tool
-from ..errors import RunError, UserError
+from ..errors import UserError
+from ..util.sqlite_file import SqliteFile
 
 Mode = Literal["use", "refresh", "only"]
 
@@ -24,16 +23,16 @@ CREATE TABLE IF NOT EXISTS reply (
 """
 
 
-class ReplyCache:
+class ReplyCache(SqliteFile):
     """Replies keyed by tool, version (its fingerprint) and canonical arguments. Several processes may share the file.
 
     Modes: `use` asks only what is not recorded; `refresh` asks everything and records it; `only` asks nothing, and a
-    call without a recorded reply ends the command.
+    call without a recorded reply ends the command. Raises `RunError` as `SqliteFile` does.
     """
 
-    def __init__(self, database: sqlite3.Connection, path: Path, mode: Mode) -> None:
-        self._database, self._path, self.mode = database, path, mode
-        self._lock = threading.Lock()
+    def __init__(self, path: Path, mode: Mode) -> None:
+        super().__init__(path, _TABLE, "reply cache", "replies.file")
+        self.mode = mode
         self._versions: dict[Tool, str] = {}
 
     @staticmethod
@@ -56,7 +55,7 @@ class ReplyCache:
             return bool(row[0]), str(row[1])
         if self.mode == "only":
             raise UserError(
-                f"{self._path} holds no reply of {tool.name} to {written[:200]}, and replies.mode is `only`; "
+                f"{self.path} holds no reply of {tool.name} to {written[:200]}, and replies.mode is `only`; "
                 "use `use` to ask the network"
             )
         return None
@@ -78,32 +77,9 @@ class ReplyCache:
         written = json.dumps(arguments.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(json.dumps([tool.name, version, written]).encode()).hexdigest(), version, written
 
-    @contextmanager
-    def _access(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            try:
-                yield self._database
-            except sqlite3.Error as exc:
-                raise RunError(f"{self._path}: {exc}; free some space, or set another replies.file") from exc
-
 
 @contextmanager
 def open_replies(path: Path, mode: Mode) -> Iterator[ReplyCache]:
-    """Open or make the file.
-
-    Raises:
-        RunError: it cannot be opened, or is no reply cache.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        database = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
-        try:
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute(_TABLE)
-        except sqlite3.Error:
-            database.close()
-            raise
-    except (OSError, sqlite3.Error) as exc:
-        raise RunError(f"{path} cannot be opened as a reply cache ({exc}); set another replies.file") from exc
-    with closing(database):
-        yield ReplyCache(database, path, mode)
+    """Open or make the file, and close it in the end. Raises `RunError` as `SqliteFile` does."""
+    with closing(ReplyCache(path, mode)) as cache:
+        yield cache

@@ -15,11 +15,9 @@ from __future__ import annotations
 import fcntl
 import json
 import sqlite3
-import threading
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
@@ -27,6 +25,7 @@ from typing import IO
 from ..contracts.remote_judge import Usage, WireReply, WireRequest
 from ..errors import RunError
 from ..records import Verdict
+from ..util.sqlite_file import SqliteFile
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS memo (step TEXT PRIMARY KEY, key TEXT NOT NULL) WITHOUT ROWID;
@@ -44,29 +43,16 @@ CREATE TABLE IF NOT EXISTS batch (
 """
 
 
-class JudgeStore:
-    """One file, open in this process. All methods are safe to call from many threads.
-
-    Raises:
-        RunError: the file cannot be opened, is no judge store, or the disk is full.
-    """
+class JudgeStore(SqliteFile):
+    """Replies, verdicts and the ledger; see the module. Raises `RunError` as `SqliteFile` does."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._lock = threading.Lock()
+        super().__init__(path, _TABLES, "judge store", "judging.file")
         self._leases: IO[bytes] | None = None
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
-            self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute("PRAGMA synchronous = NORMAL")
-            self._database.executescript(_TABLES)
-        except (OSError, sqlite3.Error) as exc:
-            raise RunError(f"{path} is no usable judge store ({exc}); free some space or set judging.file") from exc
 
     def close(self) -> None:
-        with self._access() as database:
-            database.close()
+        super().close()
+        with self._lock:
             if self._leases is not None:
                 self._leases.close()
                 self._leases = None
@@ -180,28 +166,6 @@ class JudgeStore:
         """A batch was collected, or never came to be."""
         with self._access() as database:
             database.execute("DELETE FROM batch WHERE name = ?", (name,))
-
-    # -- access ----------------------------------------------------------------------------------------------------
-
-    @contextmanager
-    def _access(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            try:
-                yield self._database
-            except sqlite3.Error as exc:
-                raise RunError(f"{self.path}: {exc}; free some space, or set another judging.file") from exc
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._access() as database:
-            database.execute("BEGIN IMMEDIATE")
-            try:
-                yield database
-                database.execute("COMMIT")
-            except BaseException:
-                if database.in_transaction:
-                    database.execute("ROLLBACK")
-                raise
 
 
 def _insert_attempt(database: sqlite3.Connection, attempt: Sequence[object]) -> None:

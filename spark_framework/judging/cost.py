@@ -13,9 +13,8 @@ from ..contracts.remote_judge import WireJudge
 from ..host.lifecycle import open_tools
 from ..host.manager import current_host
 from ..policy.action_space import ActionSpace
-from ..questions import open_questions
 from ..records import Candidate, Question, Step
-from ..runs.trajectories import TrajectoryStore
+from ..runs.run_dir import RunFolder
 from .client import JudgingSession, wire_judges
 from .estimate import Estimate, estimate
 from .fingerprint import reader
@@ -51,7 +50,7 @@ def forecast_rollouts(config: RunConfig, round: str | None = None) -> Forecast:
     rounds = [one for one in config.rollouts if round in (None, one.name)]
     if not rounds:
         config.round_start(round or "")  # says which rounds there are
-    store = TrajectoryStore(config.run / "trajectories.jsonl")
+    store = RunFolder(config.run, config).trajectories()
     left = {one.name: max(0, one.questions - store.next_index(one.name)) for one in rounds}
     calls = sum(left[one.name] * (1 + one.branches * (config.steps - 1)) for one in rounds)
     with open_tools(config.tools) as tools, closing(config.judge.build()) as judge:  # not prepared: this needs no key
@@ -91,7 +90,7 @@ def _is_stored(session: JudgingSession, judge: WireJudge, step: JudgeRequest) ->
 
 def _sample(config: RunConfig, one: RoundConfig, names: Sequence[str]) -> list[JudgeRequest]:
     """The first questions of a round at every step, with stand-ins for what the policy will write."""
-    source = open_questions(config.questions, config.seed)
+    source = RunFolder(config.run, config).questions()
     questions = source.train(config.round_start(one.name), min(SAMPLE, one.questions))
     return [_stand_in(question, number, names) for question in questions for number in range(config.steps)]
 

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 from ..contracts.components import Judge, JudgeRequest
 from ..records import Candidate
+from .component_files import component_files
 
 _CANDIDATES = TypeAdapter(tuple[Candidate, ...])
 
@@ -56,8 +57,7 @@ def reader(judge: Judge) -> str:
 
 @cache
 def _code(cls: type) -> str:
-    """Digest of the package that a judge comes from, its prompts and parsers included; of a module that stands alone,
-    its file; of a class written in a notebook, its methods."""
+    """Digest of the code that a judge consists of."""
     digest = hashlib.sha256()
     for part in _parts(cls):
         digest.update(part)
@@ -65,18 +65,18 @@ def _code(cls: type) -> str:
 
 
 def _parts(cls: type) -> Iterator[bytes]:
+    """Of a class in a package: its module, what that imports of the package, and the data files beside it; of a module
+    in a shared folder (site-packages), its file; of a class written in a notebook, its methods."""
     try:
         file = Path(inspect.getfile(cls))
     except (TypeError, OSError):  # a notebook's classes have no file
         methods = ((name, getattr(value, "__func__", value)) for name, value in sorted(vars(cls).items()))
         yield from (name.encode() + _bytecode(m.__code__) for name, m in methods if hasattr(m, "__code__"))
         return
-    if not sys.modules[cls.__module__].__package__:  # its folder is everybody's: site-packages, or a project with runs
+    if not sys.modules[cls.__module__].__package__:
         yield file.read_bytes()
         return
-    for one in sorted(file.parent.rglob("*")):
-        if one.is_file() and one.suffix in {".py", ".txt", ".md", ".json"}:
-            yield str(one.relative_to(file.parent)).encode() + one.read_bytes()
+    yield from (name.encode() + path.read_bytes() for name, path in component_files(cls.__module__, file))
 
 
 def _bytecode(code: CodeType) -> bytes:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import shutil
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +12,7 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..util.cache_dir import cache_folder
+from ..util.files import new_folder
 from ..util.launcher import local_rank
 from .compatibility import check_model
 
@@ -96,17 +95,13 @@ def _convert(gguf: Path) -> Path:
     fresh = AutoModelForCausalLM.from_config(AutoConfig.for_model(**settings))
     fresh.load_state_dict(loaded.state_dict())
     fresh.tie_weights()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=target.name, dir=target.parent))
     try:
-        fresh.save_pretrained(part)
-        AutoTokenizer.from_pretrained(**source).save_pretrained(part)
-        part.rename(target)
+        with new_folder(target) as part:
+            fresh.save_pretrained(part)
+            AutoTokenizer.from_pretrained(**source).save_pretrained(part)
     except OSError:
         if not (target / "config.json").is_file():  # otherwise another process was faster
             raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return target
 
 

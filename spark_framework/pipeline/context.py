@@ -1,8 +1,7 @@
-"""What the commands open before they work on a run: its components, its observers, a progress bar."""
+"""What the commands open before they work on a run: its components, a progress bar."""
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -16,15 +15,13 @@ from ..config.rollout import RewardSection
 from ..config.run import JudgingSection
 from ..contracts.components import Judge, RewardTerm, Selector
 from ..host.component_spec import ComponentSpec, JudgeSpec
-from ..host.hooks import PluginHooks
 from ..host.lifecycle import open_component, open_tools
-from ..host.manager import current_host
 from ..host.tool_cache import ReplyCache, open_replies
 from ..judging.client import open_judging
 from ..policy.action_space import ActionSpace
 from ..rollout.environment import RolloutContext
 from ..runs.run_dir import RunFolder
-from ..util.launcher import is_first
+from ..runs.session import observed
 
 JudgeLike: TypeAlias = str | Mapping[str, Any] | Judge | type[Judge]
 """A judge's name, a mapping with `use` and its settings, an instance, or a class."""
@@ -66,24 +63,6 @@ def open_context(folder: RunFolder, *, judged: bool) -> Iterator[RolloutContext]
             )
             context = replace(context, judge=judge, judging=judging, selector=selector, fallback=fallback)
         yield context
-
-
-@contextmanager
-def observed(folder: RunFolder) -> Iterator[PluginHooks]:
-    """Tell the observers that the command began, and how it ended. Only the first of several processes tells them."""
-    calls = current_host().calls
-    if not is_first():
-        yield calls
-        return
-    error: BaseException | None = None
-    calls.run_started(json.loads((folder.path / "run.json").read_text(encoding="utf-8")))
-    try:
-        yield calls
-    except BaseException as exc:
-        error = exc
-        raise
-    finally:
-        calls.run_finished(error)
 
 
 def reward_terms(section: RewardSection) -> tuple[list[tuple[float, RewardTerm]], list[tuple[float, RewardTerm]]]:

@@ -13,8 +13,8 @@ from ..evaluation.extraction import officially_graded
 from ..evaluation.runner import act
 from ..policy import Policy, Sampling
 from ..policy.factory import open_policy
-from ..questions import open_questions
-from ..runs.run_dir import existing_run, write_whole
+from ..runs.run_dir import existing_run
+from ..util.files import write_atomic
 from .context import open_context, progress
 
 
@@ -35,7 +35,7 @@ def evaluate(run: str | Path, stage: str, questions: int | None = None) -> dict[
         raise ConfigError(f"--stage: there is no stage {stage}; stages: {known}")
     wanted = config.evaluation.questions if questions is None else questions
     adapter = None if stage in UNTRAINED else folder.adapter(stage)
-    tested = open_questions(config.questions, config.seed).test(wanted)
+    tested = folder.questions().test(wanted)
     results = {}
     with folder.locked(), open_context(folder, judged=False) as context:
         policy: Policy | None = None
@@ -53,5 +53,5 @@ def evaluate(run: str | Path, stage: str, questions: int | None = None) -> dict[
                 store.append(stage, done, next_index=first + len(part))
             finished = list(store.read())[: len(tested)]
             results[f"{temperature:g}"] = {**metrics.summary(finished), **context.calls.metrics(finished)}
-    write_whole(folder.path / "eval" / f"{stage}.json", json.dumps(results, indent=2) + "\n")
+    write_atomic(folder.evaluation_metrics(stage), json.dumps(results, indent=2) + "\n")
     return next(iter(results.values()))

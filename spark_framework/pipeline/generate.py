@@ -16,7 +16,6 @@ from ..policy import Policy, Sampling
 from ..policy.action_space import ActionSpace
 from ..policy.factory import open_policy, open_renderer
 from ..policy.scripted import ScriptedPolicy
-from ..questions import open_questions
 from ..rollout.engine import run_batch_with_fallback
 from ..rollout.environment import RolloutContext, count_actions
 from ..rollout.types import RoundPlan
@@ -41,7 +40,7 @@ def generate(config: RunConfig, round: str | None = None) -> Path:
         config.round_start(round or "")  # raises: there is no such round
     with folder.locked(), open_context(folder, judged=True) as context:
         for one in wanted:
-            if round is None and one.adapter is not None and not (folder.stage(one.adapter) / "adapter").exists():
+            if round is None and one.adapter is not None and not folder.is_trained(one.adapter):
                 log.warning("round %s waits for stage %s; train it, then generate again", one.name, one.adapter)
                 break
             _generate_round(folder, one, context)
@@ -59,7 +58,7 @@ def _generate_round(folder: RunFolder, one: RoundConfig, context: RolloutContext
     if start >= one.questions:
         return
     first_question = config.round_start(one.name)
-    source = open_questions(config.questions, config.seed)
+    source = folder.questions()
     usage = count_actions(store.read(one.name))
     policy = _proposer(folder, one, context.space)
     plan = RoundPlan(

@@ -17,7 +17,8 @@ from ..host.component_spec import ComponentSpec
 from ..host.hooks import PluginHooks
 from ..records import Trajectory
 from ..runs.run_dir import RunFolder, existing_run, open_run
-from .context import observed, reward_terms
+from ..runs.session import observed
+from .context import reward_terms
 
 if TYPE_CHECKING:
     from ..training.cost_model import CostEstimate
@@ -33,12 +34,12 @@ def train(run: str | Path | RunConfig, stage: str) -> Path:
     folder = open_run(run) if isinstance(run, RunConfig) else existing_run(Path(run))
     algorithm = _trainable(folder.config, stage)
     with folder.locked(), observed(folder) as calls:
-        target = folder.stage(stage) / "adapter"
-        if not (target / "adapter_config.json").is_file():
+        folder.questions()  # raises where they are not the run's
+        if not folder.is_trained(stage):
             from ..training.run_stage import train_stage
 
             train_stage(folder, algorithm, stage_data(folder, stage, algorithm, calls), calls)
-    return target
+    return folder.adapter_folder(stage)
 
 
 def plan(run: str | Path | RunConfig, stage: str) -> CostEstimate:

@@ -18,6 +18,8 @@ class QuestionSet(Protocol):
     """Questions in two disjoint splits. The same config and seed give the same questions in the same order."""
 
     name: str
+    revision: str | None
+    """The commit of the hub dataset that was loaded; None where the questions come from elsewhere."""
 
     def train(self, start: int, count: int) -> list[Question]:
         """`count` training questions from number `start` on; DataError where the split has fewer."""

@@ -6,6 +6,7 @@ import ast
 import hashlib
 import json
 import random
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -54,7 +55,11 @@ class MmluProQuestions:
 
     def __init__(self, config: MmluProConfig, seed: int) -> None:
         """Read and split the questions. ConfigError for an unknown category, DataError for a bad row or file."""
-        rows = read_file(config.path) if config.path else read_hub(config.hub)
+        self.revision: str | None = None
+        if config.path:
+            rows = read_file(config.path)
+        else:
+            rows, self.revision = read_hub(config.hub)
         questions = _selected(read_questions(rows), config)
         self._train, self._test = _split(questions, config, seed)
 
@@ -76,8 +81,9 @@ class MmluProQuestions:
         return digest.hexdigest()[:16]
 
 
-def read_hub(hub: str) -> Iterator[tuple[int, Row]]:
-    """The rows of the `test` split of a hub dataset, numbered from 1. DataError where it cannot be loaded."""
+def read_hub(hub: str) -> tuple[Iterator[tuple[int, Row]], str | None]:
+    """The rows of the `test` split of a hub dataset, numbered from 1, and the commit that was loaded: None for a local
+    folder. DataError where it cannot be loaded."""
     import datasets  # one second: only when the hub is used
 
     try:
@@ -87,7 +93,13 @@ def read_hub(hub: str) -> Iterator[tuple[int, Row]]:
         raise DataError(
             f"cannot load {hub!r} from the hub ({reason}); set `path` to a local parquet or JSONL file"
         ) from exc
-    yield from enumerate(rows, start=1)
+    return enumerate(rows, start=1), _loaded_revision(rows.info.download_checksums)
+
+
+def _loaded_revision(urls: Iterable[str] | None) -> str | None:
+    """The commit in the addresses of downloaded files: `hf://datasets/OWNER/NAME@COMMIT/FILE`."""
+    commits = (re.match(r"hf://datasets/[^@]+@([0-9a-f]{40})/", url) for url in urls or ())
+    return next((commit[1] for commit in commits if commit), None)
 
 
 def read_file(path: Path) -> Iterator[tuple[int, Row]]:

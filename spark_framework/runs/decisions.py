@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from ..contracts.components import JudgeRequest
-from ..errors import RunError
+from ..errors import DataError, RunError
 from ..records import Question, Step, Trajectory, Verdict
 from ..util.decision_key import DecisionKey
 from ..util.seeding import child_seed
-from .run_dir import RunFolder
-from .verdicts import RecordedVerdict, step_digest
+from .run_dir import RunFolder, existing_run
+from .verdicts import RecordedVerdict, VerdictFile, step_digest
 
 NOT_RUN = {"observation": None, "ok": None}
 
 
 @dataclass(frozen=True)
-class State:
+class JudgedDecision:
     """One decision that was judged. The branches of a question share their first one; a closing answer is none."""
 
     trajectories: tuple[str, ...]
@@ -78,10 +79,10 @@ class State:
         )  # fmt: skip
 
 
-def states_of(folder: RunFolder, trajectories: Iterable[Trajectory] | None = None) -> list[State]:
+def judged_decisions(folder: RunFolder, trajectories: Iterable[Trajectory] | None = None) -> list[JudgedDecision]:
     """The states of a run in the stored order, each once. Raises `RunError` where there is none."""
     executed = {one.name: one.execute == "all" for one in folder.config.rollouts}
-    found: dict[str, State] = {}
+    found: dict[str, JudgedDecision] = {}
     for trajectory in folder.trajectories().read() if trajectories is None else trajectories:
         for number, step in enumerate(trajectory.steps):
             if step.verdict is not None:
@@ -92,7 +93,24 @@ def states_of(folder: RunFolder, trajectories: Iterable[Trajectory] | None = Non
     return list(found.values())
 
 
-def stratified(states: Sequence[State], questions: int | None, seed: int) -> list[State]:
+def recorded_verdicts(path: Path) -> dict[str, Verdict]:
+    """Verdicts by `step_digest`, from a file of recorded verdicts or from a whole run.
+
+    Args:
+        path: a file that `rejudge` wrote, or a run folder, whose own verdicts are meant.
+
+    Raises:
+        UserError: there is nothing, or something else, or a line is damaged.
+    """
+    if path.is_dir():
+        return {decision.digest: decision.verdict for decision in judged_decisions(existing_run(path))}
+    verdicts = VerdictFile(path).read()
+    if not verdicts:
+        raise DataError(f"{path} holds no verdict; give a file that `spark-framework rejudge` wrote, or a run folder")
+    return verdicts
+
+
+def stratified(states: Sequence[JudgedDecision], questions: int | None, seed: int) -> list[JudgedDecision]:
     """The states of so many questions, drawn evenly from all categories; of all where there are no more."""
     category = {state.cluster: state.question.category for state in states}
     if questions is None or questions >= len(category):
@@ -105,21 +123,21 @@ def stratified(states: Sequence[State], questions: int | None, seed: int) -> lis
     return [state for state in states if state.cluster in kept]
 
 
-def _state(trajectory: Trajectory, number: int, step: Step, executed: bool) -> State:
+def _state(trajectory: Trajectory, number: int, step: Step, executed: bool) -> JudgedDecision:
     if not executed:  # the judge did not know what would come of the candidate that was then chosen
         candidates = tuple(candidate.model_copy(update=NOT_RUN) for candidate in step.candidates)
         step = step.model_copy(update={"candidates": candidates})
     branch = trajectory.branch if number else 0
     own = branch == trajectory.branch
     request = JudgeRequest(question=trajectory.question, steps=trajectory.steps[:number], candidates=step.candidates)
-    return State(
+    return JudgedDecision(
         trajectories=(trajectory.id,), number=number, round=trajectory.round, index=trajectory.index, branch=branch,
         question=trajectory.question, before=trajectory.steps[:number], step=step, digest=step_digest(request),
         chosen=step.chosen if own else None, branched=() if own else (step.chosen,),
     )  # fmt: skip
 
 
-def _merged(state: State, other: State) -> State:
+def _merged(state: JudgedDecision, other: JudgedDecision) -> JudgedDecision:
     """A state with a further branch that goes on from it."""
     return replace(
         state,

@@ -14,56 +14,125 @@ from pathlib import Path
 from typing import Any
 
 from ..config.load import check_config
-from ..config.run import RunConfig
+from ..config.run import JudgingSection, RunConfig
 from ..contracts.algorithm import Algorithm
 from ..errors import RunError
 from ..policy.action_space import ActionSpace
+from ..questions import QuestionSet
+from ..util.files import write_atomic
 from ..util.launcher import is_first
+from .run_questions import changed_part, opened_questions
 from .trajectories import TrajectoryStore
 
-HOW_ASKED = frozenset({"mode", "file", "concurrency", "attempts", "budget", "batch_poll"})
+MUTABLE_JUDGING_KEYS = frozenset({"mode", "file", "concurrency", "attempts", "budget", "batch_poll"})
 """Settings of `judging` that change no verdict, and may change from one command to the next."""
 PACKAGES = ("spark-framework", "torch", "transformers", "peft", "accelerate", "datasets", "pydantic", "pluggy")
 
 
+MANIFEST = "run.json"
+TRAJECTORIES = "trajectories.jsonl"
+JUDGEMENTS = "judge.sqlite"
+
+
 class RunFolder:
-    """Paths inside a run's folder. `open_run` makes one, `existing_run` finds one."""
+    """All paths inside a run's folder. `open_run` makes one, `existing_run` finds one."""
 
     def __init__(self, path: Path, config: RunConfig) -> None:
         self.path, self.config = path, config
 
+    @property
+    def manifest(self) -> Path:
+        return self.path / MANIFEST
+
+    def read_manifest(self) -> dict[str, Any]:
+        """What `run.json` holds. Raises `RunError` where it is damaged."""
+        return _read_manifest(self.manifest)
+
     def trajectories(self) -> TrajectoryStore:
-        return TrajectoryStore(self.path / "trajectories.jsonl")
+        return TrajectoryStore(self.path / TRAJECTORIES)
 
     def evaluation(self, stage: str, temperature: float) -> TrajectoryStore:
         name = stage if temperature == self.config.evaluation.temperatures[0] else f"{stage}@{temperature:g}"
         return TrajectoryStore(self.path / "eval" / f"{name}.jsonl")
 
+    def evaluation_metrics(self, stage: str) -> Path:
+        return self.path / "eval" / f"{stage}.json"
+
     def stage(self, name: str) -> Path:
         return self.path / "train" / name
 
+    def adapter_folder(self, name: str) -> Path:
+        """Where a stage's adapter is, or will be."""
+        return self.stage(name) / "adapter"
+
+    def is_trained(self, name: str) -> bool:
+        return (self.adapter_folder(name) / "adapter_config.json").is_file()
+
     def adapter(self, name: str) -> Path:
         """Where a finished stage's adapter is. Raises `RunError` where the stage has not been trained."""
-        path = self.stage(name) / "adapter"
-        if not (path / "adapter_config.json").is_file():
+        if not self.is_trained(name):
             raise RunError(f"stage {name} has not been trained; run `spark-framework train {self.path} --stage {name}`")
-        return path
+        return self.adapter_folder(name)
+
+    def reference_cache(self) -> Path:
+        """The folder with log-probabilities of the reference model."""
+        return self.path / "cache"
+
+    def rejudged(self, name: str, repeat: int = 0) -> Path:
+        """The file with a judge's verdicts on the run."""
+        return self.path / "rejudged" / (f"{name}.{repeat}.jsonl" if repeat else f"{name}.jsonl")
+
+    def reselected(self, name: str) -> Path:
+        """The file with what a selector would have chosen."""
+        return self.path / "reselected" / f"{name}.jsonl"
+
+    def calibration(self, judge: str) -> Path:
+        return self.path / "calibration" / f"{judge}.json"
+
+    def study(self, name: str) -> Path:
+        """The folder of a study's tables."""
+        return self.path / "studies" / name
+
+    def ladder(self) -> Path:
+        return self.path / "ladder.json"
 
     def replies(self) -> Path:
         return self.config.replies.file or self.path / "replies.sqlite"
 
-    def judgements(self) -> Path:
-        """The SQLite file with judges' replies and the ledger."""
-        return self.config.judging.file or self.path / "judge.sqlite"
+    def judgements(self, judging: JudgingSection | None = None) -> Path:
+        """The SQLite file with judges' replies and the ledger; None takes the run's own `judging` section."""
+        return (judging or self.config.judging).file or self.path / JUDGEMENTS
+
+    def questions(self) -> QuestionSet:
+        """The run's questions.
+
+        Raises:
+            RunError: they are no longer those that the run was made with.
+            UserError: they cannot be read.
+        """
+        questions, now = opened_questions(self.config)
+        if self.manifest.is_file():
+            stored = self.read_manifest().get("questions")
+            if not isinstance(stored, dict):
+                raise RunError(f"{self.manifest} does not record the run's questions; choose another `run`")
+            if changed := changed_part(stored, now, self.config):
+                raise RunError(
+                    f"{self.path} was made with other questions: {changed}; restore them, or choose another `run`"
+                )
+        return questions
 
     @property
     def ledger_name(self) -> str:
         """By what name the ledger knows the run: where it is, however the path was typed."""
         return str(self.path.resolve())
 
+    @property
+    def _actions(self) -> Path:
+        return self.path / "actions.json"
+
     def actions(self) -> ActionSpace:
         """The actions that the run's trajectories were made with."""
-        file = self.path / "actions.json"
+        file = self._actions
         if not file.is_file():
             raise RunError(f"{self.path} has no trajectories yet; make them with `spark-framework generate CONFIG`")
         return ActionSpace.from_json(file.read_text(encoding="utf-8"))
@@ -74,9 +143,9 @@ class RunFolder:
         Raises:
             RunError: the tools, their descriptions or their arguments are no longer those of the run.
         """
-        file = self.path / "actions.json"
+        file = self._actions
         if not file.is_file():
-            write_whole(file, space.to_json())
+            write_atomic(file, space.to_json())
             return
         before, now = ({action.name: action for action in one.actions} for one in (self.actions(), space))
         changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
@@ -104,56 +173,62 @@ class RunFolder:
 
 
 def open_run(config: RunConfig) -> RunFolder:
-    """The run's folder, made if need be. A folder of another config is refused: nothing is overwritten."""
-    path = config.run
-    manifest = path / "run.json"
+    """The run's folder, made if need be.
+
+    Raises:
+        RunError: the folder belongs to another config, or to other questions: nothing is overwritten.
+        UserError: the questions cannot be read.
+    """
+    folder = RunFolder(config.run, config)
     settings = config.model_dump(mode="json", exclude={"run"})
-    if manifest.is_file():
-        if difference := _difference(_identity(_stored_config(manifest)), _identity(settings)):
+    if folder.manifest.is_file():
+        if difference := _difference(_identity(_stored_config(folder.manifest)), _identity(settings)):
             raise RunError(
-                f"{path} belongs to another config ({difference}); choose another `run` or delete the folder"
+                f"{folder.path} belongs to another config ({difference}); choose another `run` or delete the folder"
             )
-        return RunFolder(path, config)
-    path.mkdir(parents=True, exist_ok=True)
-    if path.joinpath("trajectories.jsonl").exists():
-        raise RunError(f"{path} holds trajectories but no run.json; choose another `run` or delete the folder")
-    write_whole(manifest, json.dumps({"config": settings, **_surroundings(config)}, indent=2) + "\n")
-    return RunFolder(path, config)
+        folder.questions()  # refuses other ones
+        return folder
+    if (folder.path / TRAJECTORIES).exists():
+        raise RunError(f"{folder.path} holds trajectories but no run.json; choose another `run` or delete the folder")
+    _, questions = opened_questions(config)
+    manifest = {"config": settings, "questions": questions, **_surroundings(config)}
+    write_atomic(folder.manifest, json.dumps(manifest, indent=2) + "\n")
+    return folder
+
+
+def is_run(path: Path) -> bool:
+    """Whether a folder is that of a run."""
+    return (path / MANIFEST).is_file()
 
 
 def existing_run(path: Path) -> RunFolder:
     """The run in a folder, with the config that it was made with."""
-    manifest = path / "run.json"
+    manifest = path / MANIFEST
     if not manifest.is_file():
-        raise RunError(f"{path} is no run folder (it has no run.json); make one with `spark-framework generate CONFIG`")
+        raise RunError(
+            f"{path} is not a run folder (it has no run.json); make one with `spark-framework generate CONFIG`"
+        )
     data = {**_stored_config(manifest), "run": str(path)}
     return RunFolder(path, check_config(data, RunConfig, str(manifest)))
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a small file so that it is there as a whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
+def _read_manifest(manifest: Path) -> dict[str, Any]:
     try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    except OSError as exc:
-        raise RunError(f"{path}: {exc.strerror}; free some space and give the same command again") from exc
+        value: dict[str, Any] = dict(json.loads(manifest.read_text(encoding="utf-8")))
+        dict(value["config"])
+    except (ValueError, TypeError, KeyError) as exc:
+        raise RunError(f"{manifest} is damaged ({exc!r}); restore it or delete the run") from exc
+    return value
 
 
 def _stored_config(manifest: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(manifest.read_text(encoding="utf-8"))
-        config: dict[str, Any] = dict(value["config"])
-    except (ValueError, TypeError, KeyError) as exc:
-        raise RunError(f"{manifest} is damaged ({exc!r}); restore it or delete the run") from exc
-    return config
+    return dict(_read_manifest(manifest)["config"])
 
 
 def _identity(settings: dict[str, Any]) -> dict[str, Any]:
     """What makes a run the one that it is: not how patiently and for how much its judge is asked, nor where replies of
     the network are kept."""
-    judging = {key: value for key, value in settings.get("judging", {}).items() if key not in HOW_ASKED}
+    judging = {key: value for key, value in settings.get("judging", {}).items() if key not in MUTABLE_JUDGING_KEYS}
     return {**settings, "judging": judging, "replies": None}
 
 

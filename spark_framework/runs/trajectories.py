@@ -7,15 +7,15 @@ lies beyond the last whole commit is not read, and cut off before the next appen
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from ..errors import DataError, RunError
+from ..errors import DataError
 from ..records import Trajectory
+from ..util.files import append_lines, whole_lines
 
 
 class TrajectoryStore:
@@ -53,14 +53,9 @@ class TrajectoryStore:
             next_index: index of the first question behind the wave.
             lost: the question's index for each trajectory that the judge cost.
         """
-        text = "".join(trajectory.model_dump_json() + "\n" for trajectory in trajectories)
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            size = _append(self.path, self._size, text)
-            commit = {"round": round_name, "next": next_index, "size": size, "lost": list(lost)}
-            self._commits_size = _append(self._commits, self._commits_size, json.dumps(commit) + "\n")
-        except OSError as exc:
-            raise RunError(f"{self.path}: {exc.strerror}; free some space and give the same command again") from exc
+        size = append_lines(self.path, self._size, (trajectory.model_dump_json() for trajectory in trajectories))
+        commit = {"round": round_name, "next": next_index, "size": size, "lost": list(lost)}
+        self._commits_size = append_lines(self._commits, self._commits_size, [json.dumps(commit)])
         self._note(commit)
 
     def read(self, round_name: str | None = None) -> Iterator[Trajectory]:
@@ -89,7 +84,7 @@ class TrajectoryStore:
 
     def _read_commits(self) -> Iterator[dict[str, Any]]:
         whole = self._commits.read_bytes() if self._commits.exists() else b""
-        self._commits_size = whole.rfind(b"\n") + 1
+        self._commits_size = whole_lines(whole)
         for number, line in enumerate(whole[: self._commits_size].splitlines(), 1):
             try:
                 yield json.loads(line)
@@ -99,18 +94,3 @@ class TrajectoryStore:
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
-
-
-def _append(path: Path, size: int, text: str) -> int:
-    """Write text behind the first `size` bytes, whole or not at all; returns the new size."""
-    with path.open("ab", buffering=0) as file:
-        file.truncate(size)
-        try:
-            left = data = memoryview(text.encode())
-            while left:
-                left = left[file.write(left) :]
-            os.fsync(file.fileno())
-        except OSError:
-            file.truncate(size)
-            raise
-    return size + len(data)

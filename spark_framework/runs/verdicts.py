@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from ..contracts.components import JudgeRequest
-from ..errors import DataError, RunError
+from ..errors import DataError
 from ..records import Candidate, Record, Verdict
+from ..util.files import append_lines, whole_lines
 
 _SHOWN = {"action", "arguments", "thought", "text", "observation", "ok", "error"}
 """What a judge can see of a candidate. Tokens and their probabilities differ between machines and count for nothing."""
@@ -42,26 +42,6 @@ def step_digest(request: JudgeRequest) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def recorded_verdicts(path: Path) -> dict[str, Verdict]:
-    """Verdicts by `step_digest`, from a file of recorded verdicts or from a whole run.
-
-    Args:
-        path: a file that `rejudge` wrote, or a run folder, whose own verdicts are meant.
-
-    Raises:
-        UserError: there is nothing, or something else, or a line is damaged.
-    """
-    if path.is_dir():
-        from .decisions import states_of
-        from .run_dir import existing_run
-
-        return {state.digest: state.verdict for state in states_of(existing_run(path))}
-    verdicts = VerdictFile(path).read()
-    if not verdicts:
-        raise DataError(f"{path} holds no verdict; give a file that `spark-framework rejudge` wrote, or a run folder")
-    return verdicts
-
-
 class VerdictFile:
     """A file of recorded verdicts. It is only ever appended to, and survives `kill -9` at any byte: a last line without
     its end is not read, and cut off before the next append."""
@@ -77,7 +57,7 @@ class VerdictFile:
     def lines(self) -> Iterator[RecordedVerdict]:
         """All whole lines. DataError names the one that is damaged."""
         whole = self._bytes()
-        for number, line in enumerate(whole[: whole.rfind(b"\n") + 1].splitlines(), 1):
+        for number, line in enumerate(whole[: whole_lines(whole)].splitlines(), 1):
             try:
                 yield RecordedVerdict.model_validate_json(line)
             except ValidationError as exc:
@@ -87,18 +67,8 @@ class VerdictFile:
 
     def append(self, verdicts: Sequence[RecordedVerdict]) -> None:
         """Add verdicts; returns when they are on disk. Raises `RunError` where the disk refuses."""
-        data = "".join(verdict.model_dump_json() + "\n" for verdict in verdicts).encode()
-        size = self._bytes().rfind(b"\n") + 1 if self._size is None else self._size
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("ab") as file:
-                file.truncate(size)
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as exc:
-            raise RunError(f"{self.path}: {exc.strerror}; free some space and give the same command again") from exc
-        self._size = size + len(data)
+        size = whole_lines(self._bytes()) if self._size is None else self._size
+        self._size = append_lines(self.path, size, (verdict.model_dump_json() for verdict in verdicts))
 
     def _bytes(self) -> bytes:
         try:

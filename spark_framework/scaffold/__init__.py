@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import keyword
 import re
-import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
@@ -13,6 +12,7 @@ from .. import api
 from ..errors import UserError
 from ..host.discovery import KINDS, OWN_DISTRIBUTION, InstalledPlugins
 from ..records import ANSWER, THINK
+from ..util.files import new_folder
 
 MOST = 32
 """Characters of a name: lines of the template stay short enough for any of them."""
@@ -56,16 +56,13 @@ def new_plugin(kind: str, name: str, to: Path, installed: InstalledPlugins) -> P
             )
     folder = to / words["distribution"]
     try:
-        to.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=to, prefix=".new-") as made:
-            whole = Path(made) / words["distribution"]
+        with new_folder(folder) as part:
             for target, source in FILES.items():
-                path = whole / _filled(target, words)
+                path = part / _filled(target, words)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(_filled(_template(_filled(source, words)), words) if source else "", encoding="utf-8")
             if folder.exists() or folder.is_symlink():
                 raise UserError(f"{folder} is there already: choose another name, or another folder with --to")
-            whole.rename(folder)
     except OSError as exc:
         raise UserError(f"{folder} cannot be written ({exc.strerror}): choose another folder with --to") from exc
     return folder

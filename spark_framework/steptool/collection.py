@@ -13,6 +13,7 @@ from typing import Any
 
 from ..errors import DataError, RunError
 from ..records import Record, Trajectory
+from ..runs.run_dir import TRAJECTORIES, is_run
 from ..runs.trajectories import TrajectoryStore
 from ..training.data.ppo_csv import PpoExample, read_ppo_csv, write_ppo_csv
 from .annotations import AnnotatedAnswer, annotated_answer, annotated_trajectory, trajectory_of
@@ -37,10 +38,10 @@ class Collection:
     """
 
     def __init__(self, folder: Path) -> None:
-        if (folder / "run.json").exists():
+        if is_run(folder):
             raise RunError(f"{folder} is the folder of a run; import into one of its own")
         self.folder = folder
-        self.store = TrajectoryStore(folder / "trajectories.jsonl")
+        self.store = TrajectoryStore(folder / TRAJECTORIES)
 
     def rounds(self) -> list[str]:
         """In the order in which they were imported."""

@@ -13,10 +13,11 @@ from ..contracts.algorithm import Algorithm
 from ..errors import ConfigError, DataError, RunError
 from ..host.manager import current_host
 from ..judging.hindsight import annotated_by
-from ..pipeline.context import observed, resolve_judge
+from ..pipeline.context import resolve_judge
 from ..pipeline.train import stage_data
 from ..records import Trajectory
-from ..runs.run_dir import RunFolder, existing_run
+from ..runs.run_dir import JUDGEMENTS, RunFolder, existing_run, is_run
+from ..runs.session import observed
 from ..training.data.ppo_csv import PpoExample, write_ppo_csv
 from .collection import Collection, export_annotations, export_csv, export_predictions
 from .metrics import Needed, figures
@@ -88,7 +89,7 @@ def export_trajectories(
 
 def _run_at(where: Path) -> RunFolder | None:
     """The run in a folder; None for a folder of imported trajectories."""
-    return existing_run(where) if (where / "run.json").is_file() else None
+    return existing_run(where) if is_run(where) else None
 
 
 def _stored(where: Path, stage: str | None, round_name: str | None) -> list[Trajectory]:
@@ -118,7 +119,7 @@ def _annotated(where: Path, trajectories: Sequence[Trajectory], asked: Judging) 
     finished = [one for one in trajectories if one.steps[-1].is_answer]
     kept = annotated_by(
         judge, finished, asked.repeats, calls=current_host().calls,
-        store=judging.file or where / "judge.sqlite", terms=judging.terms(),
+        store=judging.file or where / JUDGEMENTS, terms=judging.terms(),
         run=run.ledger_name if run else str(where),
     )  # fmt: skip
     by_id = {one.id: one for one in kept}

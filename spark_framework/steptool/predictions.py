@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError, model_validator
 
 from ..errors import DataError
 from ..records import ANSWER, THINK, Candidate, Question, Record, Step, Trajectory
-from ..runs.run_dir import write_whole
+from ..util.files import write_atomic
 
 Model = TypeVar("Model", bound=BaseModel)
 FINISH = "Finish"
@@ -47,7 +47,7 @@ def read_queries(path: Path, model: type[Model]) -> dict[str, Model]:
 def write_queries(path: Path, queries: Mapping[str, BaseModel]) -> None:
     """Write what `read_queries` reads."""
     plain = {query_id: one.model_dump(mode="json") for query_id, one in queries.items()}
-    write_whole(path, json.dumps(plain, indent=4, ensure_ascii=False) + "\n")
+    write_atomic(path, json.dumps(plain, indent=4, ensure_ascii=False) + "\n")
 
 
 class ToolMessage(Record):

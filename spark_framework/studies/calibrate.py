@@ -21,9 +21,10 @@ from ..errors import ConfigError, DataError, JudgeError, RunError, UserError
 from ..host.hooks import PluginHooks
 from ..judging.budget import cost
 from ..judging.client import JudgingSession
-from ..pipeline.context import JudgeLike, observed, resolve_judge
-from ..runs.decisions import State, states_of, stratified
+from ..pipeline.context import JudgeLike, resolve_judge
+from ..runs.decisions import JudgedDecision, judged_decisions, stratified
 from ..runs.run_dir import RunFolder, existing_run
+from ..runs.session import observed
 from ..stats.agreement import over_states, spearman
 from ..stats.arrays import Floats
 from .rejudge import as_judge, session_for
@@ -86,9 +87,9 @@ def calibrate(
     """
     folder = existing_run(Path(run))
     choice, judging = resolve_judge(judge, folder.config.judging, overrides, "calibrate")
-    path = Path(output) if output is not None else folder.path / "calibration" / f"{choice.name}.json"
+    path = Path(output) if output is not None else folder.calibration(choice.name)
     with folder.locked(), observed(folder):
-        states = stratified(states_of(folder), questions, folder.config.seed)
+        states = stratified(judged_decisions(folder), questions, folder.config.seed)
         scored = zip(states, stored_scores(folder, states, against), strict=True)
         known = [(state, scores) for state, scores in scored if scores is not None]
         fitted_on = f"{folder.path.name}, {against or ', '.join(sorted({s.verdict.judge for s in states}))}"
@@ -111,7 +112,7 @@ def _calibrated(judge: Judge) -> CalibratedJudge:
 
 
 def _raw_values(
-    session: JudgingSession, judge: CalibratedJudge, states: Sequence[State], seed: int
+    session: JudgingSession, judge: CalibratedJudge, states: Sequence[JudgedDecision], seed: int
 ) -> Iterator[tuple[float, ...]]:
     from tqdm import tqdm
 
@@ -155,7 +156,7 @@ def _fitted(raw: Rows, target: Rows, *, judge: str = "", scale: str = "", fitted
 
 
 def _tested(
-    path: Path, fit: Calibration, states: Sequence[State], raw: Rows, target: Rows, folder: RunFolder
+    path: Path, fit: Calibration, states: Sequence[JudgedDecision], raw: Rows, target: Rows, folder: RunFolder
 ) -> Calibrated:
     threshold = folder.config.threshold
     wanted_N = np.array(_flat(target))
@@ -170,7 +171,7 @@ def _tested(
     )  # fmt: skip
 
 
-def _left_out(states: Sequence[State], raw: Rows, target: Rows, *, fitted: bool) -> Floats:
+def _left_out(states: Sequence[JudgedDecision], raw: Rows, target: Rows, *, fitted: bool) -> Floats:
     """For each candidate the score by a map, or the mean score, of other questions. nan where there are none."""
     place = {cluster: k % FOLDS for k, cluster in enumerate(dict.fromkeys(state.cluster for state in states))}
     scores: list[list[float]] = [[np.nan] * len(row) for row in raw]

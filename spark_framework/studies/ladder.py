@@ -6,7 +6,6 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,12 +19,12 @@ from ..pipeline.evaluate import evaluate
 from ..pipeline.generate import generate
 from ..pipeline.train import train
 from ..records import ANSWER, Trajectory
-from ..runs.run_dir import write_whole
-from ..runs.trajectories import TrajectoryStore
+from ..runs.run_dir import RunFolder
 from ..stats.bootstrap import estimate_over_questions
 from ..stats.entropy import entropy
 from ..stats.intervals import mcnemar
 from ..stats.tables import markdown_table
+from ..util.files import write_atomic
 
 log = logging.getLogger(__name__)
 AGAINST = "sft"
@@ -47,9 +46,9 @@ def ladder(config: RunConfig, seeds: int = 1, report: Callable[[str], None] = pr
     for k, folder in enumerate(folders):
         _one_seed(config.model_copy(update={"run": folder, "seed": config.seed + k}), report)
     rungs = (*UNTRAINED, *config.stages)
-    answered = {rung: [_answers(folder, rung) for folder in folders] for rung in rungs}
+    answered = {rung: [_answers(RunFolder(path, config), rung) for path in folders] for rung in rungs}
     result = {**compare(answered), "seeds": [config.seed + k for k in range(seeds)]}
-    write_whole(config.run / "ladder.json", json.dumps(result, indent=2) + "\n")
+    write_atomic(RunFolder(config.run, config).ladder(), json.dumps(result, indent=2) + "\n")
     report(table(result))
     return result
 
@@ -146,8 +145,8 @@ def _in_order(rollouts: Iterable[RoundConfig], stages: Mapping[str, StageConfig]
         raise ConfigError(f"stages: rounds and stages wait for each other: {loop}") from exc
 
 
-def _answers(folder: Path, rung: str) -> list[Trajectory]:
-    return list(TrajectoryStore(folder / "eval" / f"{rung}.jsonl").read())
+def _answers(folder: RunFolder, rung: str) -> list[Trajectory]:
+    return list(folder.evaluation(rung, folder.config.evaluation.temperatures[0]).read())
 
 
 def _unique(trajectories: list[Trajectory]) -> list[Trajectory]:

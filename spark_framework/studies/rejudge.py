@@ -23,10 +23,12 @@ from ..judging.budget import cost
 from ..judging.client import JudgingSession, open_judging, wire_judges
 from ..judging.cost import Forecast, forecast_steps
 from ..judging.fingerprint import reader
-from ..pipeline.context import JudgeLike, observed, resolve_judge
-from ..runs.decisions import State, states_of
-from ..runs.run_dir import RunFolder, existing_run, write_whole
+from ..pipeline.context import JudgeLike, resolve_judge
+from ..runs.decisions import JudgedDecision, judged_decisions
+from ..runs.run_dir import RunFolder, existing_run
+from ..runs.session import observed
 from ..runs.verdicts import VerdictFile
+from ..util.files import write_atomic
 
 WAVE = 256
 """States between two appends to the file. Through a batch service, all states go in one wave."""
@@ -100,7 +102,9 @@ def rejudge(
     folder = existing_run(Path(run))
     choice, judging = resolve_judge(judge, folder.config.judging, overrides, "rejudge")
     with folder.locked(), observed(folder):
-        return rejudge_states(folder, states_of(folder), choice, judging, name=name or choice.name, repeat=repeat)
+        return rejudge_states(
+            folder, judged_decisions(folder), choice, judging, name=name or choice.name, repeat=repeat
+        )
 
 
 def estimate_rejudging(
@@ -109,12 +113,12 @@ def estimate_rejudging(
     """What the same call of `rejudge` would cost; nothing is asked and nothing is written."""
     folder = existing_run(Path(run))
     choice, judging = resolve_judge(judge, folder.config.judging, overrides, "rejudge")
-    return forecast_states(folder, states_of(folder), choice, judging, name=name or choice.name, repeat=repeat)
+    return forecast_states(folder, judged_decisions(folder), choice, judging, name=name or choice.name, repeat=repeat)
 
 
 def rejudge_states(
     folder: RunFolder,
-    states: Sequence[State],
+    states: Sequence[JudgedDecision],
     choice: ComponentSpec,
     judging: JudgingSection,
     *,
@@ -125,7 +129,7 @@ def rejudge_states(
     path = verdict_path(folder, name, repeat)
     file = VerdictFile(path)
     with open_component(choice) as component, session_for(folder, judge := as_judge(component), judging) as session:
-        _write_or_check_manifest(path, choice, judge, repeat)
+        write_or_check_manifest(path, choice, judge, repeat)
         known = {} if judging.mode == "refresh" else file.read()
         missing = [state for state in states if state.digest not in known]
         before = session.budget.spent
@@ -143,7 +147,7 @@ def rejudge_states(
 
 def forecast_states(
     folder: RunFolder,
-    states: Sequence[State],
+    states: Sequence[JudgedDecision],
     choice: ComponentSpec,
     judging: JudgingSection,
     *,
@@ -158,7 +162,7 @@ def forecast_states(
         return forecast_steps(session, judge, [state.request(folder.config.seed, repeat) for state in missing])
 
 
-def request_keys(judge: Judge, states: Iterable[State], seed: int, repeat: int = 0) -> set[str]:
+def request_keys(judge: Judge, states: Iterable[JudgedDecision], seed: int, repeat: int = 0) -> set[str]:
     """Keys of the requests that a judge, and those inside of it, make on some states; none are sent."""
     return {
         part.request(PluginHooks.redact_gold(part, state.request(seed, repeat))).key
@@ -173,7 +177,7 @@ def verdict_path(folder: RunFolder, name: str, repeat: int = 0) -> Path:
         raise ConfigError(f"repeat: {repeat} is not a number from 0")
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise ConfigError(f"the name {name!r} cannot be a file's: use letters, digits, _ and -")
-    return folder.path / "rejudged" / (f"{name}.{repeat}.jsonl" if repeat else f"{name}.jsonl")
+    return folder.rejudged(name, repeat)
 
 
 def as_judge(component: Component) -> Judge:
@@ -185,12 +189,12 @@ def as_judge(component: Component) -> Judge:
 @contextmanager
 def session_for(folder: RunFolder, judge: Judge, judging: JudgingSection) -> Iterator[JudgingSession]:
     """A judge's session with the run's store and ledger."""
-    file = judging.file or folder.path / "judge.sqlite"
+    file = folder.judgements(judging)
     with open_judging(current_host().calls, file, judging.terms(), folder.ledger_name, [judge]) as session:
         yield session
 
 
-def _write_or_check_manifest(path: Path, choice: ComponentSpec, judge: Judge, repeat: int) -> None:
+def write_or_check_manifest(path: Path, choice: ComponentSpec, judge: Judge, repeat: int) -> None:
     """Note next to the file whose verdicts it holds, and refuse to mix them with those of another judge."""
     settings = {"use": choice.use, **choice.config.model_dump(mode="json")}
     whose = {"judge": settings, "behaviour": reader(judge), "repeat": repeat}
@@ -206,10 +210,12 @@ def _write_or_check_manifest(path: Path, choice: ComponentSpec, judge: Judge, re
                 "study another label), or delete the file: replies that are stored with the run are not asked for again"
             )
     else:
-        write_whole(manifest, json.dumps(whose, indent=2) + "\n")
+        write_atomic(manifest, json.dumps(whose, indent=2) + "\n")
 
 
-def _waves(states: Sequence[State], size: int, title: str, session: JudgingSession) -> Iterator[Sequence[State]]:
+def _waves(
+    states: Sequence[JudgedDecision], size: int, title: str, session: JudgingSession
+) -> Iterator[Sequence[JudgedDecision]]:
     """Parts of the states, with a bar and what was spent on a terminal."""
     from tqdm import tqdm
 
@@ -222,7 +228,7 @@ def _waves(states: Sequence[State], size: int, title: str, session: JudgingSessi
                 bar.set_postfix_str(f"${session.budget.spent:.2f}")
 
 
-def _failure(state: State, error: JudgeError) -> Failure:
+def _failure(state: JudgedDecision, error: JudgeError) -> Failure:
     return Failure(state.trajectories[0], state.number, state.question.category, error.kind, str(error))
 
 

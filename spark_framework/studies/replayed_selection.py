@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from ..config.run import RunConfig, questions_per_wave
 from ..contracts.components import Selector
 from ..errors import ConfigError
-from ..runs.decisions import State
+from ..runs.decisions import JudgedDecision
 
 Scores = Sequence[Sequence[float] | None]
 """For each state one score a candidate; None where the judge failed."""
@@ -25,7 +25,7 @@ class SelectionRule:
     threshold: float
     config: RunConfig
 
-    def choose(self, state: State, scores: Sequence[float], usage: Mapping[str, int]) -> int:
+    def choose(self, state: JudgedDecision, scores: Sequence[float], usage: Mapping[str, int]) -> int:
         """One candidate of a state, with the draws that the run's own selector would have had."""
         names = [candidate.action for candidate in state.step.candidates]
         rng = state.key(self.config.seed).selection_rng()
@@ -37,7 +37,7 @@ class SelectionRule:
         return chosen
 
 
-def with_frozen_counters(rule: SelectionRule, states: Sequence[State], scores: Scores) -> Choices:
+def with_frozen_counters(rule: SelectionRule, states: Sequence[JudgedDecision], scores: Scores) -> Choices:
     """The choice in each state with the usage that the run had counted before it: each state by itself."""
     return [
         None if given is None else rule.choose(state, given, state.step.usage)
@@ -46,7 +46,7 @@ def with_frozen_counters(rule: SelectionRule, states: Sequence[State], scores: S
 
 
 def with_own_counters(
-    rule: SelectionRule, states: Sequence[State], scores: Scores, shuffle: random.Random | None = None
+    rule: SelectionRule, states: Sequence[JudgedDecision], scores: Scores, shuffle: random.Random | None = None
 ) -> Choices:
     """The choice in each state when every choice counts for the following ones, in the order of the rollouts.
 
@@ -74,7 +74,7 @@ def flipped(before: Choices, now: Choices) -> list[float]:
     return [float("nan") if None in (a, b) else float(a != b) for a, b in zip(before, now, strict=True)]
 
 
-def _in_turn(config: RunConfig, states: Sequence[State], shuffle: random.Random | None) -> list[int]:
+def _in_turn(config: RunConfig, states: Sequence[JudgedDecision], shuffle: random.Random | None) -> list[int]:
     """The states in the order of the rollouts."""
     sizes = {one.name: questions_per_wave(config.judging, one) for one in config.rollouts}
     place = {state.cluster: state.index for state in states}

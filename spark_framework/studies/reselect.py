@@ -15,13 +15,14 @@ from ..config.run import RunConfig
 from ..contracts.components import Selector
 from ..errors import RunError
 from ..host.lifecycle import open_component
-from ..runs.decisions import State, states_of
-from ..runs.run_dir import RunFolder, existing_run, write_whole
+from ..runs.decisions import JudgedDecision, judged_decisions
+from ..runs.run_dir import RunFolder, existing_run
 from ..runs.verdicts import VerdictFile
 from ..stats.bootstrap import bootstrap_mean, bootstrap_sums
 from ..stats.entropy import entropy
 from ..stats.intervals import EstimateWithInterval
 from ..stats.tables import Cell, Table
+from ..util.files import write_atomic
 from .replayed_selection import Choices, Scores, SelectionRule, flipped, with_frozen_counters, with_own_counters
 
 SelectorLike: TypeAlias = str | Mapping[str, Any] | Selector | type[Selector]
@@ -65,15 +66,15 @@ def reselect(
     """
     folder = existing_run(Path(run))
     rule_config = _rule_config(folder, selector, threshold, overrides)
-    states = states_of(folder)
+    states = judged_decisions(folder)
     scores = stored_scores(folder, states, judge)
     with open_component(rule_config.selector) as component:
         assert isinstance(component, Selector)  # the config has checked the kind
         rule = SelectionRule(component, rule_config.threshold, folder.config)
         frozen, replayed = (choose(rule, states, scores) for choose in (with_frozen_counters, with_own_counters))
     parts = (rule_config.selector.name, f"{rule_config.threshold:g}", judge)
-    path = folder.path / "reselected" / f"{name or '-'.join(filter(None, parts))}.jsonl"
-    write_whole(path, "".join(_lines(states, scores, frozen, replayed, rule.threshold)))
+    path = folder.reselected(name or "-".join(filter(None, parts)))
+    write_atomic(path, "".join(_lines(states, scores, frozen, replayed, rule.threshold)))
     before = [state.chosen for state in states]
     choices = {"frozen": frozen, "replayed": replayed}
     flips = {counters: _flips(states, before, now) for counters, now in choices.items()}
@@ -89,11 +90,11 @@ def _rule_config(
     return build_config(data, RunConfig, overrides, "reselect")
 
 
-def stored_scores(folder: RunFolder, states: Sequence[State], judge: str | None) -> Scores:
+def stored_scores(folder: RunFolder, states: Sequence[JudgedDecision], judge: str | None) -> Scores:
     """The run's own scores, or those of `RUN/rejudged/JUDGE.jsonl`. Raises `RunError` where there are none."""
     if judge is None:
         return [state.verdict.scores for state in states]
-    path = folder.path / "rejudged" / f"{judge}.jsonl"
+    path = folder.rejudged(judge)
     verdicts = VerdictFile(path).read()
     if not any(state.digest in verdicts for state in states):
         there = sorted(file.stem for file in path.parent.glob("*.jsonl"))
@@ -105,7 +106,7 @@ def stored_scores(folder: RunFolder, states: Sequence[State], judge: str | None)
 
 
 def _lines(
-    states: Sequence[State], scores: Scores, frozen: Choices, replayed: Choices, threshold: float
+    states: Sequence[JudgedDecision], scores: Scores, frozen: Choices, replayed: Choices, threshold: float
 ) -> Iterable[str]:
     for state, given, now, again in zip(states, scores, frozen, replayed, strict=True):
         actions = [candidate.action for candidate in state.step.candidates]
@@ -127,12 +128,12 @@ def _rng() -> np.random.Generator:
     return np.random.default_rng(0)  # one seed: all figures rest on the same resamples
 
 
-def _flips(states: Sequence[State], before: Choices, now: Choices) -> EstimateWithInterval:
+def _flips(states: Sequence[JudgedDecision], before: Choices, now: Choices) -> EstimateWithInterval:
     return bootstrap_mean(flipped(before, now), [state.cluster for state in states], rng=_rng()).at()
 
 
 def _table(
-    states: Sequence[State], scores: Scores, before: Choices, choices: dict[str, Choices], rule: SelectionRule
+    states: Sequence[JudgedDecision], scores: Scores, before: Choices, choices: dict[str, Choices], rule: SelectionRule
 ) -> Table:
     clusters = [state.cluster for state in states]
     threshold = rule.config.threshold
@@ -152,7 +153,7 @@ def _table(
     return Table("selection", title, heads, tuple(rows), NOTE)
 
 
-def _mix(states: Sequence[State], before: Choices, choices: dict[str, Choices]) -> Table:
+def _mix(states: Sequence[JudgedDecision], before: Choices, choices: dict[str, Choices]) -> Table:
     columns = {"before": before, **choices}
     actions = _actions(states)
     shares = {when: _counts(states, chosen, actions).sum(axis=0) for when, chosen in columns.items()}
@@ -163,16 +164,18 @@ def _mix(states: Sequence[State], before: Choices, choices: dict[str, Choices]) 
     return Table("mix", "Share of each action among the choices", ("action", *columns), tuple(rows))
 
 
-def _mix_entropy(states: Sequence[State], chosen: Choices) -> EstimateWithInterval:
+def _mix_entropy(states: Sequence[JudgedDecision], chosen: Choices) -> EstimateWithInterval:
     clusters = [state.cluster for state in states]
     return bootstrap_sums(_counts(states, chosen, _actions(states)), clusters, entropy, rng=_rng()).at()
 
 
-def _actions(states: Sequence[State]) -> list[str]:
+def _actions(states: Sequence[JudgedDecision]) -> list[str]:
     return list(dict.fromkeys(candidate.action for state in states for candidate in state.step.candidates))
 
 
-def _counts(states: Sequence[State], chosen: Choices, actions: Sequence[str]) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _counts(
+    states: Sequence[JudgedDecision], chosen: Choices, actions: Sequence[str]
+) -> np.ndarray[Any, np.dtype[np.float64]]:
     """One row a state, with a 1 under the chosen action; all 0 where there is no choice."""
     column = {action: a for a, action in enumerate(actions)}
     rows = np.zeros((len(states), len(actions)))

@@ -58,9 +58,9 @@ class Project:
 
     def trajectories(self) -> list[Trajectory]:
         """What the run has stored."""
-        from ..runs.trajectories import TrajectoryStore
+        from ..runs.run_dir import existing_run
 
-        return list(TrajectoryStore(self.run_folder / "trajectories.jsonl").read())
+        return list(existing_run(self.run_folder).trajectories().read())
 
 
 def new_project(folder: Path, changes: Mapping[str, Any]) -> Project:

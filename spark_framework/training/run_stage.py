@@ -52,7 +52,7 @@ def train_stage(folder: RunFolder, algorithm: Algorithm, data: StageData, calls:
     agent = ActorCritic(peft_model, labels, algorithm.critic, critic_seed, stage.gradient_checkpointing)
     setup = StageSetup(
         name=name, agent=agent, rows=rows, data=data, actions=actions, critic_seed=critic_seed, calls=calls,
-        first_policy=FirstPolicy(agent, folder.path / "cache", base),
+        first_policy=FirstPolicy(agent, folder.reference_cache(), base),
     )  # fmt: skip
     data_digest = [(row_digest(row), [d.reward for d in row.decisions]) for row in rows]
     identity = digest(setup.first_policy.policy, data_digest, algorithm.fingerprint(), seed)

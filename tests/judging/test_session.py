@@ -130,7 +130,7 @@ def test_a_judge_without_a_wire_needs_no_file(path: Path) -> None:
 def test_no_store_of_judgements(judge: Asking, tmp_path: Path) -> None:
     file = tmp_path / "notes.txt"
     file.write_text("not a database, " * 100)
-    with pytest.raises(RunError, match=r"notes\.txt is no usable judge store"):
+    with pytest.raises(RunError, match=r"notes\.txt is not a valid judge store"):
         judged(file, judge, steps(1))
 
 

@@ -151,8 +151,8 @@ def test_a_folder_of_another_config(refused: Refused, tiny: Path, tmp_path: Path
 
 @pytest.mark.parametrize("command", ["train", "evaluate"])
 def test_no_run_folder(refused: Refused, tmp_path: Path, command: str) -> None:
-    assert "is no run folder" in refused(command, tmp_path, "--stage", "sft")
-    assert "is no run folder" in refused(command, tmp_path / "nowhere", "--stage", "sft")
+    assert "is not a run folder" in refused(command, tmp_path, "--stage", "sft")
+    assert "is not a run folder" in refused(command, tmp_path / "nowhere", "--stage", "sft")
 
 
 @pytest.mark.parametrize("text", ["{half", "[]", "{}", '{"config": 3}'])

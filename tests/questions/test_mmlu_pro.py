@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -31,6 +32,15 @@ def row(number: int, **changes: Any) -> dict[str, Any]:
         "category": CATEGORIES[number % 3],
         "src": "made",
     } | changes
+
+
+class Hub(list[dict[str, Any]]):
+    """What `datasets.load_dataset` returns, as far as it is read."""
+
+    def __init__(self, rows: Iterable[dict[str, Any]], commit: str = "a" * 40) -> None:
+        super().__init__(rows)
+        file = f"hf://datasets/TIGER-Lab/MMLU-Pro@{commit}/data/test.parquet"
+        self.info = SimpleNamespace(download_checksums={file: {}})
 
 
 def write_jsonl(path: Path, rows: list[dict[str, Any]]) -> Path:
@@ -204,13 +214,14 @@ def test_too_few_questions(tmp_path: Path) -> None:
 def test_hub_rows_are_read_like_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, str]] = []
 
-    def load_dataset(name: str, split: str) -> list[dict[str, Any]]:
+    def load_dataset(name: str, split: str) -> Hub:
         asked.append((name, split))
-        return [row(n) for n in range(20)]
+        return Hub(row(n) for n in range(20))
 
     monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
     questions = open_questions(MmluProConfig(), seed=0)
     assert asked == [("TIGER-Lab/MMLU-Pro", "test")]
+    assert questions.revision == "a" * 40
     assert questions.test(None) == opened(write_jsonl(tmp_path / "data", [row(n) for n in range(20)])).test(None)
 
 

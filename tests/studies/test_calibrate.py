@@ -11,7 +11,7 @@ import pytest
 
 from spark_framework import calibrate, rejudge
 from spark_framework.api import CalibratedJudge, Calibration, JudgeRequest, UserError, WireReply, WireRequest
-from spark_framework.runs.decisions import states_of
+from spark_framework.runs.decisions import judged_decisions
 from spark_framework.runs.run_dir import existing_run
 from spark_framework.runs.verdicts import VerdictFile
 
@@ -67,7 +67,7 @@ def test_the_map_gives_the_other_judge_s_scores(run: Path) -> None:
     assert done.spearman == pytest.approx(1, abs=0.05)
     assert done.error < 0.5 < done.error_of_mean  # the other judge rounds
     assert done.viable == pytest.approx(done.viable_target, abs=0.05)
-    states = states_of(existing_run(run))
+    states = judged_decisions(existing_run(run))
     judged = rejudge(run, {"use": f"{__name__}:Sharp", "calibration": str(done.file)})
     assert (judged.judged, judged.calls) == (len(states), 0)  # the raw values were kept
     assert Sharp.sent == len(states)
@@ -88,7 +88,7 @@ def test_the_map_says_what_it_is_made_of(run: Path) -> None:
     found = Calibration.load(done.file)
     assert (found.judge, found.scale) == ("sharp", "s1")
     assert found.fitted_on == "run, noisy"  # the run's own judge
-    assert found.n == 4 * done.states < 4 * len(states_of(existing_run(run)))
+    assert found.n == 4 * done.states < 4 * len(judged_decisions(existing_run(run)))
 
 
 def test_from_refusal_to_a_judged_run_by_commands(run: Path, command: Command) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from spark_framework import Trajectory, TrajectoryStore, generate, rejudge
 from spark_framework.api import ComponentConfig, Judge, JudgeRequest, UserError, Verdict
-from spark_framework.runs.decisions import states_of
+from spark_framework.runs.decisions import judged_decisions
 from spark_framework.runs.run_dir import existing_run
 from spark_framework.runs.verdicts import VerdictFile
 from spark_framework.studies.rejudge import estimate_rejudging
@@ -29,7 +29,7 @@ NOISY = {"use": "tests.studies.noisy:Noisy", "taste": 3}
 
 
 def states(run: Path) -> int:
-    return len(states_of(existing_run(run)))
+    return len(judged_decisions(existing_run(run)))
 
 
 def generated(run: Path) -> dict[str, bytes]:
@@ -69,7 +69,7 @@ def test_every_state_gets_the_other_judge_s_verdict_and_nothing_is_generated(run
     assert done.file == run / "rejudged" / "noisy.jsonl"
     assert (done.states, done.judged, done.calls, done.failures) == (states(run), states(run), states(run), ())
     verdicts = VerdictFile(done.file).read()
-    for state in states_of(existing_run(run)):
+    for state in judged_decisions(existing_run(run)):
         assert len(verdicts[state.digest].scores) == len(state.step.candidates)
         assert verdicts[state.digest].judge == "noisy"
     assert generated(run) == before
@@ -77,14 +77,14 @@ def test_every_state_gets_the_other_judge_s_verdict_and_nothing_is_generated(run
 
 def test_lines_are_in_the_stored_order_and_say_what_they_belong_to(run: Path) -> None:
     lines = [json.loads(line) for line in rejudge(run, NOISY).file.read_text().splitlines()]
-    wanted = [(s.trajectories[0], s.number, s.question.id, s.digest) for s in states_of(existing_run(run))]
+    wanted = [(s.trajectories[0], s.number, s.question.id, s.digest) for s in judged_decisions(existing_run(run))]
     assert [(line["trajectory"], line["step"], line["question_id"], line["digest"]) for line in lines] == wanted
 
 
 def test_the_run_s_own_judge_says_what_it_said_when_it_is_asked_in_the_same_order(run: Path) -> None:
     own = existing_run(run).config.judge
     verdicts = VerdictFile(rejudge(run, {"use": own.use, **own.config.model_dump()}, name="own").file).read()
-    for state in states_of(existing_run(run)):
+    for state in judged_decisions(existing_run(run)):
         assert verdicts[state.digest].scores == state.verdict.scores
         assert verdicts[state.digest].order == state.verdict.order
 
@@ -154,7 +154,7 @@ def test_a_class_and_an_instance_do_as_well_as_a_name(run: Path) -> None:
 def test_an_instance_can_be_asked_again_by_hand(run: Path) -> None:
     judge = Noisy(Noisy.Config(taste=3))
     rejudge(run, judge)
-    state = states_of(existing_run(run))[0]
+    state = judged_decisions(existing_run(run))[0]
     stored = VerdictFile(run / "rejudged" / "noisy.jsonl").read()[state.digest]
     assert judge.score(state.request(existing_run(run).config.seed)).scores == stored.scores
 
@@ -214,7 +214,7 @@ def test_failures_are_named_left_out_and_tried_again(run: Path, server: JudgeSer
     words = ("rejudge", run, "--judge", "gpt4o", "--set", f"judge.base_url={server.url}/v1",
              "--set", "judging.concurrency=1")  # fmt: skip
     code, out, _ = command(*words)
-    first = states_of(existing_run(run))[0]
+    first = judged_decisions(existing_run(run))[0]
     assert code == 0
     assert f"{states(run) - 1} of {states(run)} states" in out
     assert (

@@ -12,7 +12,7 @@ import pytest
 
 from spark_framework import rejudge, reselect
 from spark_framework.api import Candidate, Selector, UserError
-from spark_framework.runs.decisions import State, states_of
+from spark_framework.runs.decisions import JudgedDecision, judged_decisions
 from spark_framework.runs.run_dir import existing_run
 from tests.studies.noisy import Noisy
 
@@ -23,8 +23,8 @@ def lines(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines()]
 
 
-def states(run: Path) -> list[State]:
-    return states_of(existing_run(run))
+def states(run: Path) -> list[JudgedDecision]:
+    return judged_decisions(existing_run(run))
 
 
 class Last(Selector):

@@ -15,7 +15,7 @@ import pytest
 
 from spark_framework import study_judges
 from spark_framework.api import UserError
-from spark_framework.runs.decisions import states_of
+from spark_framework.runs.decisions import judged_decisions
 from spark_framework.runs.run_dir import existing_run
 from spark_framework.stats.intervals import EstimateWithInterval
 from spark_framework.studies.judge_sensitivity.study import JudgeStudy, estimate_study
@@ -139,7 +139,7 @@ def test_leniency_moves_agreement_and_not_consistency(run: Path) -> None:
 
 
 def test_the_run_s_own_judge_is_recognised_and_asked_only_again(run: Path) -> None:
-    n = len(states_of(existing_run(run)))
+    n = len(judged_decisions(existing_run(run)))
     study = studied(run, {"own": OWN, "other": noisy(taste=7)})
     assert [r[0] for r in study.tables["judges"].rows] == ["own", "other"]
     assert Noisy.asked <= 3 * n  # its first verdicts are those of the run
@@ -149,7 +149,7 @@ def test_the_run_s_own_judge_is_recognised_and_asked_only_again(run: Path) -> No
 
 def test_a_failed_state_is_missing_and_never_a_number(run: Path) -> None:
     study = studied(run, {"picky": noisy(taste=2, fails_on="math"), "other": noisy(taste=2)})
-    lost = sum(state.question.category == "math" for state in states_of(existing_run(run)))
+    lost = sum(state.question.category == "math" for state in judged_decisions(existing_run(run)))
     assert row(study, "judges", "picky")["missing"] == lost > 0
     assert row(study, "missing", "picky")["missing"] == lost
     assert value(row(study, "scores", "picky", "other")["Spearman"]) == pytest.approx(1)  # of those that both judged
@@ -160,7 +160,7 @@ def test_a_failed_state_is_missing_and_never_a_number(run: Path) -> None:
 
 
 def test_a_study_of_real_judges_costs_once_and_says_what_each_label_cost(run: Path, server: JudgeServer) -> None:
-    n = len(states_of(existing_run(run)))
+    n = len(judged_decisions(existing_run(run)))
     price = {"price": {"input": 2.5, "output": 10.0}}
     gpt4o = {"use": "gpt4o", "base_url": f"{server.url}/v1", **price}
     judges = {
@@ -181,7 +181,7 @@ def test_a_study_of_real_judges_costs_once_and_says_what_each_label_cost(run: Pa
 
 
 def test_an_estimate_adds_up_and_asks_nothing(run: Path, command: Command, tmp_path: Path) -> None:
-    n = len(states_of(existing_run(run)))
+    n = len(judged_decisions(existing_run(run)))
     file = tmp_path / "judges.yaml"
     file.write_text(
         "a: {use: 'tests.studies.noisy:Noisy', taste: 2}\nb: {use: 'tests.studies.noisy:Noisy', taste: 3}\n"
@@ -199,7 +199,7 @@ def test_some_questions_from_all_categories(run: Path) -> None:
     study = studied(run, {"a": noisy(taste=2), "b": noisy(taste=3)}, questions=6, repeats=1)
     assert "of 6 questions" in study.summary
     counts = {r[1] for r in study.tables["mix_by_category"].rows}
-    assert len(counts) == len({state.question.category for state in states_of(existing_run(run))})
+    assert len(counts) == len({state.question.category for state in judged_decisions(existing_run(run))})
 
 
 # -- tables and plots ----------------------------------------------------------------------------------------------

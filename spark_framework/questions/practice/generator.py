@@ -38,6 +38,7 @@ class PracticeQuestions:
     """Generated questions for tools. Seen phrasings in training; half seen, half new ones in testing."""
 
     name = "practice"
+    revision: str | None = None
 
     def __init__(self, config: PracticeConfig, seed: int) -> None:
         """ConfigError for an unknown family."""

@@ -19,14 +19,16 @@ from ...errors import ConfigError
 from ...host.component_spec import ComponentSpec, JudgeSpec
 from ...host.lifecycle import open_component
 from ...judging.cost import Forecast
-from ...pipeline.context import JudgeLike, observed, reward_terms
+from ...pipeline.context import JudgeLike, reward_terms
 from ...records import Trajectory, Verdict
-from ...runs.decisions import State, states_of, stratified
-from ...runs.run_dir import RunFolder, existing_run, write_whole
+from ...runs.decisions import judged_decisions, stratified
+from ...runs.run_dir import RunFolder, existing_run
+from ...runs.session import observed
 from ...runs.verdicts import VerdictFile
 from ...stats.arrays import Floats
 from ...stats.tables import Table
 from ...training.data.rewards import step_rewards
+from ...util.files import write_atomic
 from ...util.seeding import child_rng
 from ..rejudge import as_judge, forecast_states, rejudge_states, request_keys, verdict_path
 from ..replayed_selection import SelectionRule, flipped, with_frozen_counters, with_own_counters
@@ -82,12 +84,12 @@ def study_judges(
         data = _study_data(folder, chosen, repeats, questions, report)
     study = StudyTables(data, resamples)
     tables, text = study.tables(), summary(study)
-    target = folder.path / "studies" / "judges"
+    target = folder.study("judges")
     for name, table in tables.items():
-        write_whole(target / f"{name}.csv", table.csv())
-        write_whole(target / f"{name}.md", table.markdown() + "\n")
+        write_atomic(target / f"{name}.csv", table.csv())
+        write_atomic(target / f"{name}.md", table.markdown() + "\n")
     plots = draw(tables, target)
-    write_whole(target / "summary.md", text + "\n")
+    write_atomic(target / "summary.md", text + "\n")
     report(text)
     if not plots:
         report("no plots: they need matplotlib; get it with `pip install spark-framework[plots]`")
@@ -119,7 +121,7 @@ def estimate_study(run: str | Path, judges: Judges, *, repeats: int = 2, questio
     """What the same call of `study_judges` would cost; nothing is asked and nothing is written."""
     folder = existing_run(Path(run))
     _check(repeats, questions)
-    states = stratified(states_of(folder), questions, folder.config.seed)
+    states = stratified(judged_decisions(folder), questions, folder.config.seed)
     return StudyForecast(
         {
             label if repeat == 0 else f"{label}, repeat {repeat}": forecast_states(
@@ -180,7 +182,7 @@ def _study_data(
 ) -> StudyData:
     config = folder.config
     stored = list(folder.trajectories().read())
-    states = stratified(states_of(folder, stored), questions, config.seed)
+    states = stratified(judged_decisions(folder, stored), questions, config.seed)
     own = next((label for label, choice in chosen.items() if _is_own(choice, config)), STORED)
     said: dict[str, list[list[Verdict | None]]] = {own: [[state.verdict for state in states]]}
     if len({own, *chosen}) * repeats == 1:
@@ -205,7 +207,9 @@ def _study_data(
 class StudyBuilder:
     """Turns verdicts into what the study compares: choices, rewards, arrays."""
 
-    def __init__(self, states: Sequence[State], trajectories: Sequence[Trajectory], rule: SelectionRule) -> None:
+    def __init__(
+        self, states: Sequence[JudgedDecision], trajectories: Sequence[Trajectory], rule: SelectionRule
+    ) -> None:
         self.states, self.trajectories, self.rule = states, trajectories, rule
         self.width = max(len(state.step.candidates) for state in states)
         self.terms, self.rho = reward_terms(rule.config.reward), rho_of(rule.config)

@@ -13,7 +13,7 @@ import numpy as np
 from ...config.run import RunConfig
 from ...judging.cache import JudgeStore
 from ...records import Trajectory
-from ...runs.decisions import State
+from ...runs.decisions import JudgedDecision
 from ...runs.run_dir import RunFolder
 from ...stats.agreement import icc, kendall, krippendorff_alpha, over_states, score_profile, spearman
 from ...stats.arrays import Floats, Ints
@@ -59,7 +59,7 @@ class StudyData:
     """Everything that the tables are made of."""
 
     folder: RunFolder
-    states: Sequence[State]
+    states: Sequence[JudgedDecision]
     trajectories: Sequence[Trajectory]
     """Those that the states come from."""
     records: tuple[JudgeRecord, ...]

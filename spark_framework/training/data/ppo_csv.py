@@ -16,7 +16,7 @@ from typing import Any
 
 from ...errors import DataError
 from ...records import Record
-from ...runs.run_dir import write_whole
+from ...util.files import write_atomic
 
 COLUMNS = ("prompt", "response", "reward")
 MAX_CHARACTERS = 50_000
@@ -61,7 +61,7 @@ def write_ppo_csv(path: Path, examples: Sequence[PpoExample]) -> None:
     writer.writerow(COLUMNS)
     for one in examples:
         writer.writerow([repr(list(part)) for part in (one.prompts, one.responses, one.rewards)])
-    write_whole(path, out.getvalue())
+    write_atomic(path, out.getvalue())
 
 
 def _rows(path: Path, longest_cell: int) -> Iterator[list[str]]:

@@ -139,5 +139,5 @@ def test_a_file_without_verdicts_is_a_clear_line(tmp_path: Path, text: str | Non
 
 
 def test_a_folder_that_is_no_run_is_a_clear_line(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is no run folder"):
+    with pytest.raises(UserError, match="is not a run folder"):
         replay(tmp_path).prepare()

@@ -143,7 +143,7 @@ def test_a_full_disk_leaves_the_file_as_it_was(path: Path, spare: int) -> None:
     code = f"""
         import resource, signal, sys
         from pathlib import Path
-        from tests.rollout.test_store import trajectory
+        from tests.run_files.test_trajectories import trajectory
         from spark_framework.errors import RunError
         from spark_framework.runs.trajectories import TrajectoryStore
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
