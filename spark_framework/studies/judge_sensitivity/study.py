@@ -21,7 +21,7 @@ from ...host.lifecycle import open_component
 from ...judging.cost import Forecast
 from ...pipeline.context import JudgeLike, reward_terms
 from ...records import Trajectory, Verdict
-from ...runs.decisions import judged_decisions, stratified
+from ...runs.decisions import JudgedDecision, judged_decisions, stratified
 from ...runs.run_dir import RunFolder, existing_run
 from ...runs.session import observed
 from ...runs.verdicts import VerdictFile
