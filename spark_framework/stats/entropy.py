@@ -1,7 +1,7 @@
 """How far judges lead to the same mix of actions, and whether a judge favours places in its prompt.
 
-Shapes stand in the names: A actions, G groups, S states, R orders, C candidates, X any leading axes (such as
-resamples). Weights are counts or probabilities; they need not sum to 1. What is not defined is nan and never 0.
+Shapes (docs/explanation/notation.md): A actions, G groups, S states, R orders, C candidates, X any leading axes (such
+as resamples). Weights are counts or probabilities; they need not sum to 1. What is not defined is nan and never 0.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """StepTool's step-grained policy gradient as plain functions of named tensors.
 
-Suffixes: T response tokens of one trajectory, all steps in order (for the losses: of several trajectories, one behind
-the other); S steps. Nothing is padded, and what the environment wrote is no element of T: only `position_T` shows it.
+Shapes (docs/explanation/notation.md): T response tokens of one trajectory, all steps in order (the losses take several
+trajectories, one after the other); S steps. Nothing is padded. Text from the environment is not part of T; only
+`position_T` shows where it was.
 
 `compat` says which of two systems is computed (docs/explanation/steptool.md has them side by side):
 
