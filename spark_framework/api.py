@@ -23,6 +23,7 @@ from .questions.grading import match_option, resolve_answer
 from .records import ANSWER, LETTERS, THINK, Call, Candidate, Question, Step, Trajectory, Verdict
 from .runs.verdicts import recorded_verdicts, step_digest
 from .steptool.recorded_apis import RecordedApis
+from .util.backoff import exponential_delay, parse_retry_after
 from .util.cache_dir import cache_folder
 
 API_VERSION = (1, 0)
@@ -64,10 +65,12 @@ __all__ = [
     "WireRequest",
     "arguments_from_schema",
     "cache_folder",
+    "exponential_delay",
     "fit_calibration",
     "hookimpl",
     "match_option",
     "model_folder",
+    "parse_retry_after",
     "recorded_verdicts",
     "resolve_answer",
     "step_digest",

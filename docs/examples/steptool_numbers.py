@@ -1,6 +1,6 @@
 """Rewards, advantages and losses of StepTool from plain numbers."""
 
-from spark_framework.steptool import Annotation, composed, marks, padded_advantages, padded_loss
+from spark_framework.steptool import Annotation, average_annotations, compose_rewards, padded_advantages, padded_loss
 
 # 1. Rewards from what three annotators said of two steps and the final answer.
 said = [
@@ -8,7 +8,7 @@ said = [
     Annotation(succeeded=(True, True), contributions=(4, 0), status="Unsure"),
     Annotation(succeeded=(True, False), contributions=(5, 1), status="Solved"),
 ]
-rewards = composed(marks(said))
+rewards = compose_rewards(average_annotations(said))
 print("rewards", [round(reward, 4) for reward in rewards])
 
 # 2. One row of eight positions: position t predicts token t + 1, and each run of ones is a step's response.

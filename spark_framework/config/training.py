@@ -1,21 +1,14 @@
-"""What a stage of a run is told, and the base of all sections of a config."""
+"""What a stage of a run is told."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from ..host.component_spec import JudgeChoice, RewardChoice
-
-
-class Section(BaseModel):
-    """Base of all sections: frozen, unknown keys refused, attribute docstrings become descriptions."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True, arbitrary_types_allowed=True
-    )
+from .section import Section
 
 
 class LoraSection(Section):

@@ -1,7 +1,7 @@
 """Annotators in hindsight: judges that rate the steps of a finished trajectory instead of the candidates of one step.
 
-The contract is the judges' own. The request's candidates are what was done at each step, the final answer last, and its
-`seed` is the number of the repeat. In the verdict a step's score is its contribution to the final answer (0 to 10),
+The contract is the judges' own. The request's candidates are the actions taken, the final answer last, and its `seed` is
+the number of the repeat. In the verdict a step's score is its contribution to the final answer (0 to 10),
 its process_ok says whether the call succeeded, and the last score is IsSolved (10, Unsure 5, 0).
 """
 
@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import fmean
 
+from ..config.judging import JudgingSection
 from ..config.training import StepToolSection
 from ..contracts.components import Judge, JudgeRequest
 from ..errors import DataError
@@ -20,10 +21,8 @@ from ..host.component_spec import Choice
 from ..host.hooks import Calls
 from ..host.lifecycle import opened
 from ..records import ANSWER, Candidate, Trajectory, Verdict
-from ..runs.run_dir import RunFolder
-from .client import JudgingSession, open_judging
-from .marks import StepMarks, marked
-from .terms import Terms
+from .marks import StepMarks, with_annotations
+from .runner import JudgeRunner, open_judging
 
 log = logging.getLogger(__name__)
 
@@ -47,12 +46,10 @@ def marks_of(verdicts: Sequence[Verdict]) -> StepMarks:
     )
 
 
-def annotate(
-    judge: Judge, session: JudgingSession, trajectories: Sequence[Trajectory], repeats: int
-) -> list[Trajectory]:
+def annotate(judge: Judge, runner: JudgeRunner, trajectories: Sequence[Trajectory], repeats: int) -> list[Trajectory]:
     """The trajectories with their marks. One that the judge fails on is left out and logged, never given a number."""
     requests = [hindsight_request(one, repeat) for one in trajectories for repeat in range(repeats)]
-    outcomes = session.judge_all(judge, requests)
+    outcomes = runner.judge_all(judge, requests)
     kept = []
     for number, trajectory in enumerate(trajectories):
         own = outcomes[number * repeats : (number + 1) * repeats]
@@ -62,19 +59,20 @@ def annotate(
             log.warning("trajectory %s is not annotated and left out: %s", trajectory.id, failure)
         else:
             each = {str(repeat): marks_of([verdict]) for repeat, verdict in enumerate(verdicts)}
-            kept.append(marked(trajectory, marks_of(verdicts), each))
+            kept.append(with_annotations(trajectory, marks_of(verdicts), each))
     return kept
 
 
 def annotated_by(
     choice: Choice, trajectories: Sequence[Trajectory], repeats: int,
-    *, calls: Calls, store: Path, terms: Terms, run: str,
+    *, calls: Calls, store: Path, judging: JudgingSection, run: str,
 ) -> list[Trajectory]:  # fmt: skip
     """The trajectories with the marks of a judge that is opened and closed here.
 
     Args:
         store: the SQLite file with replies and the ledger.
-        run: name in the ledger.
+        judging: how the judge is asked.
+        run: the run's name in the ledger.
 
     Raises:
         DataError: the judge failed on all of them.
@@ -82,24 +80,25 @@ def annotated_by(
     with ExitStack() as stack:
         judge = stack.enter_context(opened(choice))
         assert isinstance(judge, Judge)  # the choice has checked the kind
-        session = stack.enter_context(open_judging(calls, store, terms, run, [judge]))
-        kept = annotate(judge, session, trajectories, repeats)
+        runner = stack.enter_context(open_judging(calls, store, judging, run, [judge]))
+        kept = annotate(judge, runner, trajectories, repeats)
     if trajectories and not kept:
         raise DataError(f"annotator {judge.name} failed on every trajectory; the log says why")
     return kept
 
 
 def annotated(
-    folder: RunFolder, section: StepToolSection, data: Sequence[Sequence[Trajectory]], calls: Calls
-) -> list[list[Trajectory]]:
-    """A round, by question, with the marks of the stage's annotator. Replies are kept with the run.
+    section: StepToolSection, data: Sequence[Sequence[Trajectory]],
+    *, calls: Calls, store: Path, judging: JudgingSection, run: str,
+) -> list[list[Trajectory]]:  # fmt: skip
+    """A round, by question, with the marks of a stage's annotator; the other arguments are those of `annotated_by`.
 
     Raises:
         DataError: the annotator failed on all of them.
     """
     assert section.annotator is not None
+    flat = [one for question in data for one in question]
     kept = annotated_by(
-        section.annotator, [one for question in data for one in question], section.repeats, calls=calls,
-        store=folder.judgements(), terms=folder.config.judging.terms(), run=folder.ledger_name,
+        section.annotator, flat, section.repeats, calls=calls, store=store, judging=judging, run=run
     )  # fmt: skip
     return [[one] for one in kept]

@@ -25,7 +25,7 @@ from ..host.hooks import Calls
 from ..host.lifecycle import open_tools, opened
 from ..host.manager import current_host
 from ..host.tool_cache import ReplyCache, open_replies
-from ..judging.client import open_judging
+from ..judging.runner import open_judging
 from ..policy import Policy, Sampling
 from ..policy.factory import open_encoder, open_policy
 from ..policy.formats import ActionSpace
@@ -189,8 +189,8 @@ def _roll_round(folder: RunFolder, one: RoundConfig, shop: Workshop) -> None:
             usage += count_actions(result.trajectories)
             for trajectory in result.trajectories:
                 shop.calls.trajectory_finished(trajectory)
-            if shop.judging is not None and shop.judging.budget.spent:
-                waves.set_postfix_str(f"${shop.judging.budget.spent:.2f}")
+            if shop.judging is not None and shop.judging.client.budget.spent:
+                waves.set_postfix_str(f"${shop.judging.client.budget.spent:.2f}")
 
 
 def questions_per_wave(config: RunConfig, one: RoundConfig) -> int:
@@ -222,7 +222,7 @@ def _workshop(folder: RunFolder, *, judged: bool) -> Iterator[Workshop]:
             assert fallback is None or isinstance(fallback, Judge)
             judges = [judge] if fallback is None else [judge, fallback]
             judging = stack.enter_context(
-                open_judging(calls, folder.judgements(), config.judging.terms(), folder.ledger_name, judges)
+                open_judging(calls, folder.judgements(), config.judging, folder.ledger_name, judges)
             )
             shop = replace(shop, judge=judge, judging=judging, selector=selector, fallback=fallback)
         yield shop
@@ -264,7 +264,10 @@ def stage_data(folder: RunFolder, stage: StageConfig, calls: Calls) -> list[list
         return []
     from ..judging.hindsight import annotated
 
-    return annotated(folder, stage.steptool, _round_of(folder, stage), calls)
+    return annotated(
+        stage.steptool, _round_of(folder, stage), calls=calls, store=folder.judgements(),
+        judging=folder.config.judging, run=folder.ledger_name,
+    )  # fmt: skip
 
 
 def _round_of(folder: RunFolder, stage: StageConfig) -> list[list[Trajectory]]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from ..contracts.components import Judge, JudgeRequest, Selector, Tool, ToolContext
 from ..errors import ConfigError, JudgeError
 from ..host.hooks import Calls
-from ..judging.client import JudgingSession
+from ..judging.runner import JudgeRunner
 from ..policy import Move, Policy, Sampling, Wave
 from ..policy.formats import ActionSpace
 from ..questions.grading import resolve_answer
@@ -38,7 +38,7 @@ class Workshop:
     steps: int
     workers: int = 8
     judge: Judge | None = None
-    judging: JudgingSession | None = None
+    judging: JudgeRunner | None = None
     fallback: Judge | None = None
     selector: Selector | None = None
     threshold: float = 6.0

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..judging.marks import Annotation, composed, marked, marks
+    from ..judging.marks import Annotation, average_annotations, compose_rewards, with_annotations
     from ..training.algorithms.steptool import Places, adapted_kl_coef, advantages, step_loss, token_rewards, whiten
     from ..training.algorithms.steptool_padded import padded_advantages, padded_loss
     from ..training.data.ppo_csv import PpoExample, read_ppo_csv, write_ppo_csv
@@ -35,13 +35,13 @@ _PUBLIC = {
     "adapted_kl_coef": ".training.algorithms.steptool",
     "advantages": ".training.algorithms.steptool",
     "compare_with": "check_recordings",
-    "composed": ".judging.marks",
+    "compose_rewards": ".judging.marks",
     "evaluate_trajectories": "commands",
     "export_trajectories": "commands",
     "figures": "metrics",
     "import_files": "collection",
-    "marked": ".judging.marks",
-    "marks": ".judging.marks",
+    "with_annotations": ".judging.marks",
+    "average_annotations": ".judging.marks",
     "padded_advantages": ".training.algorithms.steptool_padded",
     "padded_loss": ".training.algorithms.steptool_padded",
     "read_needed": "metrics",
@@ -68,14 +68,13 @@ __all__ = [
     "RecordedApis",
     "adapted_kl_coef",
     "advantages",
+    "average_annotations",
     "compare_with",
-    "composed",
+    "compose_rewards",
     "evaluate_trajectories",
     "export_trajectories",
     "figures",
     "import_files",
-    "marked",
-    "marks",
     "padded_advantages",
     "padded_loss",
     "read_needed",
@@ -87,6 +86,7 @@ __all__ = [
     "trajectories_of",
     "tree_of",
     "whiten",
+    "with_annotations",
     "write_ppo_csv",
     "write_queries",
 ]

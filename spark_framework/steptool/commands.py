@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from ..config.judging import JudgingSection
 from ..config.load import build_config
-from ..config.run import JudgingSection, LocalPolicyConfig
+from ..config.run import LocalPolicyConfig
 from ..errors import ConfigError, RunError
 from ..host.component_spec import JudgeChoice
 from ..host.manager import current_host
@@ -120,7 +121,7 @@ def _annotated(where: Path, trajectories: Sequence[Trajectory], asked: Judging) 
     finished = [one for one in trajectories if one.steps[-1].is_answer]
     kept = annotated_by(
         settings.judge, finished, asked.repeats, calls=current_host().calls,
-        store=settings.judging.file or where / "judge.sqlite", terms=settings.judging.terms(),
+        store=settings.judging.file or where / "judge.sqlite", judging=settings.judging,
         run=run.ledger_name if run else str(where),
     )  # fmt: skip
     by_id = {one.id: one for one in kept}

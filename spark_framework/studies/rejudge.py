@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
+from ..config.judging import JudgingSection
 from ..config.load import build_config
-from ..config.run import JudgingSection
 from ..contracts.components import Component, Judge
 from ..contracts.remote_judge import Usage
 from ..errors import ConfigError, JudgeError, RunError
@@ -24,9 +24,10 @@ from ..host.hooks import Calls
 from ..host.lifecycle import opened
 from ..host.manager import current_host
 from ..judging.budget import cost
-from ..judging.client import JudgingSession, open_judging, wire_judges
+from ..judging.client import wire_judges
 from ..judging.cost import Forecast, forecast_steps
-from ..judging.fingerprint import reader
+from ..judging.fingerprint import behaviour_id
+from ..judging.runner import JudgeRunner, open_judging
 from ..pipeline.generate import observed
 from ..runs.decisions import State, states_of
 from ..runs.run_dir import RunFolder, existing_run, write_whole
@@ -124,20 +125,20 @@ def rejudge_states(
     """`rejudge` for some states of a run that is locked already."""
     path = verdict_path(folder, name, repeat)
     file = VerdictFile(path)
-    with opened(choice) as component, session_for(folder, judge := as_judge(component), judging) as session:
+    with opened(choice) as component, open_runner(folder, judge := as_judge(component), judging) as runner:
         _settle(path, choice, judge, repeat)
         known = {} if judging.mode == "refresh" else file.read()
         missing = [state for state in states if state.digest not in known]
-        before = session.budget.spent
+        before = runner.client.budget.spent
         failures: list[Failure] = []
-        for wave in _waves(missing, len(missing) if judging.batch else WAVE, path.stem, session):
+        for wave in _waves(missing, len(missing) if judging.batch else WAVE, path.stem, runner):
             requests = [state.request(folder.config.seed, repeat) for state in wave]
-            outcomes = list(zip(wave, session.judge_all(judge, requests), strict=True))
+            outcomes = list(zip(wave, runner.judge_all(judge, requests), strict=True))
             file.append([s.recorded(verdict) for s, verdict in outcomes if not isinstance(verdict, JudgeError)])
             failures += [_failure(state, error) for state, error in outcomes if isinstance(error, JudgeError)]
         return Rejudged(
             file=path, states=len(states), judged=len(missing) - len(failures), failures=tuple(failures),
-            calls=session.asked, usd=session.budget.spent - before if _has_price(judge) else None,
+            calls=runner.client.asked, usd=runner.client.budget.spent - before if _has_price(judge) else None,
         )  # fmt: skip
 
 
@@ -148,8 +149,8 @@ def forecast_states(
     known = VerdictFile(verdict_path(folder, name, repeat)).read()
     missing = [state for state in states if state.digest not in known or judging.mode == "refresh"]
     judge = as_judge(choice.build())  # not prepared: an estimate needs no key
-    with closing(judge), session_for(folder, judge, judging) as session:
-        return forecast_steps(session, judge, [state.request(folder.config.seed, repeat) for state in missing])
+    with closing(judge), open_runner(folder, judge, judging) as runner:
+        return forecast_steps(runner.client, judge, [state.request(folder.config.seed, repeat) for state in missing])
 
 
 def request_keys(judge: Judge, states: Iterable[State], seed: int, repeat: int = 0) -> set[str]:
@@ -191,17 +192,17 @@ def as_judge(component: Component) -> Judge:
 
 
 @contextmanager
-def session_for(folder: RunFolder, judge: Judge, judging: JudgingSection) -> Iterator[JudgingSession]:
-    """A judge's session with the run's store and ledger."""
+def open_runner(folder: RunFolder, judge: Judge, judging: JudgingSection) -> Iterator[JudgeRunner]:
+    """A runner for one judge, with the run's store and ledger."""
     file = judging.file or folder.path / "judge.sqlite"
-    with open_judging(current_host().calls, file, judging.terms(), folder.ledger_name, [judge]) as session:
-        yield session
+    with open_judging(current_host().calls, file, judging, folder.ledger_name, [judge]) as runner:
+        yield runner
 
 
 def _settle(path: Path, choice: Choice, judge: Judge, repeat: int) -> None:
     """Keep beside the file whose verdicts it holds; refuse to mix them with another's."""
     settings = {"use": choice.use, **choice.config.model_dump(mode="json")}
-    whose = {"judge": settings, "behaviour": reader(judge), "repeat": repeat}
+    whose = {"judge": settings, "behaviour": behaviour_id(judge), "repeat": repeat}
     manifest = path.with_suffix(".json")
     if path.is_file():
         try:
@@ -217,7 +218,7 @@ def _settle(path: Path, choice: Choice, judge: Judge, repeat: int) -> None:
         write_whole(manifest, json.dumps(whose, indent=2) + "\n")
 
 
-def _waves(states: Sequence[State], size: int, title: str, session: JudgingSession) -> Iterator[Sequence[State]]:
+def _waves(states: Sequence[State], size: int, title: str, runner: JudgeRunner) -> Iterator[Sequence[State]]:
     """Parts of the states, with a bar and what was spent on a terminal."""
     from tqdm import tqdm
 
@@ -226,8 +227,8 @@ def _waves(states: Sequence[State], size: int, title: str, session: JudgingSessi
             part = states[first : first + size]
             yield part
             bar.update(len(part))
-            if session.budget.spent:
-                bar.set_postfix_str(f"${session.budget.spent:.2f}")
+            if runner.client.budget.spent:
+                bar.set_postfix_str(f"${runner.client.budget.spent:.2f}")
 
 
 def _failure(state: State, error: JudgeError) -> Failure:

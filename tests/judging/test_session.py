@@ -1,4 +1,4 @@
-"""The judging session against a real HTTP server: nothing is asked twice, nothing is invented, nothing overspent."""
+"""Client and runner against a real HTTP server: nothing is asked twice, nothing is invented, nothing overspent."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_a_judge_without_a_wire_needs_no_file(path: Path) -> None:
 def test_no_store_of_judgements(judge: Asking, tmp_path: Path) -> None:
     file = tmp_path / "notes.txt"
     file.write_text("not a database, " * 100)
-    with pytest.raises(RunError, match=r"notes\.txt is no usable judge store"):
+    with pytest.raises(RunError, match=r"notes\.txt is not a valid judge store"):
         judged(file, judge, steps(1))
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 from spark_framework.api import JudgeError
 
-from .provider_errors import Service
+from .provider_errors import ProviderInfo
 
 
 @contextmanager
-def sdk_faults(service: Service, sdk: ModuleType) -> Iterator[None]:
+def sdk_faults(service: ProviderInfo, sdk: ModuleType) -> Iterator[None]:
     """Errors of the openai or anthropic package about batches as `JudgeError`s."""
     try:
         yield

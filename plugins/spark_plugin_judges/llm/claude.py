@@ -9,7 +9,7 @@ from pydantic import Field
 from spark_framework.api import Batches, Judge, Usage, hookimpl
 
 from .prompt import instructions
-from .prompted_judge import PromptedConfig, PromptedJudge, Said
+from .prompted_judge import ModelReply, PromptedConfig, PromptedJudge
 from .reply import reply_schema
 
 if TYPE_CHECKING:
@@ -75,16 +75,16 @@ class Claude(PromptedJudge):
             output_tokens=counted["output_tokens"],
         )
 
-    def said(self, body: dict[str, Any]) -> Said:
+    def said(self, body: dict[str, Any]) -> ModelReply:
         end = body.get("stop_reason")
         text = "".join(block["text"] for block in body["content"] if block["type"] == "text")
         cut = end in ("max_tokens", "model_context_window_exceeded")
-        return Said(text, was_cut=cut, refused=end == "refusal")
+        return ModelReply(text, was_cut=cut, refused=end == "refusal")
 
     def batches(self) -> Batches:
         from .anthropic_batches import AnthropicBatches
 
-        return AnthropicBatches(self)
+        return AnthropicBatches(self.client, self.provider_info, self.reply)
 
 
 @hookimpl

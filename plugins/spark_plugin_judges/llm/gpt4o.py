@@ -10,7 +10,7 @@ from pydantic import Field
 from spark_framework.api import Batches, Judge, Usage, hookimpl
 
 from .prompt import form_text, instructions
-from .prompted_judge import PromptedConfig, PromptedJudge, Said
+from .prompted_judge import ModelReply, PromptedConfig, PromptedJudge
 from .reply import reply_schema
 
 if TYPE_CHECKING:
@@ -99,17 +99,17 @@ class GPT4o(PromptedJudge):
             output_tokens=counted["completion_tokens"],
         )
 
-    def said(self, body: dict[str, Any]) -> Said:
+    def said(self, body: dict[str, Any]) -> ModelReply:
         choice = body["choices"][0]
         message, end = choice["message"], choice.get("finish_reason")
         refused = bool(message.get("refusal")) or end == "content_filter"
         text = message.get("content")
-        return Said(text if isinstance(text, str) else "", was_cut=end == "length", refused=refused)
+        return ModelReply(text if isinstance(text, str) else "", was_cut=end == "length", refused=refused)
 
     def batches(self) -> Batches:
         from .openai_batches import OpenAIBatches
 
-        return OpenAIBatches(self)
+        return OpenAIBatches(self.client, self.provider_info, self.reply)
 
 
 @hookimpl

@@ -33,7 +33,7 @@ class Answer(NamedTuple):
     body: bytes
 
 
-class Lines:
+class ConnectionPool:
     """Connections to one address. Threads take one each, and put it back for others.
 
     Args:

@@ -28,9 +28,9 @@ from spark_framework.api import (
     WireRequest,
 )
 
-from .http_pool import Lines, proxy_for
+from .http_pool import ConnectionPool, proxy_for
 from .prompt import Reasons, labels, prompt_hash, shuffled, user_text
-from .provider_errors import Service
+from .provider_errors import ProviderInfo
 from .reply import PARSER_VERSION, parse_reply
 
 NOT_BEHAVIOUR = {"api_key_env", "timeout", "price"}
@@ -66,7 +66,7 @@ class PromptedConfig(ComponentConfig):
         return url.rstrip("/")
 
 
-class Said(NamedTuple):
+class ModelReply(NamedTuple):
     """What a model said, whatever its provider calls it."""
 
     text: str
@@ -83,7 +83,7 @@ class PromptedJudge(WireJudge):
 
     def __init__(self, config: ComponentConfig | None = None) -> None:
         super().__init__(config)
-        self._lines: Lines | None = None
+        self._lines: ConnectionPool | None = None
         self._lock = threading.Lock()
 
     # -- what a provider adds ------------------------------------------------------------------------------------------
@@ -101,7 +101,7 @@ class PromptedJudge(WireJudge):
         """The tokens that a reply says it cost. May raise `TypeError` or `KeyError` where it does not say."""
 
     @abstractmethod
-    def said(self, body: dict[str, Any]) -> Said:
+    def said(self, body: dict[str, Any]) -> ModelReply:
         """What the model said. May raise `TypeError`, `KeyError` or `IndexError` where it said nothing."""
 
     @abstractmethod
@@ -165,7 +165,7 @@ class PromptedJudge(WireJudge):
         except (ValueError, RecursionError):
             body = None
         if answer.status != 200:
-            raise self.service().fault(answer.status, body, answer.headers)
+            raise self.provider_info().fault(answer.status, body, answer.headers)
         if body is None and answer.body.lstrip()[:1] in (b"{", b""):
             raise JudgeError(f"{wire.endpoint} sent JSON that is not complete", "transient")
         return self.reply(body)
@@ -178,7 +178,7 @@ class PromptedJudge(WireJudge):
         """
         if not isinstance(body, dict) or not self.is_reply(body):
             if isinstance(body, dict) and "error" in body:  # some gateways send errors with status 200
-                raise self.service().fault(_status_in(body["error"]), body)
+                raise self.provider_info().fault(_status_in(body["error"]), body)
             raise JudgeError(f"{self.config.base_url} does not speak this protocol: check judge.base_url", "config")
         try:
             usage = self.usage(body)
@@ -230,12 +230,12 @@ class PromptedJudge(WireJudge):
             raise JudgeError(f"the variable {variable} holds characters that no API key has", "config")
         return key
 
-    def service(self) -> Service:
+    def provider_info(self) -> ProviderInfo:
         """What messages about a fault name."""
         config = self.config
-        return Service(config.base_url, config.model, config.api_key_env, self.key(), self.retirement)
+        return ProviderInfo(config.base_url, config.model, config.api_key_env, self.key(), self.retirement)
 
-    def _connected(self) -> Lines:
+    def _connected(self) -> ConnectionPool:
         with self._lock:
             if self._lines is None:
                 url = self.config.base_url + self.path
@@ -244,14 +244,14 @@ class PromptedJudge(WireJudge):
                 headers: Mapping[str, object] = {**client.default_headers, **client.auth_headers}
                 # Not what was left out, and not the eight that describe this machine.
                 sent = {k: v for k, v in headers.items() if isinstance(v, str) and not k.startswith("X-Stainless")}
-                self._lines = Lines(url, proxy, sent, self.config.timeout)
+                self._lines = ConnectionPool(url, proxy, sent, self.config.timeout)
             return self._lines
 
-    def _heard(self, reply: WireReply) -> Said:
+    def _heard(self, reply: WireReply) -> ModelReply:
         try:
             return self.said(reply.body)
         except (TypeError, KeyError, IndexError, AttributeError):
-            return Said("")
+            return ModelReply("")
 
 
 @cache

@@ -15,7 +15,7 @@ PARSER_VERSION = 2
 SCORES = tuple(range(11))
 
 
-class Reading(NamedTuple):
+class ParsedReply(NamedTuple):
     """What a reply says, in the order of the labels."""
 
     scores: list[float]
@@ -38,7 +38,7 @@ def reply_schema(names: tuple[str, ...], reasons: Reasons = "none", typed: bool 
     return _record({part: _record(dict.fromkeys(names, kinds[part])) for part in reply_parts(reasons)})
 
 
-def parse_reply(text: str, names: Sequence[str], reasons: Reasons = "none") -> Reading:
+def parse_reply(text: str, names: Sequence[str], reasons: Reasons = "none") -> ParsedReply:
     """Scores, process_ok and reasons in the order of `names`.
 
     Raises `JudgeError("invalid")` for anything but exactly one verdict for each label: a label missing, unknown or
@@ -61,7 +61,7 @@ def parse_reply(text: str, names: Sequence[str], reasons: Reasons = "none") -> R
             raise JudgeError(f"process_ok of {name} is not true or false", "invalid")
         if reasons != "none" and type(value["reasons"][name]) is not str:
             raise JudgeError(f"the reason of {name} is not a text", "invalid")
-    return Reading(
+    return ParsedReply(
         scores=[float(value["scores"][name]) for name in names],
         process_ok=[value["process_ok"][name] for name in names],
         reasons=[] if reasons == "none" else [value["reasons"][name] for name in names],
