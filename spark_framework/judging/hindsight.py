@@ -1,7 +1,7 @@
 """Annotators in hindsight: judges that rate the steps of a finished trajectory instead of the candidates of one step.
 
-The contract is the judges' own. The request's candidates are the actions taken, the final answer last, and its `seed` is
-the number of the repeat. In the verdict a step's score is its contribution to the final answer (0 to 10),
+The contract is the judges' own. The request's candidates are the actions taken, the final answer last, and its `seed`
+is the number of the repeat. In the verdict a step's score is its contribution to the final answer (0 to 10),
 its process_ok says whether the call succeeded, and the last score is IsSolved (10, Unsure 5, 0).
 """
 

@@ -26,8 +26,8 @@ class AnthropicBatches:
 
     Args:
         open_client: opens a client of the SDK that does not retry.
-        provider: what errors name; needs the key.
-        parse: makes a reply of a row's body; raises `JudgeError`.
+        provider: gives what errors name; reads the key.
+        parse: makes a reply of a row's body, or raises `JudgeError`.
     """
 
     max_requests = 5000

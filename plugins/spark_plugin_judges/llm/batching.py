@@ -14,20 +14,20 @@ from .provider_errors import ProviderInfo
 
 
 @contextmanager
-def sdk_faults(service: ProviderInfo, sdk: ModuleType) -> Iterator[None]:
+def sdk_faults(provider: ProviderInfo, sdk: ModuleType) -> Iterator[None]:
     """Errors of the openai or anthropic package about batches as `JudgeError`s."""
     try:
         yield
     except sdk.APIStatusError as exc:
         if exc.status_code in (404, 405):
             raise JudgeError(
-                f"{service.url} has no batches, or does not know this one: set judging.batch to false", "config"
+                f"{provider.url} has no batches, or does not know this one: set judging.batch to false", "config"
             ) from exc
-        raise service.fault(exc.status_code, exc.body, exc.response.headers) from exc
+        raise provider.fault(exc.status_code, exc.body, exc.response.headers) from exc
     except sdk.APIConnectionError as exc:
-        raise JudgeError(f"no answer from {service.url} ({exc})", "transient") from exc
+        raise JudgeError(f"no answer from {provider.url} ({exc})", "transient") from exc
     except (sdk.APIError, ValueError, AttributeError) as exc:  # the SDKs pass on what is no JSON as text
-        raise JudgeError(f"{service.url} does not speak this protocol: check judge.base_url", "config") from exc
+        raise JudgeError(f"{provider.url} does not speak this protocol: check judge.base_url", "config") from exc
 
 
 def rows_of(content: bytes, batch: str) -> Iterator[dict[str, Any]]:

@@ -25,8 +25,8 @@ class OpenAIBatches:
 
     Args:
         open_client: opens a client of the SDK that does not retry.
-        provider: what errors name; needs the key.
-        parse: makes a reply of a row's body; raises `JudgeError`.
+        provider: gives what errors name; reads the key.
+        parse: makes a reply of a row's body, or raises `JudgeError`.
     """
 
     max_requests = 4000

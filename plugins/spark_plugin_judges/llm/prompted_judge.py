@@ -83,7 +83,7 @@ class PromptedJudge(WireJudge):
 
     def __init__(self, config: ComponentConfig | None = None) -> None:
         super().__init__(config)
-        self._lines: ConnectionPool | None = None
+        self._pool: ConnectionPool | None = None
         self._lock = threading.Lock()
 
     # -- what a provider adds ------------------------------------------------------------------------------------------
@@ -149,9 +149,9 @@ class PromptedJudge(WireJudge):
 
     def close(self) -> None:
         with self._lock:
-            if self._lines is not None:
-                self._lines.close()
-            self._lines = None
+            if self._pool is not None:
+                self._pool.close()
+            self._pool = None
 
     def request(self, step: JudgeRequest) -> WireRequest:
         order = shuffled(step, self.config.repeat)
@@ -237,15 +237,15 @@ class PromptedJudge(WireJudge):
 
     def _connected(self) -> ConnectionPool:
         with self._lock:
-            if self._lines is None:
+            if self._pool is None:
                 url = self.config.base_url + self.path
                 proxy = proxy_for(url)  # before the SDK, which ends in an ImportError where it is of an unknown kind
                 client = self.client()
                 headers: Mapping[str, object] = {**client.default_headers, **client.auth_headers}
                 # Not what was left out, and not the eight that describe this machine.
                 sent = {k: v for k, v in headers.items() if isinstance(v, str) and not k.startswith("X-Stainless")}
-                self._lines = ConnectionPool(url, proxy, sent, self.config.timeout)
-            return self._lines
+                self._pool = ConnectionPool(url, proxy, sent, self.config.timeout)
+            return self._pool
 
     def _heard(self, reply: WireReply) -> ModelReply:
         try:
