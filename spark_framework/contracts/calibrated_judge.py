@@ -82,9 +82,9 @@ class Calibration(Record):
         except ValidationError as exc:
             first = exc.errors()[0]
             where = ".".join(map(str, first["loc"]))
-            raise DataError(f"{path} is no calibration map: {where + ': ' if where else ''}{first['msg']}") from exc
+            raise DataError(f"{path} is not a calibration map: {where + ': ' if where else ''}{first['msg']}") from exc
         except (ValueError, TypeError) as exc:
-            raise DataError(f"{path} is no calibration map: it is not a JSON object") from exc
+            raise DataError(f"{path} is not a calibration map: it is not a JSON object") from exc
         if stored != calibration.hash:
             raise DataError(f"{path} was changed after it was fitted (its hash does not fit); fit it again")
         return calibration
@@ -163,11 +163,11 @@ class CalibratedJudge(WireJudge):
 
     @abstractmethod
     def scale(self) -> str:
-        """**REQUIRED.** Hex digits that name everything the raw values depend on beside the step: weights, tokenizer,
+        """**REQUIRED.** Hex digits that name everything the raw values depend on besides the step: weights, tokenizer,
         form of the text. A map fitted on another scale is refused. Raises `UserError` where the model is missing."""
 
     def raw(self, reply: WireReply) -> tuple[float, ...]:
-        """The raw values in a reply, in the candidates' order. Raises `JudgeError` where one is no finite number."""
+        """The raw values in a reply, in the candidates' order. Raises `JudgeError` where one is not a finite number."""
         values = reply.body.get("values")
         if not isinstance(values, list) or not all(type(v) in (int, float) and math.isfinite(v) for v in values):
             raise JudgeError("the model's raw values are not all finite numbers", "invalid")

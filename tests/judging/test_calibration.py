@@ -159,7 +159,7 @@ def test_a_map_that_was_changed_is_refused(tmp_path: Path, change: dict[str, Any
 @pytest.mark.parametrize("text", ["", "{", "[1]", "3", "null", '"x"'])
 def test_a_file_that_is_no_map_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "map.json").write_text(text)
-    with pytest.raises(DataError, match="is no calibration map"):
+    with pytest.raises(DataError, match="is not a calibration map"):
         Calibration.load(tmp_path / "map.json")
 
 
