@@ -155,7 +155,7 @@ class CalibratedJudge(WireJudge):
 
     @abstractmethod
     def scale(self) -> str:
-        """**REQUIRED.** Hex digits that name everything the raw values depend on beside the step: weights, tokenizer,
+        """**REQUIRED.** Hex digits that name everything the raw values depend on besides the step: weights, tokenizer,
         form of the text. A map fitted on another scale is refused. Raises `UserError` where the model is missing."""
 
     def raw(self, reply: WireReply) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""Judges whose words cost something: a server's, or a large model's on this machine.
+"""Judges that cost something to ask: a server, or a large model on this machine.
 
 Such a judge says what it asks, how it asks once, and how it reads the reply. Retries, the store of replies, the ledger,
 the budget and batches are the framework's (`spark_framework.judging`), the same for every judge.
@@ -112,7 +112,7 @@ class WireJudge(Judge):
     parser_version: ClassVar[int] = 1
     """Raise it when `read` changes: stored replies are then read again, without asking."""
     exchange: Callable[[WireJudge, JudgeRequest], Verdict] | None = None
-    """Set by the framework's session, which stores, counts and retries. None asks once."""
+    """Set by the framework's client, which stores, counts and retries. None asks once."""
 
     @property
     def price(self) -> Price | None:
@@ -143,7 +143,7 @@ class WireJudge(Judge):
         return Usage(input_tokens=math.ceil(len(wire.text.encode("utf-8", "replace")) / 2.5), output_tokens=int(room))
 
     def repaired(self, wire: WireRequest, reply: WireReply, fault: JudgeError) -> WireRequest | None:
-        """A second request after an unusable reply, or None where there is nothing to mend."""
+        """A second request after an unusable reply, or None where a repair is not possible."""
         return None
 
     def batches(self) -> Batches | None:

@@ -32,9 +32,9 @@ from spark_framework.api import (
     WireReply,
     WireRequest,
 )
+from spark_framework.config.judging import JudgingSection
 from spark_framework.host.manager import Host
-from spark_framework.judging.client import JudgingSession, open_judging
-from spark_framework.judging.terms import Terms
+from spark_framework.judging.runner import JudgeRunner, open_judging
 
 
 class Asking(WireJudge):
@@ -145,8 +145,8 @@ def steps(count: int, first: int = 0) -> list[JudgeRequest]:
 
 
 @contextmanager
-def session(path: Path, judge: WireJudge, **terms: Any) -> Iterator[JudgingSession]:
-    with open_judging(Host().calls, path, Terms(**terms), "run", [judge]) as opened:
+def session(path: Path, judge: WireJudge, **terms: Any) -> Iterator[JudgeRunner]:
+    with open_judging(Host().calls, path, JudgingSection(**terms), "run", [judge]) as opened:
         yield opened
 
 

@@ -79,7 +79,7 @@ def judge(server: Server, tmp_path: Path) -> Batching:
 def judged(judge: Batching, tmp_path: Path, count: int, **terms: Any) -> tuple[list[Any], float]:
     with session(tmp_path / "judge.sqlite", judge, batch=True, batch_poll=0.001, **terms) as opened:
         verdicts = opened.judge_all(judge, steps(count))
-        return [v.scores[0] if isinstance(v, Verdict) else v for v in verdicts], opened.store.spent("run")
+        return [v.scores[0] if isinstance(v, Verdict) else v for v in verdicts], opened.client.store.spent("run")
 
 
 def test_a_wave_goes_through_batches_at_half_the_price(server: Server, judge: Batching, tmp_path: Path) -> None:

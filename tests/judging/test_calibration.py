@@ -25,10 +25,10 @@ from spark_framework.api import (
     WireRequest,
     fit_calibration,
 )
+from spark_framework.config.judging import JudgingSection
 from spark_framework.errors import DataError
 from spark_framework.host.manager import Host
-from spark_framework.judging.client import open_judging
-from spark_framework.judging.terms import Terms
+from spark_framework.judging.runner import open_judging
 
 
 class Lengths(CalibratedJudge):
@@ -255,7 +255,7 @@ def test_the_fingerprint_covers_the_map_s_content_and_not_its_place(tmp_path: Pa
 
 def test_another_map_costs_nothing_since_raw_values_are_kept(tmp_path: Path) -> None:
     def judged(judge: Lengths) -> Verdict:
-        with open_judging(Host().calls, tmp_path / "judge.sqlite", Terms(), "run", [judge]) as session:
+        with open_judging(Host().calls, tmp_path / "judge.sqlite", JudgingSection(), "run", [judge]) as session:
             (verdict,) = session.judge_all(judge, [request(2, 6)])
             assert isinstance(verdict, Verdict)
             return verdict

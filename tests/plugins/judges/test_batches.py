@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from spark_framework.api import Batches, JudgeError, Usage, Verdict, WireReply, WireRequest
+from spark_framework.config.judging import JudgingSection
 from spark_framework.host.manager import Host
-from spark_framework.judging.client import open_judging
-from spark_framework.judging.terms import Terms
+from spark_framework.judging.runner import open_judging
 from spark_plugin_judges.llm.prompted_judge import PromptedJudge
 from tests.plugins.judges.calls import GOOD, JUDGES, KEY, a_request, new_judge
 from tests.plugins.judges.server import Answer, JudgeServer
@@ -201,11 +201,11 @@ def test_results_that_came_in_part_are_transient(server: JudgeServer, monkeypatc
 
 def test_a_wave_in_batches_scores_as_a_live_one(judge: PromptedJudge, server: JudgeServer, tmp_path: Path) -> None:
     calls: Any = Host().calls
-    with open_judging(calls, tmp_path / "live.sqlite", Terms(), "run", [judge]) as session:
+    with open_judging(calls, tmp_path / "live.sqlite", JudgingSection(), "run", [judge]) as session:
         live = session.judge_all(judge, STEPS)
     before = len(server.asked)
     server.plan = [Answer(), Answer(status=500)]
-    terms = Terms(batch=True, batch_poll=0.01)
+    terms = JudgingSection(batch=True, batch_poll=0.01)
     with open_judging(calls, tmp_path / "batch.sqlite", terms, "run", [judge]) as session:
         batched = session.judge_all(judge, STEPS)
         assert all(isinstance(verdict, Verdict) for verdict in batched)
