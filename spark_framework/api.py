@@ -23,7 +23,7 @@ from .contracts.components import (
     Toolset,
 )
 from .contracts.hookspecs import hookimpl
-from .contracts.remote_judge import Batches, Price, Usage, WireJudge, WireReply, WireRequest
+from .contracts.remote_judge import ApiReply, ApiRequest, Batches, Price, RemoteJudge, Usage
 from .contracts.stage import AlarmConfig, CriticConfig, FilteredStageConfig, LoraConfig, StageConfig
 from .contracts.tool_arguments import arguments_from_schema
 from .errors import ConfigError, DataError, JudgeError, ToolError, UserError
@@ -105,6 +105,8 @@ __all__ = [
     "Alarm",
     "AlarmConfig",
     "Algorithm",
+    "ApiReply",
+    "ApiRequest",
     "BatchedForward",
     "Batches",
     "CalibratedJudge",
@@ -128,6 +130,7 @@ __all__ = [
     "PpoExample",
     "Price",
     "Question",
+    "RemoteJudge",
     "RewardSpec",
     "RewardTerm",
     "Selector",
@@ -151,9 +154,6 @@ __all__ = [
     "Usage",
     "UserError",
     "Verdict",
-    "WireJudge",
-    "WireReply",
-    "WireRequest",
     "Work",
     "add_candidates",
     "all_reduce_gradients",

@@ -14,14 +14,14 @@ from itertools import islice
 from typing import TypeVar
 
 from ..contracts.components import Judge, JudgeRequest
-from ..contracts.remote_judge import Batches, WireJudge, WireRequest
+from ..contracts.remote_judge import ApiRequest, Batches, RemoteJudge
 from ..errors import JudgeError, RunError
 from ..util.backoff import next_delay
 from .budget import cost
-from .client import JudgeClient, UnusableReply, wire_judges
+from .client import JudgeClient, UnusableReply, remote_judges
 
 log = logging.getLogger(__name__)
-Asked = dict[str, tuple[WireRequest, JudgeRequest]]
+Asked = dict[str, tuple[ApiRequest, JudgeRequest]]
 """Request and step by the request's key."""
 Result = TypeVar("Result")
 
@@ -32,7 +32,7 @@ def run_batches(client: JudgeClient, judge: Judge, steps: Sequence[JudgeRequest]
     Raises:
         RunError: the worst case exceeds the budget, or the service stays out of reach.
     """
-    for part in wire_judges(judge):
+    for part in remote_judges(judge):
         service = part.batches()
         if service is None:
             continue
@@ -48,7 +48,7 @@ def run_batches(client: JudgeClient, judge: Judge, steps: Sequence[JudgeRequest]
             _run(client, part, service, {key: asked[key] for key in keys})
 
 
-def _run(client: JudgeClient, judge: WireJudge, service: Batches, asked: Asked) -> None:
+def _run(client: JudgeClient, judge: RemoteJudge, service: Batches, asked: Asked) -> None:
     worst = sum(cost(judge, judge.most_tokens(wire), batch=True) or 0.0 for wire, _ in asked.values())
     name = f"spark-{secrets.token_hex(12)}"
     try:
@@ -63,7 +63,7 @@ def _run(client: JudgeClient, judge: WireJudge, service: Batches, asked: Asked) 
     client.store.forget_batch(name)
 
 
-def _finish(client: JudgeClient, judge: WireJudge, service: Batches, name: str, batch: str, asked: Asked) -> float:
+def _finish(client: JudgeClient, judge: RemoteJudge, service: Batches, name: str, batch: str, asked: Asked) -> float:
     """Collect a batch; one that failed as a whole is forgotten, so that the next command can submit it again."""
     try:
         return _collect(client, judge, service, batch, asked)
@@ -72,7 +72,7 @@ def _finish(client: JudgeClient, judge: WireJudge, service: Batches, name: str, 
         raise RunError(f"batch {batch} of judge {judge.name} failed: {exc}; give the same command again") from exc
 
 
-def _collect(client: JudgeClient, judge: WireJudge, service: Batches, batch: str, asked: Asked) -> float:
+def _collect(client: JudgeClient, judge: RemoteJudge, service: Batches, batch: str, asked: Asked) -> float:
     """Wait for a batch and store its usable replies; returns US dollars. Rows that failed are asked live later."""
     while not _with_retries(client, lambda: service.is_done(batch)):
         time.sleep(client.section.batch_poll)

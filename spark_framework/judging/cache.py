@@ -22,7 +22,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
-from ..contracts.remote_judge import Usage, WireReply, WireRequest
+from ..contracts.remote_judge import ApiReply, ApiRequest, Usage
 from ..errors import RunError
 from ..records import Verdict
 from ..util.sqlite_file import SqliteFile
@@ -66,22 +66,22 @@ class JudgeStore(SqliteFile):
             row = database.execute(query, (step, behaviour)).fetchone()
         return None if row is None else Verdict.model_validate_json(row[0])
 
-    def reply(self, key: str) -> WireReply | None:
+    def reply(self, key: str) -> ApiReply | None:
         """The stored reply to a request."""
         with self._access() as database:
             row = database.execute("SELECT body, usage, model FROM response WHERE key = ?", (key,)).fetchone()
         if row is None:
             return None
         usage = None if row[1] is None else Usage.model_validate_json(row[1])
-        return WireReply(body=json.loads(row[0]), usage=usage, model=row[2])
+        return ApiReply(body=json.loads(row[0]), usage=usage, model=row[2])
 
-    def keep_verdict(self, step: str, wire: WireRequest, behaviour: str, verdict: Verdict) -> None:
+    def keep_verdict(self, step: str, wire: ApiRequest, behaviour: str, verdict: Verdict) -> None:
         """Keep the verdict that was read from a stored reply."""
         with self._transaction() as database:
             _insert_verdict(database, step, wire.key, behaviour, verdict)
 
     def keep(
-        self, judge: str, wire: WireRequest, reply: WireReply, attempt: Sequence[object],
+        self, judge: str, wire: ApiRequest, reply: ApiReply, attempt: Sequence[object],
         step: str = "", behaviour: str = "", verdict: Verdict | None = None,
     ) -> None:  # fmt: skip
         """Keep a usable reply, its ledger row and its verdict (if there is one) in one transaction."""

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from ..config.judging import JudgingSection
 from ..contracts.components import Judge, JudgeRequest
-from ..contracts.remote_judge import Usage, WireJudge, WireReply, WireRequest
+from ..contracts.remote_judge import ApiReply, ApiRequest, RemoteJudge, Usage
 from ..errors import ConfigError, JudgeError, UserError
 from ..host.hooks import PluginHooks
 from ..records import Verdict
@@ -33,7 +33,7 @@ Result = TypeVar("Result")
 class UnusableReply(Exception):
     """A reply without a verdict, and what is wrong with it."""
 
-    def __init__(self, reply: WireReply, fault: JudgeError) -> None:
+    def __init__(self, reply: ApiReply, fault: JudgeError) -> None:
         super().__init__(str(fault))
         self.reply, self.fault = reply, fault
 
@@ -61,10 +61,10 @@ class JudgeClient:
         Raises:
             ConfigError: a budget is set, and the judge's price is not known.
         """
-        for part in wire_judges(judge):
+        for part in remote_judges(judge):
             part.exchange = self.verdict
             if self.section.budget is not None and part.price is None and part.priced_model is not None:
-                request = WireRequest(endpoint="", body={})
+                request = ApiRequest(endpoint="", body={})
                 if cost(part, part.most_tokens(request)) is None:
                     raise ConfigError(
                         f"judging.budget: the price of {part.priced_model} is not known; set the judge's `price`, "
@@ -73,12 +73,12 @@ class JudgeClient:
 
     def detach(self, judge: Judge) -> None:
         """Undo `attach`: in a notebook the judge outlives the client, and may be used again."""
-        for part in wire_judges(judge):
+        for part in remote_judges(judge):
             part.exchange = None
 
     # -- one request ---------------------------------------------------------------------------------------------------
 
-    def verdict(self, judge: WireJudge, step: JudgeRequest) -> Verdict:
+    def verdict(self, judge: RemoteJudge, step: JudgeRequest) -> Verdict:
         """Score one step: stored or asked for. An unusable reply may lead to a second, repaired request.
 
         Raises:
@@ -98,7 +98,7 @@ class JudgeClient:
             except UnusableReply as again:
                 raise again.fault from None
 
-    def reply(self, judge: WireJudge, wire: WireRequest, what: str) -> WireReply:
+    def reply(self, judge: RemoteJudge, wire: ApiRequest, what: str) -> ApiReply:
         """The reply to one request, stored or asked for, without reading a verdict in it.
 
         Args:
@@ -115,14 +115,14 @@ class JudgeClient:
         """The stored verdict of this judge, with the same code and settings, on the same step."""
         return self.store.cached_verdict(self.fingerprints.of(judge, step), behaviour_id(judge))
 
-    def is_stored(self, judge: WireJudge, step: JudgeRequest) -> bool:
+    def is_stored(self, judge: RemoteJudge, step: JudgeRequest) -> bool:
         """Whether scoring a step sends no request."""
         if self.section.mode == "refresh":
             return False
         return self.cached_verdict(judge, step) is not None or self.store.reply(judge.request(step).key) is not None
 
     def accept(
-        self, judge: WireJudge, step: JudgeRequest, wire: WireRequest, reply: WireReply, usd: float | None,
+        self, judge: RemoteJudge, step: JudgeRequest, wire: ApiRequest, reply: ApiReply, usd: float | None,
         seconds: float, transport: str = "live",
     ) -> Verdict:  # fmt: skip
         """Read a reply that has just arrived, and store it with its verdict and a row of the ledger.
@@ -142,7 +142,7 @@ class JudgeClient:
         return verdict
 
     def record_attempt(
-        self, judge: WireJudge, wire: WireRequest, outcome: str, usage: Usage | None, usd: float | None, seconds: float,
+        self, judge: RemoteJudge, wire: ApiRequest, outcome: str, usage: Usage | None, usd: float | None, seconds: float,
         transport: str = "live",
     ) -> None:  # fmt: skip
         """Add an attempt without a usable reply to the ledger; `outcome` is the kind of its `JudgeError`."""
@@ -150,7 +150,7 @@ class JudgeClient:
 
     # -- stored, or asked for ------------------------------------------------------------------------------------------
 
-    def _verdict(self, judge: WireJudge, step: JudgeRequest, wire: WireRequest) -> Verdict:
+    def _verdict(self, judge: RemoteJudge, step: JudgeRequest, wire: ApiRequest) -> Verdict:
         with self._single_flight(wire.key):
             reply = self._stored(wire, f"a reply of judge {judge.name} to question {step.question.id!r}")
             if reply is None:
@@ -159,14 +159,14 @@ class JudgeClient:
             self.store.keep_verdict(self.fingerprints.of(judge, step), wire, behaviour_id(judge), verdict)
             return verdict
 
-    def _stored(self, wire: WireRequest, what: str) -> WireReply | None:
+    def _stored(self, wire: ApiRequest, what: str) -> ApiReply | None:
         reply = None if self.section.mode == "refresh" else self.store.reply(wire.key)
         if reply is None and self.section.mode == "only":
             raise UserError(f"{self.store.path} lacks {what}, and judging.mode is `only`; use `use` to ask")
         return reply
 
     def _ask(
-        self, judge: WireJudge, wire: WireRequest, accept: Callable[[WireReply, float | None, float], Result]
+        self, judge: RemoteJudge, wire: ApiRequest, accept: Callable[[ApiReply, float | None, float], Result]
     ) -> Result:
         """Send a request until it is answered, and hand reply, US dollars and seconds to `accept`, which stores it."""
         worst = 0.0 if self.budget.limit is None else cost(judge, judge.most_tokens(wire)) or 0.0
@@ -192,8 +192,8 @@ class JudgeClient:
         raise AssertionError("the last attempt returns or raises")
 
     def _keep(
-        self, judge: WireJudge, wire: WireRequest, reply: WireReply, usd: float | None, seconds: float
-    ) -> WireReply:
+        self, judge: RemoteJudge, wire: ApiRequest, reply: ApiReply, usd: float | None, seconds: float
+    ) -> ApiReply:
         self.store.keep(judge.name, wire, reply, self._row(judge, wire, "ok", reply.usage, usd, seconds, "live"))
         return reply
 
@@ -217,7 +217,7 @@ class JudgeClient:
                     self._in_flight.pop(key, None)
 
     def _row(
-        self, judge: WireJudge, wire: WireRequest, outcome: str, usage: Usage | None, usd: float | None, seconds: float,
+        self, judge: RemoteJudge, wire: ApiRequest, outcome: str, usage: Usage | None, usd: float | None, seconds: float,
         transport: str,
     ) -> tuple[object, ...]:  # fmt: skip
         """A row of the ledger; making one counts the attempt."""
@@ -226,7 +226,7 @@ class JudgeClient:
         tokens = (usage.input_tokens, usage.cached_tokens, usage.output_tokens) if usage else (None, None, None)
         return (self.run, judge.name, wire.key, transport, outcome, *tokens, usd, seconds)
 
-    def _warn_if_model_changed(self, judge: WireJudge, model: str) -> None:
+    def _warn_if_model_changed(self, judge: RemoteJudge, model: str) -> None:
         """Log it where another model answers under the same name: scores may have shifted."""
         before = self._models.setdefault(judge.name, model)
         if before != model:
@@ -234,15 +234,15 @@ class JudgeClient:
             log.warning("judge %s is answered by %s, and was by %s before", judge.name, model, before)
 
 
-def wire_judges(judge: Judge) -> Iterator[WireJudge]:
+def remote_judges(judge: Judge) -> Iterator[RemoteJudge]:
     """The judge itself and all judges inside it, as far as they ask over a wire."""
-    if isinstance(judge, WireJudge):
+    if isinstance(judge, RemoteJudge):
         yield judge
     for part in judge.parts():
-        yield from wire_judges(part)
+        yield from remote_judges(part)
 
 
-def _read(judge: WireJudge, step: JudgeRequest, wire: WireRequest, reply: WireReply) -> Verdict:
+def _read(judge: RemoteJudge, step: JudgeRequest, wire: ApiRequest, reply: ApiReply) -> Verdict:
     try:
         return judge.read(step, reply).model_copy(update={"request": wire.key})
     except JudgeError as fault:

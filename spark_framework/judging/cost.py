@@ -10,7 +10,7 @@ from ..contracts.components import Judge, JudgeRequest
 from ..contracts.remote_judge import Usage
 from ..host.hooks import PluginHooks
 from .budget import cost
-from .client import JudgeClient, wire_judges
+from .client import JudgeClient, remote_judges
 
 CHARACTERS_PER_TOKEN = 3.8
 """Of our prompts: 8,600 characters are 2,250 tokens (SmolLM2's tokenizer; providers' differ by some per cent)."""
@@ -48,7 +48,7 @@ def estimate(judge: Judge, sample: Sequence[JudgeRequest], calls: int) -> list[E
         calls: how many steps will be judged.
     """
     estimates = []
-    for part in wire_judges(judge):
+    for part in remote_judges(judge):
         wires = [part.request(PluginHooks.redact_gold(part, step)) for step in sample]
         characters = sum(len(json.dumps(wire.body, ensure_ascii=False)) for wire in wires) / len(wires)
         candidates = sum(len(step.candidates) for step in sample) / len(sample)
@@ -89,7 +89,7 @@ class Forecast:
 def forecast_steps(client: JudgeClient, judge: Judge, steps: Sequence[JudgeRequest]) -> Forecast:
     """For steps that are known: their requests are counted as they are, and those with a stored reply cost nothing."""
     estimates = []
-    for part in wire_judges(judge):
+    for part in remote_judges(judge):
         seen = [client.calls.redact_gold(part, step) for step in steps]
         fresh = [step for step in seen if not client.is_stored(part, step)]
         estimates += estimate(part, fresh, len(fresh)) if fresh else [Estimate(part.name, "-", 0, 0, 0, 0.0, None)]

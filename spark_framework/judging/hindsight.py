@@ -20,7 +20,7 @@ from ..host.component_spec import ComponentSpec
 from ..host.hooks import PluginHooks
 from ..host.lifecycle import open_component
 from ..records import ANSWER, Candidate, Trajectory, Verdict
-from .marks import StepMarks, with_annotations
+from .marks import RewardComponents, with_annotations
 from .runner import JudgeRunner, open_judging
 
 log = logging.getLogger(__name__)
@@ -34,11 +34,11 @@ def hindsight_request(trajectory: Trajectory, repeat: int = 0) -> JudgeRequest:
     return JudgeRequest(question=trajectory.question, steps=(), candidates=tuple(done), seed=repeat)
 
 
-def marks_of(verdicts: Sequence[Verdict]) -> StepMarks:
+def marks_of(verdicts: Sequence[Verdict]) -> RewardComponents:
     """The mean of some annotations of one trajectory, each component in [0, 1]."""
     ok_S = zip(*(verdict.process_ok[:-1] for verdict in verdicts), strict=True)
     score_S = zip(*(verdict.scores[:-1] for verdict in verdicts), strict=True)
-    return StepMarks(
+    return RewardComponents(
         succ_calling=tuple(map(fmean, ok_S)),
         contribution=tuple(fmean(scores) / 10 for scores in score_S),
         is_solved=fmean(verdict.scores[-1] for verdict in verdicts) / 10,

@@ -28,7 +28,7 @@ class Annotation(Record):
     """Whether the final answer solves the query."""
 
 
-class StepMarks(Record):
+class RewardComponents(Record):
     """The components of the reward, each in [0, 1]: means over all annotations."""
 
     succ_calling: tuple[float, ...]
@@ -38,7 +38,7 @@ class StepMarks(Record):
     is_solved: float
 
 
-def average_annotations(annotations: Sequence[Annotation]) -> StepMarks:
+def average_annotations(annotations: Sequence[Annotation]) -> RewardComponents:
     """The mean of some annotations of one trajectory.
 
     Raises:
@@ -51,7 +51,7 @@ def average_annotations(annotations: Sequence[Annotation]) -> StepMarks:
         )
     if not all(0 <= value <= MOST_CONTRIBUTION for one in annotations for value in one.contributions):
         raise DataError(f"a contribution is a whole number from 0 to {MOST_CONTRIBUTION}")
-    return StepMarks(
+    return RewardComponents(
         succ_calling=tuple(fmean(column) for column in zip(*(one.succeeded for one in annotations), strict=True)),
         contribution=tuple(
             fmean(column) / MOST_CONTRIBUTION
@@ -61,7 +61,7 @@ def average_annotations(annotations: Sequence[Annotation]) -> StepMarks:
     )
 
 
-def compose_rewards(components: StepMarks, alpha: float = 1.0) -> list[float]:
+def compose_rewards(components: RewardComponents, alpha: float = 1.0) -> list[float]:
     """One reward for each step, the last included, all in [0, 1].
 
     (alpha SuccCalling + Contribution) / (alpha + 1), and IsSolved for the last. The paper gives no alpha; 1 gives the
@@ -72,7 +72,7 @@ def compose_rewards(components: StepMarks, alpha: float = 1.0) -> list[float]:
 
 
 def with_annotations(
-    trajectory: Trajectory, components: StepMarks, repeats: Mapping[str, StepMarks] = MappingProxyType({})
+    trajectory: Trajectory, components: RewardComponents, repeats: Mapping[str, RewardComponents] = MappingProxyType({})
 ) -> Trajectory:
     """The trajectory with the components as its steps' `marks`, which the reward terms read.
 
@@ -105,7 +105,7 @@ def with_annotations(
     return trajectory.model_copy(update={"steps": steps})
 
 
-def marks_of_steps(trajectory: Trajectory) -> StepMarks:
+def marks_of_steps(trajectory: Trajectory) -> RewardComponents:
     """The components that `with_annotations` put there.
 
     Raises:
@@ -115,20 +115,20 @@ def marks_of_steps(trajectory: Trajectory) -> StepMarks:
     calls = [step.marks for step in earlier if step.candidate.action != THINK]
     if "is_solved" not in closing.marks or not all("contribution" in marks for marks in calls):
         raise DataError(f"trajectory {trajectory.id} has no annotations: import them with it, or name a judge")
-    return StepMarks(
+    return RewardComponents(
         succ_calling=tuple(marks["succ_calling"] for marks in calls),
         contribution=tuple(marks["contribution"] for marks in calls),
         is_solved=closing.marks["is_solved"],
     )
 
 
-def repeats_of(trajectory: Trajectory) -> dict[str, StepMarks]:
+def repeats_of(trajectory: Trajectory) -> dict[str, RewardComponents]:
     """The components of each repeat, as given to `with_annotations`."""
     *_, closing = trajectory.steps
     before = [step.marks for step in trajectory.steps[:-1] if step.marks]
     names = [key.partition("/")[2] for key in closing.marks if key.startswith("is_solved/")]
     return {
-        name: StepMarks(
+        name: RewardComponents(
             succ_calling=tuple(marks[f"succ_calling/{name}"] for marks in before),
             contribution=tuple(marks[f"contribution/{name}"] for marks in before),
             is_solved=closing.marks[f"is_solved/{name}"],

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from ..config.judging import JudgingSection
 from ..contracts.components import Judge, JudgeRequest
-from ..contracts.remote_judge import WireJudge
+from ..contracts.remote_judge import RemoteJudge
 from ..errors import ConfigError, JudgeError, RunError
 from ..host.hooks import PluginHooks
 from ..records import Verdict
 from .batch import run_batches
 from .cache import JudgeStore
-from .client import JudgeClient, wire_judges
+from .client import JudgeClient, remote_judges
 
 Outcome = Verdict | JudgeError
 
@@ -54,7 +54,7 @@ class JudgeRunner:
     def _cached_verdict(self, judge: Judge, request: JudgeRequest) -> Verdict | None:
         """A stored verdict, where no hook could give another one: the fast path of a repeated run."""
         client = self.client
-        if not isinstance(judge, WireJudge) or client.section.mode == "refresh" or not client.calls.judges_alone:
+        if not isinstance(judge, RemoteJudge) or client.section.mode == "refresh" or not client.calls.judges_alone:
             return None
         return client.cached_verdict(judge, request)
 
@@ -79,7 +79,7 @@ def open_judging(
         path: the SQLite file with replies, verdicts and the ledger.
         run: the run's name in the ledger.
     """
-    remote = any(True for judge in judges for _ in wire_judges(judge))
+    remote = any(True for judge in judges for _ in remote_judges(judge))
     store = JudgeStore(path if remote else Path(":memory:"))
     try:
         client = JudgeClient(calls, store, section, run)

@@ -20,7 +20,7 @@ from ..host.hooks import PluginHooks
 from ..host.lifecycle import open_component
 from ..host.manager import current_host
 from ..judging.budget import cost
-from ..judging.client import wire_judges
+from ..judging.client import remote_judges
 from ..judging.cost import Forecast, forecast_steps
 from ..judging.fingerprint import behaviour_id
 from ..judging.runner import JudgeRunner, open_judging
@@ -167,7 +167,7 @@ def request_keys(judge: Judge, states: Iterable[JudgedDecision], seed: int, repe
     """Keys of the requests that a judge, and those inside of it, make on some states; none are sent."""
     return {
         part.request(PluginHooks.redact_gold(part, state.request(seed, repeat))).key
-        for part in wire_judges(judge)
+        for part in remote_judges(judge)
         for state in states
     }
 
@@ -234,4 +234,4 @@ def _failure(state: JudgedDecision, error: JudgeError) -> Failure:
 
 
 def _has_price(judge: Judge) -> bool:
-    return all(cost(part, Usage(input_tokens=1)) is not None for part in wire_judges(judge))
+    return all(cost(part, Usage(input_tokens=1)) is not None for part in remote_judges(judge))

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from .judge import JudgeContract
     from .project import Project
     from .pytest_plugin import FakeDistribution
+    from .remote_judge import RemoteJudgeContract
     from .reward import RewardTermContract
     from .samples import sample_request, sample_step, sample_trajectory
     from .selector import SelectorContract
     from .tool import ToolContract
-    from .wire import WireJudgeContract
 
 _PUBLIC = {
     "ComponentContract": "component",
@@ -34,7 +34,7 @@ _PUBLIC = {
     "RewardTermContract": "reward",
     "SelectorContract": "selector",
     "ToolContract": "tool",
-    "WireJudgeContract": "wire",
+    "RemoteJudgeContract": "remote_judge",
     "sample_request": "samples",
     "sample_step": "samples",
     "sample_trajectory": "samples",
@@ -45,10 +45,10 @@ __all__ = [
     "FakeDistribution",
     "JudgeContract",
     "Project",
+    "RemoteJudgeContract",
     "RewardTermContract",
     "SelectorContract",
     "ToolContract",
-    "WireJudgeContract",
     "sample_request",
     "sample_step",
     "sample_trajectory",

@@ -8,15 +8,15 @@ from typing import ClassVar
 
 import pytest
 
-from spark_framework.api import Judge, JudgeRequest, RewardTerm, Selector, Tool, WireJudge, WireReply
+from spark_framework.api import ApiReply, Judge, JudgeRequest, RemoteJudge, RewardTerm, Selector, Tool
 from spark_framework.host.discovery import OWN_DISTRIBUTION, scan
 from spark_framework.testing import (
     ComponentContract,
     JudgeContract,
+    RemoteJudgeContract,
     RewardTermContract,
     SelectorContract,
     ToolContract,
-    WireJudgeContract,
 )
 from spark_plugin_judges.jury import Jury
 from spark_plugin_judges.llm.claude import Claude
@@ -118,27 +118,27 @@ def said(step: JudgeRequest, scores: Sequence[int]) -> str:
     return json.dumps({"scores": given, "process_ok": dict.fromkeys(names, True)})
 
 
-class TestGPT4o(WireJudgeContract):
+class TestGPT4o(RemoteJudgeContract):
     ignored_settings = frozenset({"api_key_env", "timeout", "price"})
 
     @pytest.fixture
-    def judge(self) -> WireJudge:
+    def judge(self) -> RemoteJudge:
         return GPT4o()
 
-    def good_reply(self, judge: WireJudge, step: JudgeRequest, scores: Sequence[int]) -> WireReply:
+    def good_reply(self, judge: RemoteJudge, step: JudgeRequest, scores: Sequence[int]) -> ApiReply:
         text = said(step, scores)
-        return WireReply(body={"choices": [{"message": {"content": text}, "finish_reason": "stop"}]})
+        return ApiReply(body={"choices": [{"message": {"content": text}, "finish_reason": "stop"}]})
 
 
-class TestClaude(WireJudgeContract):
+class TestClaude(RemoteJudgeContract):
     ignored_settings = frozenset({"api_key_env", "timeout", "price"})
 
     @pytest.fixture
-    def judge(self) -> WireJudge:
+    def judge(self) -> RemoteJudge:
         return Claude()
 
-    def good_reply(self, judge: WireJudge, step: JudgeRequest, scores: Sequence[int]) -> WireReply:
-        return WireReply(body={"content": [{"type": "text", "text": said(step, scores)}], "stop_reason": "end_turn"})
+    def good_reply(self, judge: RemoteJudge, step: JudgeRequest, scores: Sequence[int]) -> ApiReply:
+        return ApiReply(body={"content": [{"type": "text", "text": said(step, scores)}], "stop_reason": "end_turn"})
 
 
 class TestJury(JudgeContract):

@@ -14,6 +14,8 @@ import pytest
 
 from spark_framework import calibrate, rejudge
 from spark_framework.api import (
+    ApiReply,
+    ApiRequest,
     CalibratedJudge,
     Calibration,
     JudgeError,
@@ -21,8 +23,6 @@ from spark_framework.api import (
     Price,
     Usage,
     UserError,
-    WireReply,
-    WireRequest,
 )
 from spark_framework.judging.cache import JudgeStore
 from spark_framework.runs.decisions import judged_decisions
@@ -42,17 +42,17 @@ class Sharp(CalibratedJudge):
     def scale(self) -> str:
         return "s1"
 
-    def request(self, step: JudgeRequest) -> WireRequest:
+    def request(self, step: JudgeRequest) -> ApiRequest:
         shown = [[c.action, str(c.arguments)] for c in step.candidates]
-        return WireRequest(endpoint="local:sharp", body={"q": step.question.text, "n": len(step.steps), "shown": shown})
+        return ApiRequest(endpoint="local:sharp", body={"q": step.question.text, "n": len(step.steps), "shown": shown})
 
-    def send(self, wire: WireRequest) -> WireReply:
+    def send(self, wire: ApiRequest) -> ApiReply:
         import random
 
         type(self).sent += 1
         body = wire.body
         worth = [random.Random(f"{body['q']}/{body['n']}/{a}/{b}").uniform(3, 9) for a, b in body["shown"]]
-        return WireReply(body={"values": [100 * value - 300 for value in worth]})
+        return ApiReply(body={"values": [100 * value - 300 for value in worth]})
 
 
 class Blind(Sharp):
@@ -60,8 +60,8 @@ class Blind(Sharp):
 
     name = "blind"
 
-    def send(self, wire: WireRequest) -> WireReply:
-        return WireReply(body={"values": [1.0 for _ in wire.body["shown"]]})
+    def send(self, wire: ApiRequest) -> ApiReply:
+        return ApiReply(body={"values": [1.0 for _ in wire.body["shown"]]})
 
 
 @pytest.fixture(autouse=True)
@@ -160,10 +160,10 @@ class Busy(Sharp):
     def price(self) -> Price:
         return Price(input=1000.0, output=0.0)
 
-    def most_tokens(self, wire: WireRequest) -> Usage:
+    def most_tokens(self, wire: ApiRequest) -> Usage:
         return Usage(input_tokens=1000)
 
-    def send(self, wire: WireRequest) -> WireReply:
+    def send(self, wire: ApiRequest) -> ApiReply:
         type(self).attempts += 1
         if type(self).attempts % 2:
             raise JudgeError("busy", "transient", retry_after=0.0)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from spark_framework.api import JudgeError, WireReply, WireRequest
+from spark_framework.api import ApiReply, ApiRequest, JudgeError
 
 from .batching import rows_of, sdk_errors
 from .provider_errors import ProviderInfo
@@ -37,7 +37,7 @@ class AnthropicBatches:
         self,
         open_client: Callable[[], anthropic.Anthropic],
         provider: Callable[[], ProviderInfo],
-        parse: Callable[[Any], WireReply],
+        parse: Callable[[Any], ApiReply],
     ) -> None:
         self._open_client, self._provider, self._parse = open_client, provider, parse
 
@@ -48,7 +48,7 @@ class AnthropicBatches:
         """
         return None
 
-    def submit(self, name: str, requests: Mapping[str, WireRequest]) -> str:
+    def submit(self, name: str, requests: Mapping[str, ApiRequest]) -> str:
         rows: Any = [{"custom_id": key, "params": wire.body} for key, wire in requests.items()]
         with self._client() as client:
             return client.messages.batches.create(requests=rows).id
@@ -57,7 +57,7 @@ class AnthropicBatches:
         with self._client() as client:
             return client.messages.batches.retrieve(batch).processing_status == "ended"
 
-    def results(self, batch: str) -> Iterator[tuple[str, WireReply | JudgeError]]:
+    def results(self, batch: str) -> Iterator[tuple[str, ApiReply | JudgeError]]:
         import httpx2
 
         with self._client() as client:  # as it came, not as the SDK's types see it
@@ -65,7 +65,7 @@ class AnthropicBatches:
         for row in rows_of(content, batch):
             yield row["custom_id"], self._result(row.get("result") or {})
 
-    def _result(self, result: dict[str, Any]) -> WireReply | JudgeError:
+    def _result(self, result: dict[str, Any]) -> ApiReply | JudgeError:
         try:
             if result.get("type") == "succeeded":
                 return self._parse(result["message"])

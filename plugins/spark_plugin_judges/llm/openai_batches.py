@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from spark_framework.api import JudgeError, WireReply, WireRequest
+from spark_framework.api import ApiReply, ApiRequest, JudgeError
 
 from .batching import rows_of, sdk_errors
 from .provider_errors import ProviderInfo
@@ -36,7 +36,7 @@ class OpenAIBatches:
         self,
         open_client: Callable[[], openai.OpenAI],
         provider: Callable[[], ProviderInfo],
-        parse: Callable[[Any], WireReply],
+        parse: Callable[[Any], ApiReply],
     ) -> None:
         self._open_client, self._provider, self._parse = open_client, provider, parse
 
@@ -48,7 +48,7 @@ class OpenAIBatches:
                     return batch.id
         return None
 
-    def submit(self, name: str, requests: Mapping[str, WireRequest]) -> str:
+    def submit(self, name: str, requests: Mapping[str, ApiRequest]) -> str:
         rows = (
             json.dumps({"custom_id": key, "method": "POST", "url": "/v1/chat/completions", "body": wire.body})
             for key, wire in requests.items()
@@ -74,7 +74,7 @@ class OpenAIBatches:
             raise JudgeError(f"batch {batch} was not accepted ({words[:300]})", "config")
         return found.status in ("completed", "expired", "cancelled")
 
-    def results(self, batch: str) -> Iterator[tuple[str, WireReply | JudgeError]]:
+    def results(self, batch: str) -> Iterator[tuple[str, ApiReply | JudgeError]]:
         with self._client() as client:
             found = client.batches.retrieve(batch)
             files = [file for file in (found.output_file_id, found.error_file_id) if file]
@@ -83,7 +83,7 @@ class OpenAIBatches:
             for row in rows_of(content, batch):
                 yield row["custom_id"], self._result(row)
 
-    def _result(self, row: dict[str, Any]) -> WireReply | JudgeError:
+    def _result(self, row: dict[str, Any]) -> ApiReply | JudgeError:
         response = row.get("response")
         if not response:  # not reached before the batch expired or was cancelled
             return JudgeError(f"a batch gave no answer ({(row.get('error') or {}).get('code')})", "transient")
