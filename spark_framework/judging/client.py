@@ -142,8 +142,8 @@ class JudgeClient:
         return verdict
 
     def record_attempt(
-        self, judge: RemoteJudge, wire: ApiRequest, outcome: str, usage: Usage | None, usd: float | None, seconds: float,
-        transport: str = "live",
+        self, judge: RemoteJudge, wire: ApiRequest, outcome: str, usage: Usage | None, usd: float | None,
+        seconds: float, transport: str = "live",
     ) -> None:  # fmt: skip
         """Add an attempt without a usable reply to the ledger; `outcome` is the kind of its `JudgeError`."""
         self.store.record_attempt(self._row(judge, wire, outcome, usage, usd, seconds, transport))
@@ -217,8 +217,8 @@ class JudgeClient:
                     self._in_flight.pop(key, None)
 
     def _row(
-        self, judge: RemoteJudge, wire: ApiRequest, outcome: str, usage: Usage | None, usd: float | None, seconds: float,
-        transport: str,
+        self, judge: RemoteJudge, wire: ApiRequest, outcome: str, usage: Usage | None, usd: float | None,
+        seconds: float, transport: str,
     ) -> tuple[object, ...]:  # fmt: skip
         """A row of the ledger; making one counts the attempt."""
         with self._lock:

@@ -243,5 +243,5 @@ def test_every_default_keeps_its_contract():
         "mcp",
         "toolbench",
     }  # weights, files, servers: tests of their own
-    names = {offer.name for offer in scan().offers if offer.distribution == OWN_DISTRIBUTION}
+    names = {entry.name for entry in scan().entry_points if entry.distribution == OWN_DISTRIBUTION}
     assert {name.replace("_", "") for name in names - elsewhere} == tested

@@ -1,4 +1,4 @@
-"""RemoteJudgeContract: a good judge passes; every bad one is found by the check that is there for it. Nothing is sent."""
+"""RemoteJudgeContract: a good judge passes; every bad one is found by the check for it. Nothing is sent."""
 
 from __future__ import annotations
 
