@@ -108,6 +108,7 @@ def test_the_config_in_its_readme_can_be_used(projects, installed, kind, tmp_pat
         ("none", "is taken"),  # its class would be None
         ("tool", "is taken"),  # its class would be Tool, which the module imports
         ("mapping", "is taken"),
+        ("tensor", "is taken"),
         ("think", "is taken"),
         ("answer", "is taken"),
         ("calculator", r"spark-framework .* offers tool\.calculator already"),
@@ -172,6 +173,6 @@ def test_the_command_says_what_was_written_and_what_comes_next(tmp_path):
     assert last == f"next: cd {first} && pip install -e '.[dev]' && pytest"
 
 
-def test_there_is_no_fifth_kind(tmp_path):
-    with pytest.raises(UserError, match=r"no kind 'policy': choose one of judge, reward, selector, tool"):
+def test_there_is_no_sixth_kind(tmp_path):
+    with pytest.raises(UserError, match=r"no kind 'policy': choose one of algorithm, judge, reward, selector, tool"):
         new_plugin("policy", "mine", tmp_path, NOBODY)
