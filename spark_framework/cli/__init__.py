@@ -177,9 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     command = add("show", "plugins:show", "one component: what it does, its settings, its origin", to=plugins)
     command.add_argument("component", metavar="NAME", help="NAME or KIND.NAME, like judge.gpt4o")
     command = add("new", "scaffold:new", "write a plugin to start from: a distribution with its tests", to=plugins)
-    command.add_argument(
-        "kind", choices=("tool", "judge", "selector", "reward", "algorithm"), metavar="KIND", help=_KINDS
-    )
+    command.add_argument("kind", choices=KINDS, metavar="KIND", help=_KINDS)
     command.add_argument("name", metavar="NAME", help="the component's name, like word_count")
     command.add_argument("--to", default=".", metavar="DIR", help="folder to make it in (default: this one)")
     command = add("check", "plugins:check", "check one component without its author's tests", to=plugins)
