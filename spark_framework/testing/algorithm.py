@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..contracts.algorithm import Algorithm, Work
@@ -97,7 +98,7 @@ class AlgorithmContract(ComponentContract):
 
         data = self.data()
         self._rows(spark_component, data)  # what is imported is there now
-        touched = touched_by(lambda: spark_component.rows(data))
+        touched = touched_by(partial(spark_component.rows, data))
         require(
             not touched,
             f"rows() does {'; '.join(touched)}: make rows of the data alone, so that a stage can be trained again "
@@ -128,7 +129,7 @@ class AlgorithmContract(ComponentContract):
         if not spark_component.reads_round:
             return
         data = self.data()
-        for trajectory, rewards in self._asked("examples", lambda: spark_component.examples(data)) or ():
+        for trajectory, rewards in self._asked("examples", partial(spark_component.examples, data)) or ():
             require(
                 len(rewards) == len(trajectory.steps) and all(map(_is_finite, rewards)),
                 f"trajectory {trajectory.id} has {len(trajectory.steps)} steps, and examples() gives it the rewards "
@@ -188,9 +189,7 @@ class AlgorithmContract(ComponentContract):
             rewards, values = [row.reward_D for row in tensors], values_of(algorithm, tensors)
             cases = {what: rewards, f"{what}, equal rewards": [torch.full_like(one, 0.5) for one in rewards]}
             for case, given in cases.items():
-                found = self._asked(
-                    "advantages", lambda given=given, values=values: algorithm.advantages(given, values)
-                )
+                found = self._asked("advantages", partial(algorithm.advantages, given, values))
                 if found is None:
                     continue
                 for index, (advantage_D, reward_D) in enumerate(zip(found, given, strict=False)):
@@ -211,9 +210,7 @@ class AlgorithmContract(ComponentContract):
         for row in self._rows(algorithm, data):
             actions = sorted({decision.action for decision in row.decisions})
             probs = [dict.fromkeys(actions, 1 / len(actions)) for _ in row.decisions]
-            found = self._asked(
-                "refreshed_rewards", lambda row=row, probs=probs: algorithm.refreshed_rewards(row, probs, data)
-            )
+            found = self._asked("refreshed_rewards", partial(algorithm.refreshed_rewards, row, probs, data))
             require(
                 found is None or (len(found) == len(row.decisions) and all(map(_is_finite, found))),
                 f"row {row.name}: refreshed_rewards() gives {short(found)} for {len(row.decisions)} decisions: one "
@@ -280,7 +277,7 @@ class AlgorithmContract(ComponentContract):
             return
         require(_is_finite(beta) and beta >= 0, f"beta is {short(beta)}; return a finite number, 0 or more")
         for kl in KLS:
-            after = self._asked("next_beta", lambda kl=kl: algorithm.next_beta(beta, kl))
+            after = self._asked("next_beta", partial(algorithm.next_beta, beta, kl))
             require(
                 _is_finite(after) and (after > 0 if beta > 0 else after >= 0),
                 f"next_beta({beta:g}, {kl:g}) returned {short(after)}; return a finite number above 0",
@@ -294,7 +291,7 @@ class AlgorithmContract(ComponentContract):
         return super()._varied(config, name)
 
     def _rows(self, algorithm: Algorithm, data: StageData) -> Any:
-        return self._asked("rows", lambda: algorithm.rows(data))
+        return self._asked("rows", partial(algorithm.rows, data))
 
     def _printed_rows(self, algorithm: Algorithm) -> list[str]:
         """The rows as text, in which NaN equals itself."""
@@ -314,14 +311,14 @@ class AlgorithmContract(ComponentContract):
         seen = self._asked("advantages", lambda: readings(algorithm, self._rows(algorithm, self.data())))
         for reading in reversed(seen) if backward else seen:
             for _ in range(times):
-                learnt = self._asked("loss", lambda reading=reading: learn(algorithm, reading))
+                learnt = self._asked("loss", partial(learn, algorithm, reading))
             yield reading.tree.name, learnt
 
     def _summary(self, algorithm: Algorithm, *, backward: bool = False, times: int = 1) -> dict[str, Any]:
         """The loss and the gradients of each row as text, in which NaN equals itself."""
         return {
             name: (
-                repr(getattr(learnt.loss, "tolist", lambda learnt=learnt: learnt.loss)()),
+                repr(learnt.loss.tolist() if hasattr(learnt.loss, "tolist") else learnt.loss),
                 [repr(None if one is None else one.tolist()) for one in learnt.gradients],
             )
             for name, learnt in self._learnt(algorithm, backward=backward, times=times)
