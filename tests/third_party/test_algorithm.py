@@ -1,4 +1,4 @@
-"""Somebody else's algorithm, from idea to adapter: the wheel of the core, nothing of the checkout, nothing downloaded."""
+"""Somebody else's algorithm, from idea to adapter: the core's wheel, nothing of the checkout, nothing downloaded."""
 
 from __future__ import annotations
 
