@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:  # `spark_framework.testing` is imported without torch
+    import torch
     from torch import Tensor
 
     from ..training.algorithm import TreeAlgorithm
@@ -49,7 +50,7 @@ def readings(algorithm: TreeAlgorithm, rows: Sequence[TokenTree]) -> list[TreeRe
     are near it. The same rows give the same numbers."""
     import torch
 
-    from ..training.data.tensors import LogProbs, TreeReading
+    from ..training.data.tensors import TreeReading
 
     generator, tensors = torch.Generator().manual_seed(0), tensors_of(rows)
     actions = sorted({d.action for row in rows for d in row.decisions})
@@ -57,17 +58,10 @@ def readings(algorithm: TreeAlgorithm, rows: Sequence[TokenTree]) -> list[TreeRe
     with_reference = algorithm.work.reference
     made = []
     for index, (row, seen) in enumerate(zip(rows, tensors, strict=True)):
-        logits_DA = torch.randn(len(row.decisions), len(actions), generator=generator)
-        token_T = -torch.rand(len(seen.owner_T), generator=generator)
         taken = [actions.index(d.action) for d in row.decisions]
-
-        def policy(logits_DA: Tensor, token_T: Tensor, taken: list[int] = taken) -> LogProbs:
-            near_DA = logits_DA + NEAR * torch.randn(logits_DA.shape, generator=generator)
-            near_T = token_T - NEAR * torch.rand(token_T.shape, generator=generator)
-            head_DA = near_DA.log_softmax(-1)
-            return LogProbs(head_DA[range(len(taken)), taken], near_T, head_DA, entropy_T=-near_T)
-
-        logp, reference, old = (policy(logits_DA, token_T) for _ in range(3))
+        logits_DA = torch.randn(len(taken), len(actions), generator=generator)
+        token_T = -torch.rand(len(seen.owner_T), generator=generator)
+        logp, reference, old = (_near(logits_DA, token_T, taken, generator) for _ in range(3))
         for leaf in (logp.action_D, logp.token_T, logp.head_DA):
             leaf.requires_grad_()
         made.append(
@@ -78,6 +72,22 @@ def readings(algorithm: TreeAlgorithm, rows: Sequence[TokenTree]) -> list[TreeRe
             )
         )  # fmt: skip
     return made
+
+
+def _near(logits_DA: Tensor, token_T: Tensor, taken: list[int], generator: torch.Generator) -> LogProbs:
+    """Log-probabilities near some numbers.
+
+    Args:
+        taken: index of each decision's action.
+    """
+    import torch
+
+    from ..training.data.tensors import LogProbs
+
+    near_DA = logits_DA + NEAR * torch.randn(logits_DA.shape, generator=generator)
+    near_T = token_T - NEAR * torch.rand(token_T.shape, generator=generator)
+    head_DA = near_DA.log_softmax(-1)
+    return LogProbs(head_DA[range(len(taken)), taken], near_T, head_DA, entropy_T=-near_T)
 
 
 def learn(algorithm: TreeAlgorithm, reading: TreeReading) -> Learnt:

@@ -156,17 +156,14 @@ def sample_stage_data() -> StageData:
     )  # fmt: skip
 
 
-def _branch(
-    index: int, branch: int, steps: Sequence[Step], rng: random.Random, *, correct: bool = True
-) -> Trajectory:  # fmt: skip
+def _branch(index: int, branch: int, steps: Sequence[Step], rng: random.Random, *, correct: bool = True) -> Trajectory:
     """A trajectory with token ids. All branches of a question have the same prompt."""
     *judged, closing = sample_trajectory(*steps).steps
-    return sample_trajectory(correct=correct, answer=int(correct)).model_copy(
-        update={
-            "id": f"sample/{index}/{branch}", "index": index, "branch": branch, "prompt_ids": (7, 8, 9, index),
-            "steps": (*judged, _written(closing, rng)),
-        }
-    )  # fmt: skip
+    changes = {
+        "id": f"sample/{index}/{branch}", "index": index, "branch": branch, "prompt_ids": (7, 8, 9, index),
+        "steps": (*judged, _written(closing, rng)),
+    }  # fmt: skip
+    return sample_trajectory(correct=correct, answer=int(correct)).model_copy(update=changes)
 
 
 def _written(step: Step, rng: random.Random, *, known: bool = True) -> Step:

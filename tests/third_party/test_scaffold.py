@@ -83,8 +83,9 @@ def test_they_are_in_good_style_with_the_shortest_and_the_longest_name(tmp_path)
 def test_their_types_are_sound(projects, installed, tmp_path):
     sources = [folder / "src" for folder in projects.values()]
     tests = [folder / "tests" / "test_very_first.py" for folder in projects.values()]
+    mypy = (sys.executable, "-m", "mypy", "--config-file", projects["algorithm"] / "pyproject.toml")
     for files in (sources, *([file] for file in tests)):  # the tests share a name, which mypy takes once
-        command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", tmp_path / "cache", *files]
+        command = [*mypy, "--strict", "--cache-dir", tmp_path / "cache", *files]
         run(command, PYTHONPATH=str(installed))
 
 
