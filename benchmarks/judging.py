@@ -21,9 +21,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from spark_framework.api import Candidate, Judge, JudgeRequest, Question, Step, Verdict
+from spark_framework.config.judging import JudgingSection
 from spark_framework.host.manager import Host
-from spark_framework.judging.client import open_judging
-from spark_framework.judging.terms import Terms
+from spark_framework.judging.runner import open_judging
 from spark_framework.records import THINK
 
 SERVER = Path(__file__).parents[1] / "tests" / "plugins" / "judges" / "server.py"
@@ -98,12 +98,12 @@ class Pass:
 
 
 def one_pass(path: Path, judge: Judge, steps: list[JudgeRequest], concurrency: int) -> Pass:
-    with open_judging(Host().calls, path, Terms(concurrency=concurrency), "benchmark", [judge]) as session:
+    with open_judging(Host().calls, path, JudgingSection(concurrency=concurrency), "benchmark", [judge]) as session:
         start, cpu = time.perf_counter(), time.process_time()
         outcomes = session.judge_all(judge, steps)
         seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
         assert all(isinstance(outcome, Verdict) for outcome in outcomes), outcomes[0]
-        return Pass(seconds, cpu, session.asked)
+        return Pass(seconds, cpu, session.client.asked)
 
 
 def main() -> None:

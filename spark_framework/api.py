@@ -23,7 +23,7 @@ from .contracts.components import (
     Toolset,
 )
 from .contracts.hookspecs import hookimpl
-from .contracts.remote_judge import Batches, Price, Usage, WireJudge, WireReply, WireRequest
+from .contracts.remote_judge import ApiReply, ApiRequest, Batches, Price, RemoteJudge, Usage
 from .contracts.stage import AlarmConfig, CriticConfig, FilteredStageConfig, LoraConfig, StageConfig
 from .contracts.tool_arguments import arguments_from_schema
 from .errors import ConfigError, DataError, JudgeError, ToolError, UserError
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from .training.trainers.alarms import Alarm, Limits, TrainingMonitor
     from .training.trainers.base import StageSetup, StageTrainer
     from .training.trainers.metrics import UpdateMetrics
+    from .util.backoff import exponential_delay, parse_retry_after
     from .util.cache_dir import cache_folder
     from .util.collectives import all_reduce_gradients, all_reduce_sum, rank_slice
     from .util.seeding import child_rng
@@ -77,9 +78,11 @@ _ON_FIRST_USE = {
     "build_tree": "training.data.token_tree",
     "cache_folder": "util.cache_dir",
     "child_rng": "util.seeding",
+    "exponential_delay": "util.backoff",
     "filtered_questions": "training.data.dataset",
     "match_option": "questions.grading",
     "model_folder": "models.loading",
+    "parse_retry_after": "util.backoff",
     "question_trees": "training.data.dataset",
     "rank_slice": "util.collectives",
     "read_ppo_csv": "training.data.ppo_csv",
@@ -102,6 +105,8 @@ __all__ = [
     "Alarm",
     "AlarmConfig",
     "Algorithm",
+    "ApiReply",
+    "ApiRequest",
     "BatchedForward",
     "Batches",
     "CalibratedJudge",
@@ -125,6 +130,7 @@ __all__ = [
     "PpoExample",
     "Price",
     "Question",
+    "RemoteJudge",
     "RewardSpec",
     "RewardTerm",
     "Selector",
@@ -148,9 +154,6 @@ __all__ = [
     "Usage",
     "UserError",
     "Verdict",
-    "WireJudge",
-    "WireReply",
-    "WireRequest",
     "Work",
     "add_candidates",
     "all_reduce_gradients",
@@ -159,11 +162,13 @@ __all__ = [
     "build_tree",
     "cache_folder",
     "child_rng",
+    "exponential_delay",
     "filtered_questions",
     "fit_calibration",
     "hookimpl",
     "match_option",
     "model_folder",
+    "parse_retry_after",
     "question_trees",
     "rank_slice",
     "read_ppo_csv",

@@ -5,8 +5,8 @@ from spark_framework.steptool import (
     Annotation,
     ResponseSpans,
     advantages,
-    composed,
-    marks,
+    average_annotations,
+    compose_rewards,
     step_loss,
     token_rewards,
     whiten,
@@ -18,7 +18,7 @@ said = [
     Annotation(succeeded=(True, True), contributions=(4, 0), status="Unsure"),
     Annotation(succeeded=(True, False), contributions=(5, 1), status="Solved"),
 ]
-rewards = composed(marks(said))
+rewards = compose_rewards(average_annotations(said))
 print("rewards", [round(reward, 4) for reward in rewards])
 
 # 2. Four response tokens of eight positions. Position t predicts token t + 1; each run of ones is a step's response.

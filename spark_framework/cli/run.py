@@ -66,7 +66,7 @@ def run_generate(args: argparse.Namespace) -> int:
     """Generate and judge; prints the run folder, or what the judge would cost."""
     from ..config.load import load_config
     from ..config.run import RunConfig
-    from ..judging.cost import forecast_rollouts
+    from ..pipeline.estimate import forecast_rollouts
     from ..pipeline.generate import generate
 
     with open_host(args):

@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError, model_validator
 from ..errors import DataError, JudgeError, RunError, UserError
 from ..records import Candidate, Record, Verdict
 from .components import ComponentConfig, JudgeRequest
-from .remote_judge import WireJudge, WireReply
+from .remote_judge import ApiReply, RemoteJudge
 
 
 class Calibration(Record):
@@ -134,7 +134,7 @@ def fit_calibration(
     )  # fmt: skip
 
 
-class CalibratedJudge(WireJudge):
+class CalibratedJudge(RemoteJudge):
     """A judge whose model gives raw values in a unit of its own. A fitted map makes scores of them; without one it
     gives none, since a threshold on the 0-10 scale would mean nothing.
 
@@ -155,10 +155,10 @@ class CalibratedJudge(WireJudge):
 
     @abstractmethod
     def scale(self) -> str:
-        """**REQUIRED.** Hex digits that name everything the raw values depend on beside the step: weights, tokenizer,
+        """**REQUIRED.** Hex digits that name everything the raw values depend on besides the step: weights, tokenizer,
         form of the text. A map fitted on another scale is refused. Raises `UserError` where the model is missing."""
 
-    def raw(self, reply: WireReply) -> tuple[float, ...]:
+    def raw(self, reply: ApiReply) -> tuple[float, ...]:
         """The raw values in a reply, in the candidates' order. Raises `JudgeError` where one is not a finite number."""
         values = reply.body.get("values")
         if not isinstance(values, list) or not all(type(v) in (int, float) and math.isfinite(v) for v in values):
@@ -200,7 +200,7 @@ class CalibratedJudge(WireJudge):
             raise JudgeError(str(exc), "config") from exc
         return super().score(step)
 
-    def read(self, step: JudgeRequest, reply: WireReply) -> Verdict:
+    def read(self, step: JudgeRequest, reply: ApiReply) -> Verdict:
         values = self.raw(reply)
         if len(values) != len(step.candidates):
             raise JudgeError(f"{len(values)} raw values for {len(step.candidates)} candidates", "invalid")

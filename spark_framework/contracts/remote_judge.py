@@ -1,4 +1,4 @@
-"""Judges whose words cost something: a server's, or a large model's on this machine.
+"""Judges that cost something to ask: a server, or a large model on this machine.
 
 Such a judge says what it asks, how it asks once, and how it reads the reply. Retries, the store of replies, the ledger,
 the budget and batches are the framework's (`spark_framework.judging`), the same for every judge.
@@ -21,7 +21,7 @@ from .components import Judge, JudgeRequest
 _to_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
-class WireRequest(Record):
+class ApiRequest(Record):
     """One request, complete but for the key: equal requests share one stored reply."""
 
     endpoint: str
@@ -57,7 +57,7 @@ class Usage(Record):
     output_tokens: int = 0
 
 
-class WireReply(Record):
+class ApiReply(Record):
     """A reply as it came."""
 
     body: dict[str, Any]
@@ -86,7 +86,7 @@ class Batches(Protocol):
         """The id of the batch that was submitted under a name, if there is one: a killed process may not know."""
         ...
 
-    def submit(self, name: str, requests: Mapping[str, WireRequest]) -> str:
+    def submit(self, name: str, requests: Mapping[str, ApiRequest]) -> str:
         """Submit requests by key; returns the batch's id."""
         ...
 
@@ -94,12 +94,12 @@ class Batches(Protocol):
         """Whether the results can be read. Raises `JudgeError` where the whole batch failed."""
         ...
 
-    def results(self, batch: str) -> Iterator[tuple[str, WireReply | JudgeError]]:
+    def results(self, batch: str) -> Iterator[tuple[str, ApiReply | JudgeError]]:
         """Key and reply of each request, in any order; a failed row is its error."""
         ...
 
 
-class WireJudge(Judge):
+class RemoteJudge(Judge):
     """A judge that asks for its verdicts over a wire. Implement `request`, `send` and `read`; `score` is done.
 
     Errors are `JudgeError`s with a kind: `transient` is tried again (after `retry_after` seconds where the server said
@@ -111,8 +111,8 @@ class WireJudge(Judge):
     """The provider's id in genai-prices; None where there is no list price."""
     parser_version: ClassVar[int] = 1
     """Raise it when `read` changes: stored replies are then read again, without asking."""
-    exchange: Callable[[WireJudge, JudgeRequest], Verdict] | None = None
-    """Set by the framework's session, which stores, counts and retries. None asks once."""
+    exchange: Callable[[RemoteJudge, JudgeRequest], Verdict] | None = None
+    """Set by the framework's client, which stores, counts and retries. None asks once."""
 
     @property
     def price(self) -> Price | None:
@@ -125,25 +125,25 @@ class WireJudge(Judge):
         return None
 
     @abstractmethod
-    def request(self, step: JudgeRequest) -> WireRequest:
+    def request(self, step: JudgeRequest) -> ApiRequest:
         """**REQUIRED.** What is asked for one step. A function of the arguments and the settings alone."""
 
     @abstractmethod
-    def send(self, wire: WireRequest) -> WireReply:
+    def send(self, wire: ApiRequest) -> ApiReply:
         """**REQUIRED.** One attempt, without any retry. Called from worker threads. Raises `JudgeError`."""
 
     @abstractmethod
-    def read(self, step: JudgeRequest, reply: WireReply) -> Verdict:
+    def read(self, step: JudgeRequest, reply: ApiReply) -> Verdict:
         """**REQUIRED.** The verdict in a reply; pure. Raises `JudgeError` (invalid, refusal) where there is none."""
 
-    def most_tokens(self, wire: WireRequest) -> Usage:
+    def most_tokens(self, wire: ApiRequest) -> Usage:
         """An upper bound of what one attempt can cost, for the budget: a token has at least two and a half bytes,
         and the reply is limited by the body's `max_tokens` or `max_completion_tokens`."""
         room = wire.body.get("max_completion_tokens") or wire.body.get("max_tokens") or 1000
         return Usage(input_tokens=math.ceil(len(wire.text.encode("utf-8", "replace")) / 2.5), output_tokens=int(room))
 
-    def repaired(self, wire: WireRequest, reply: WireReply, fault: JudgeError) -> WireRequest | None:
-        """A second request after an unusable reply, or None where there is nothing to mend."""
+    def repaired(self, wire: ApiRequest, reply: ApiReply, fault: JudgeError) -> ApiRequest | None:
+        """A second request after an unusable reply, or None where a repair is not possible."""
         return None
 
     def batches(self) -> Batches | None:

@@ -1,5 +1,5 @@
-"""The runtime behind every judge: what is stored is not asked again, what is asked is counted, what fails is no number.
+"""The runtime of all judges: stored replies are used again, every attempt is counted, a failure never becomes a number.
 
-`session` asks, `store` keeps replies, verdicts and the ledger in SQLite, `money` prices attempts and holds the budget,
-`batch` sends a wave through a provider's batch service, `estimate` says beforehand what a run costs.
+`client` handles one request and `runner` many; `cache` keeps replies, verdicts and the ledger in SQLite, `budget`
+prices attempts and enforces the limit, `batch` uses a provider's batch service, `cost` estimates the price of judging.
 """

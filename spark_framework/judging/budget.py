@@ -6,13 +6,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..contracts.remote_judge import Price, Usage, WireJudge
+from ..contracts.remote_judge import Price, RemoteJudge, Usage
 from ..errors import JudgeError
 
 MILLION = 1_000_000
 
 
-def cost(judge: WireJudge, usage: Usage | None, *, batch: bool = False) -> float | None:
+def cost(judge: RemoteJudge, usage: Usage | None, *, batch: bool = False) -> float | None:
     """US dollars for some tokens, by the settings' price or genai-prices' list; None where no price is known.
 
     A batch costs half (OpenAI and Anthropic, November 2026); genai-prices says so itself where its list has it.

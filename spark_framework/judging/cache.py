@@ -1,11 +1,11 @@
 """Replies, verdicts and the ledger in one SQLite file (WAL). Several processes may share it; not over a network drive.
 
-Beside it lies `NAME-leases`, an empty file: who asks for a reply holds the lock of one byte of it, and the kernel gives
-the lock back when the process ends in whatever way.
+`NAME-leases` next to it is an empty file. The process that asks for a reply holds the lock of one of its bytes; the
+kernel releases the lock when the process ends, however it ends.
 
 memo      a step as a judge with this code and these settings sees it -> the request that it leads to
 response  SHA-256 of the exact request                               -> the reply as it came
-verdict   request and reader (the judge's fingerprint)               -> the verdict
+verdict   request and reader (`fingerprint.behaviour_id`)            -> the verdict
 attempt   the ledger: every attempt, failed ones too, with what it cost
 batch     batches that were submitted and not yet collected
 """
@@ -22,7 +22,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
-from ..contracts.remote_judge import Usage, WireReply, WireRequest
+from ..contracts.remote_judge import ApiReply, ApiRequest, Usage
 from ..errors import RunError
 from ..records import Verdict
 from ..util.sqlite_file import SqliteFile
@@ -57,34 +57,34 @@ class JudgeStore(SqliteFile):
                 self._leases.close()
                 self._leases = None
 
-    # -- what is known ---------------------------------------------------------------------------------------------
+    # -- replies and verdicts --------------------------------------------------------------------------------------
 
-    def remembered(self, step: str, reader: str) -> Verdict | None:
-        """The verdict on a step whose request was made before by the same code."""
+    def cached_verdict(self, step: str, behaviour: str) -> Verdict | None:
+        """The verdict on a step (`StepFingerprints.of`) by a judge with this `behaviour_id`."""
         query = "SELECT verdict FROM memo JOIN verdict USING (key) WHERE step = ? AND reader = ?"
         with self._access() as database:
-            row = database.execute(query, (step, reader)).fetchone()
+            row = database.execute(query, (step, behaviour)).fetchone()
         return None if row is None else Verdict.model_validate_json(row[0])
 
-    def reply(self, key: str) -> WireReply | None:
+    def reply(self, key: str) -> ApiReply | None:
         """The stored reply to a request."""
         with self._access() as database:
             row = database.execute("SELECT body, usage, model FROM response WHERE key = ?", (key,)).fetchone()
         if row is None:
             return None
         usage = None if row[1] is None else Usage.model_validate_json(row[1])
-        return WireReply(body=json.loads(row[0]), usage=usage, model=row[2])
+        return ApiReply(body=json.loads(row[0]), usage=usage, model=row[2])
 
-    def keep_verdict(self, step: str, wire: WireRequest, reader: str, verdict: Verdict) -> None:
-        """Keep what was read from a stored reply."""
+    def keep_verdict(self, step: str, wire: ApiRequest, behaviour: str, verdict: Verdict) -> None:
+        """Keep the verdict that was read from a stored reply."""
         with self._transaction() as database:
-            _insert_verdict(database, step, wire.key, reader, verdict)
+            _insert_verdict(database, step, wire.key, behaviour, verdict)
 
     def keep(
-        self, judge: str, wire: WireRequest, reply: WireReply, attempt: Sequence[object],
-        step: str = "", reader: str = "", verdict: Verdict | None = None,
+        self, judge: str, wire: ApiRequest, reply: ApiReply, attempt: Sequence[object],
+        step: str = "", behaviour: str = "", verdict: Verdict | None = None,
     ) -> None:  # fmt: skip
-        """Keep a good reply with its ledger row and, where it is there, its verdict: all of it or nothing."""
+        """Keep a usable reply, its ledger row and its verdict (if there is one) in one transaction."""
         usage = None if reply.usage is None else reply.usage.model_dump_json()
         request = zlib.compress(wire.text.encode("utf-8", "surrogatepass"), 1)
         with self._transaction() as database:
@@ -94,11 +94,11 @@ class JudgeStore(SqliteFile):
             )
             _insert_attempt(database, attempt)
             if verdict is not None:
-                _insert_verdict(database, step, wire.key, reader, verdict)
+                _insert_verdict(database, step, wire.key, behaviour, verdict)
 
     # -- the ledger ------------------------------------------------------------------------------------------------
 
-    def count(self, attempt: Sequence[object]) -> None:
+    def record_attempt(self, attempt: Sequence[object]) -> None:
         """Add a row to the ledger: (run, judge, key, transport, outcome, input, cached, output, usd, seconds)."""
         with self._access() as database:
             _insert_attempt(database, attempt)
@@ -121,10 +121,10 @@ class JudgeStore(SqliteFile):
             rows = database.execute(query, (run, wanted, wanted)).fetchall()
         return [(row[0], row[1], row[2], int(row[3]), int(row[4]), int(row[5]), row[6]) for row in rows]
 
-    # -- who asks at this moment -----------------------------------------------------------------------------------
+    # -- leases ----------------------------------------------------------------------------------------------------
 
     def lease(self, key: str) -> bool:
-        """Whether this process may ask now: no other one is asking. Threads have to agree among themselves."""
+        """Whether this process may ask now: no other process is asking. Threads need a lock of their own."""
         try:
             file = self._lease_file()
             try:
@@ -136,7 +136,7 @@ class JudgeStore(SqliteFile):
         return True
 
     def release(self, key: str) -> None:
-        """Let others ask."""
+        """Let other processes ask."""
         fcntl.lockf(self._lease_file(), fcntl.LOCK_UN, 1, _place(key))
 
     def _lease_file(self) -> IO[bytes]:
@@ -150,20 +150,20 @@ class JudgeStore(SqliteFile):
 
     def open_batches(self, run: str, judge: str) -> list[tuple[str, str | None]]:
         """(name, id) of a run's batches that were not collected to the end; the id is None where a process was killed
-        before it heard of it."""
+        before it learned it."""
         query = "SELECT name, id FROM batch WHERE run = ? AND judge = ? ORDER BY at, name"
         with self._access() as database:
             return [(row[0], row[1]) for row in database.execute(query, (run, judge)).fetchall()]
 
     def note_batch(self, name: str, run: str, judge: str, batch: str | None) -> None:
-        """Keep that a batch is about to be submitted (id None), and then its id."""
+        """Record that a batch is about to be submitted (id None), and then its id."""
         with self._access() as database:
             database.execute(
                 "INSERT OR REPLACE INTO batch VALUES (?, ?, ?, ?, ?)", (name, run, judge, batch, time.time())
             )
 
     def forget_batch(self, name: str) -> None:
-        """A batch was collected, or never came to be."""
+        """A batch was collected, or was never submitted."""
         with self._access() as database:
             database.execute("DELETE FROM batch WHERE name = ?", (name,))
 
@@ -176,8 +176,8 @@ def _insert_attempt(database: sqlite3.Connection, attempt: Sequence[object]) -> 
     )
 
 
-def _insert_verdict(database: sqlite3.Connection, step: str, key: str, reader: str, verdict: Verdict) -> None:
-    database.execute("INSERT OR REPLACE INTO verdict VALUES (?, ?, ?)", (key, reader, verdict.model_dump_json()))
+def _insert_verdict(database: sqlite3.Connection, step: str, key: str, behaviour: str, verdict: Verdict) -> None:
+    database.execute("INSERT OR REPLACE INTO verdict VALUES (?, ?, ?)", (key, behaviour, verdict.model_dump_json()))
     database.execute("INSERT OR REPLACE INTO memo VALUES (?, ?)", (step, key))
 
 

@@ -1,4 +1,4 @@
-"""What a judge sees of a step, as a short name: whatever could change a verdict changes it."""
+"""Names for a judge's behaviour and for a step as it sees it: whatever could change a verdict changes them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _CANDIDATES = TypeAdapter(tuple[Candidate, ...])
 _GOLD = {"answer", "plan"}
 
 
-class StepDigests:
-    """Digests of steps. A step's candidates are digested once, as long as they live here: `forget` between waves."""
+class StepFingerprints:
+    """Fingerprints of steps. Candidates are hashed once and kept for the wave: call `forget` after each."""
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[tuple[Candidate, ...], bytes]] = {}
@@ -32,14 +32,14 @@ class StepDigests:
         """64 hex digits over the judge's code and settings, the question (gold only where the judge sees it), all steps
         so far, the candidates and the seed."""
         question = request.question.model_dump_json(exclude=None if judge.uses_gold else _GOLD)
-        digest = hashlib.sha256(f"{reader(judge)}\n{request.seed}\n{question}".encode())
+        digest = hashlib.sha256(f"{behaviour_id(judge)}\n{request.seed}\n{question}".encode())
         for step in request.steps:
             digest.update(b"%d" % step.chosen + self._candidates(step.candidates))
         digest.update(self._candidates(request.candidates))
         return digest.hexdigest()
 
     def forget(self) -> None:
-        """Let go of the candidates."""
+        """Drop the candidates."""
         self._known.clear()
 
     def _candidates(self, candidates: tuple[Candidate, ...]) -> bytes:
@@ -50,14 +50,15 @@ class StepDigests:
         return known[1]
 
 
-def reader(judge: Judge) -> str:
+def behaviour_id(judge: Judge) -> str:
     """Names the judge's behaviour: its settings (fingerprint) and its code."""
     return f"{judge.fingerprint()}-{_code(type(judge))}"
 
 
 @cache
 def _code(cls: type) -> str:
-    """Digest of the code that a judge consists of."""
+    """Digest of the code that a judge consists of: its module, what that imports of its package, and their data files;
+    of a module without a package, its file; of a class written in a notebook, its methods."""
     digest = hashlib.sha256()
     for part in _parts(cls):
         digest.update(part)
@@ -73,14 +74,14 @@ def _parts(cls: type) -> Iterator[bytes]:
         methods = ((name, getattr(value, "__func__", value)) for name, value in sorted(vars(cls).items()))
         yield from (name.encode() + _bytecode(m.__code__) for name, m in methods if hasattr(m, "__code__"))
         return
-    if not sys.modules[cls.__module__].__package__:
+    if not sys.modules[cls.__module__].__package__:  # its folder is shared: site-packages, or a project with runs
         yield file.read_bytes()
         return
     yield from (name.encode() + path.read_bytes() for name, path in component_files(cls.__module__, file))
 
 
 def _bytecode(code: CodeType) -> bytes:
-    """What a function does, without where it stands."""
+    """What a function does, independent of its file and line."""
     parts = [code.co_code, repr(code.co_names).encode()]
     for constant in code.co_consts:
         if isinstance(constant, CodeType):

@@ -1,7 +1,7 @@
 """Annotators in hindsight: judges that rate the steps of a finished trajectory instead of the candidates of one step.
 
-The contract is the judges' own. The request's candidates are what was done at each step, the final answer last, and its
-`seed` is the number of the repeat. In the verdict a step's score is its contribution to the final answer (0 to 10),
+The contract is the judges' own. The request's candidates are the actions taken, the final answer last, and its `seed`
+is the number of the repeat. In the verdict a step's score is its contribution to the final answer (0 to 10),
 its process_ok says whether the call succeeded, and the last score is IsSolved (10, Unsure 5, 0).
 """
 
@@ -13,15 +13,15 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import fmean
 
+from ..config.judging import JudgingSection
 from ..contracts.components import Judge, JudgeRequest
 from ..errors import DataError
 from ..host.component_spec import ComponentSpec
 from ..host.hooks import PluginHooks
 from ..host.lifecycle import open_component
 from ..records import ANSWER, Candidate, Trajectory, Verdict
-from .client import JudgingSession, open_judging
-from .marks import StepMarks, marked
-from .terms import Terms
+from .marks import RewardComponents, with_annotations
+from .runner import JudgeRunner, open_judging
 
 log = logging.getLogger(__name__)
 
@@ -34,23 +34,21 @@ def hindsight_request(trajectory: Trajectory, repeat: int = 0) -> JudgeRequest:
     return JudgeRequest(question=trajectory.question, steps=(), candidates=tuple(done), seed=repeat)
 
 
-def marks_of(verdicts: Sequence[Verdict]) -> StepMarks:
+def marks_of(verdicts: Sequence[Verdict]) -> RewardComponents:
     """The mean of some annotations of one trajectory, each component in [0, 1]."""
     ok_S = zip(*(verdict.process_ok[:-1] for verdict in verdicts), strict=True)
     score_S = zip(*(verdict.scores[:-1] for verdict in verdicts), strict=True)
-    return StepMarks(
+    return RewardComponents(
         succ_calling=tuple(map(fmean, ok_S)),
         contribution=tuple(fmean(scores) / 10 for scores in score_S),
         is_solved=fmean(verdict.scores[-1] for verdict in verdicts) / 10,
     )
 
 
-def annotate(
-    judge: Judge, session: JudgingSession, trajectories: Sequence[Trajectory], repeats: int
-) -> list[Trajectory]:
+def annotate(judge: Judge, runner: JudgeRunner, trajectories: Sequence[Trajectory], repeats: int) -> list[Trajectory]:
     """The trajectories with their marks. One that the judge fails on is left out and logged, never given a number."""
     requests = [hindsight_request(one, repeat) for one in trajectories for repeat in range(repeats)]
-    outcomes = session.judge_all(judge, requests)
+    outcomes = runner.judge_all(judge, requests)
     kept = []
     for number, trajectory in enumerate(trajectories):
         own = outcomes[number * repeats : (number + 1) * repeats]
@@ -60,19 +58,20 @@ def annotate(
             log.warning("trajectory %s is not annotated and left out: %s", trajectory.id, failure)
         else:
             each = {str(repeat): marks_of([verdict]) for repeat, verdict in enumerate(verdicts)}
-            kept.append(marked(trajectory, marks_of(verdicts), each))
+            kept.append(with_annotations(trajectory, marks_of(verdicts), each))
     return kept
 
 
 def annotated_by(
     choice: ComponentSpec, trajectories: Sequence[Trajectory], repeats: int,
-    *, calls: PluginHooks, store: Path, terms: Terms, run: str,
+    *, calls: PluginHooks, store: Path, judging: JudgingSection, run: str,
 ) -> list[Trajectory]:  # fmt: skip
     """The trajectories with the marks of a judge that is opened and closed here.
 
     Args:
         store: the SQLite file with replies and the ledger.
-        run: name in the ledger.
+        judging: how the judge is asked.
+        run: the run's name in the ledger.
 
     Raises:
         DataError: the judge failed on all of them.
@@ -80,8 +79,8 @@ def annotated_by(
     with ExitStack() as stack:
         judge = stack.enter_context(open_component(choice))
         assert isinstance(judge, Judge)  # the choice has checked the kind
-        session = stack.enter_context(open_judging(calls, store, terms, run, [judge]))
-        kept = annotate(judge, session, trajectories, repeats)
+        runner = stack.enter_context(open_judging(calls, store, judging, run, [judge]))
+        kept = annotate(judge, runner, trajectories, repeats)
     if trajectories and not kept:
         raise DataError(f"annotator {judge.name} failed on every trajectory; the log says why")
     return kept

@@ -18,17 +18,17 @@ MOST_CONTRIBUTION = 5
 
 
 class Annotation(Record):
-    """One annotator's word on a finished trajectory. Repeats of an annotator are annotations of their own."""
+    """One annotator's ratings of a finished trajectory. Each repeat of an annotator is an annotation."""
 
     succeeded: tuple[bool, ...]
     """For each step but the last: the call succeeded."""
     contributions: tuple[int, ...]
-    """For each step but the last: what it gave to the final answer, 0 to 5."""
+    """For each step but the last: its contribution to the final answer, 0 to 5."""
     status: Status
     """Whether the final answer solves the query."""
 
 
-class StepMarks(Record):
+class RewardComponents(Record):
     """The components of the reward, each in [0, 1]: means over all annotations."""
 
     succ_calling: tuple[float, ...]
@@ -38,7 +38,7 @@ class StepMarks(Record):
     is_solved: float
 
 
-def marks(annotations: Sequence[Annotation]) -> StepMarks:
+def average_annotations(annotations: Sequence[Annotation]) -> RewardComponents:
     """The mean of some annotations of one trajectory.
 
     Raises:
@@ -47,11 +47,11 @@ def marks(annotations: Sequence[Annotation]) -> StepMarks:
     lengths = {len(part) for one in annotations for part in (one.succeeded, one.contributions)}
     if len(lengths) != 1:
         raise DataError(
-            f"the annotations of one trajectory have {sorted(lengths) or 'no'} steps; they need as many each"
+            f"the annotations of one trajectory have {sorted(lengths) or 'no'} steps; they need the same number"
         )
     if not all(0 <= value <= MOST_CONTRIBUTION for one in annotations for value in one.contributions):
         raise DataError(f"a contribution is a whole number from 0 to {MOST_CONTRIBUTION}")
-    return StepMarks(
+    return RewardComponents(
         succ_calling=tuple(fmean(column) for column in zip(*(one.succeeded for one in annotations), strict=True)),
         contribution=tuple(
             fmean(column) / MOST_CONTRIBUTION
@@ -61,7 +61,7 @@ def marks(annotations: Sequence[Annotation]) -> StepMarks:
     )
 
 
-def composed(components: StepMarks, alpha: float = 1.0) -> list[float]:
+def compose_rewards(components: RewardComponents, alpha: float = 1.0) -> list[float]:
     """One reward for each step, the last included, all in [0, 1].
 
     (alpha SuccCalling + Contribution) / (alpha + 1), and IsSolved for the last. The paper gives no alpha; 1 gives the
@@ -71,16 +71,16 @@ def composed(components: StepMarks, alpha: float = 1.0) -> list[float]:
     return [*((alpha * succeeded + gave) / (alpha + 1) for succeeded, gave in steps), components.is_solved]
 
 
-def marked(
-    trajectory: Trajectory, components: StepMarks, repeats: Mapping[str, StepMarks] = MappingProxyType({})
+def with_annotations(
+    trajectory: Trajectory, components: RewardComponents, repeats: Mapping[str, RewardComponents] = MappingProxyType({})
 ) -> Trajectory:
     """The trajectory with the components as its steps' `marks`, which the reward terms read.
 
     Args:
-        repeats: what was said each time, by the repeat's name; kept as `succ_calling/NAME` and so on.
+        repeats: the components of each repeat by its name; kept as `succ_calling/NAME` and so on.
 
     Raises:
-        DataError: they are of another number of steps. Thoughts are steps that may go without marks.
+        DataError: the number of steps differs. Thoughts may go without marks.
     """
     earlier = [step for step in trajectory.steps if not step.is_answer]
     if len(earlier) != len(components.succ_calling):
@@ -93,7 +93,7 @@ def marked(
     named = {"": components, **{f"/{name}": one for name, one in repeats.items()}}
     numbers = {id(step): number for number, step in enumerate(earlier)}
 
-    def said(step: Step) -> dict[str, float]:
+    def marks_of_step(step: Step) -> dict[str, float]:
         if step.is_answer:
             return {f"is_solved{name}": one.is_solved for name, one in named.items()}
         if (number := numbers.get(id(step))) is None:
@@ -101,12 +101,12 @@ def marked(
         succeeded = {f"succ_calling{name}": one.succ_calling[number] for name, one in named.items()}
         return succeeded | {f"contribution{name}": one.contribution[number] for name, one in named.items()}
 
-    steps = tuple(step.model_copy(update={"marks": said(step)}) for step in trajectory.steps)
+    steps = tuple(step.model_copy(update={"marks": marks_of_step(step)}) for step in trajectory.steps)
     return trajectory.model_copy(update={"steps": steps})
 
 
-def marks_of_steps(trajectory: Trajectory) -> StepMarks:
-    """The components that `marked` put there.
+def marks_of_steps(trajectory: Trajectory) -> RewardComponents:
+    """The components that `with_annotations` put there.
 
     Raises:
         DataError: there are none, or the trajectory ends without an answer.
@@ -115,20 +115,20 @@ def marks_of_steps(trajectory: Trajectory) -> StepMarks:
     calls = [step.marks for step in earlier if step.candidate.action != THINK]
     if "is_solved" not in closing.marks or not all("contribution" in marks for marks in calls):
         raise DataError(f"trajectory {trajectory.id} has no annotations: import them with it, or name a judge")
-    return StepMarks(
+    return RewardComponents(
         succ_calling=tuple(marks["succ_calling"] for marks in calls),
         contribution=tuple(marks["contribution"] for marks in calls),
         is_solved=closing.marks["is_solved"],
     )
 
 
-def repeats_of(trajectory: Trajectory) -> dict[str, StepMarks]:
-    """What `marked` was told of each repeat."""
+def repeats_of(trajectory: Trajectory) -> dict[str, RewardComponents]:
+    """The components of each repeat, as given to `with_annotations`."""
     *_, closing = trajectory.steps
     before = [step.marks for step in trajectory.steps[:-1] if step.marks]
     names = [key.partition("/")[2] for key in closing.marks if key.startswith("is_solved/")]
     return {
-        name: StepMarks(
+        name: RewardComponents(
             succ_calling=tuple(marks[f"succ_calling/{name}"] for marks in before),
             contribution=tuple(marks[f"contribution/{name}"] for marks in before),
             is_solved=closing.marks[f"is_solved/{name}"],

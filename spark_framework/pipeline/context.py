@@ -10,14 +10,14 @@ from typing import Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
+from ..config.judging import JudgingSection
 from ..config.load import build_config
 from ..config.rollout import RewardSection
-from ..config.run import JudgingSection
 from ..contracts.components import Judge, RewardTerm, Selector
 from ..host.component_spec import ComponentSpec, JudgeSpec
 from ..host.lifecycle import open_component, open_tools
 from ..host.tool_cache import ReplyCache, open_replies
-from ..judging.client import open_judging
+from ..judging.runner import open_judging
 from ..policy.action_space import ActionSpace
 from ..rollout.environment import RolloutContext
 from ..runs.run_dir import RunFolder
@@ -59,7 +59,7 @@ def open_context(folder: RunFolder, *, judged: bool) -> Iterator[RolloutContext]
             assert fallback is None or isinstance(fallback, Judge)
             judges = [judge] if fallback is None else [judge, fallback]
             judging = stack.enter_context(
-                open_judging(calls, folder.judgements(), config.judging.terms(), folder.ledger_name, judges)
+                open_judging(calls, folder.judgements(), config.judging, folder.ledger_name, judges)
             )
             context = replace(context, judge=judge, judging=judging, selector=selector, fallback=fallback)
         yield context

@@ -82,8 +82,8 @@ def _generate_round(folder: RunFolder, one: RoundConfig, context: RolloutContext
             usage += count_actions(result.trajectories)
             for trajectory in result.trajectories:
                 context.calls.trajectory_finished(trajectory)
-            if context.judging is not None and context.judging.budget.spent:
-                waves.set_postfix_str(f"${context.judging.budget.spent:.2f}")
+            if context.judging is not None and context.judging.client.budget.spent:
+                waves.set_postfix_str(f"${context.judging.client.budget.spent:.2f}")
 
 
 def _proposer(folder: RunFolder, one: RoundConfig, space: ActionSpace) -> Policy:

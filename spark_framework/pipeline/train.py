@@ -102,7 +102,7 @@ def _annotated(
 
     kept = annotated_by(
         judge, [one for question in questions for one in question], repeats, calls=calls, store=folder.judgements(),
-        terms=folder.config.judging.terms(), run=folder.ledger_name,
+        judging=folder.config.judging, run=folder.ledger_name,
     )  # fmt: skip
     grouped: dict[int, list[Trajectory]] = defaultdict(list)
     for trajectory in kept:

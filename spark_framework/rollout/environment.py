@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ..contracts.components import Judge, Selector, Tool, ToolContext
 from ..host.hooks import PluginHooks
-from ..judging.client import JudgingSession
+from ..judging.runner import JudgeRunner
 from ..policy import Policy
 from ..policy.action_space import ActionSpace
 from ..questions.grading import answer_text, resolve_answer
@@ -35,7 +35,7 @@ class RolloutContext:
     """Threads that call tools."""
     judge: Judge | None = None
     """None, like `judging` and `selector`, where the policy acts alone."""
-    judging: JudgingSession | None = None
+    judging: JudgeRunner | None = None
     fallback: Judge | None = None
     selector: Selector | None = None
     threshold: float = 6.0

@@ -13,8 +13,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from ..config.judging import JudgingSection
 from ..config.load import check_config
-from ..config.run import JudgingSection, RunConfig
+from ..config.run import RunConfig
 from ..contracts.algorithm import Algorithm
 from ..errors import RunError
 from ..policy.action_space import ActionSpace

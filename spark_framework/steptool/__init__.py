@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..judging.marks import Annotation, composed, marked, marks
+    from ..judging.marks import Annotation, average_annotations, compose_rewards, with_annotations
     from ..training.algorithms.steptool import (
         ResponseSpans,
         adapted_kl_coef,
@@ -37,13 +37,13 @@ _PUBLIC = {
     "Prediction": "predictions",
     "adapted_kl_coef": ".training.algorithms.steptool",
     "advantages": ".training.algorithms.steptool",
-    "composed": ".judging.marks",
+    "compose_rewards": ".judging.marks",
     "evaluate_trajectories": "commands",
     "export_trajectories": "commands",
     "figures": "metrics",
     "import_files": "collection",
-    "marked": ".judging.marks",
-    "marks": ".judging.marks",
+    "with_annotations": ".judging.marks",
+    "average_annotations": ".judging.marks",
     "read_needed": "metrics",
     "read_ppo_csv": ".training.data.ppo_csv",
     "read_queries": "predictions",
@@ -67,13 +67,12 @@ __all__ = [
     "ResponseSpans",
     "adapted_kl_coef",
     "advantages",
-    "composed",
+    "average_annotations",
+    "compose_rewards",
     "evaluate_trajectories",
     "export_trajectories",
     "figures",
     "import_files",
-    "marked",
-    "marks",
     "read_needed",
     "read_ppo_csv",
     "read_queries",
@@ -83,6 +82,7 @@ __all__ = [
     "trajectories_of",
     "tree_of",
     "whiten",
+    "with_annotations",
     "write_ppo_csv",
     "write_queries",
 ]

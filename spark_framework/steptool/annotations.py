@@ -9,7 +9,15 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from ..errors import DataError
-from ..judging.marks import MOST_CONTRIBUTION, SOLVED, Annotation, Status, marked, marks, repeats_of
+from ..judging.marks import (
+    MOST_CONTRIBUTION,
+    SOLVED,
+    Annotation,
+    Status,
+    average_annotations,
+    repeats_of,
+    with_annotations,
+)
 from ..records import THINK, Record, Step, Trajectory
 from .predictions import SOURCE, ToolMessage, called, message_of, open_question
 
@@ -83,12 +91,12 @@ def annotated_trajectory(query_id: str, branches: Sequence[Trajectory], answer: 
     Raises:
         DataError: none of them is the annotated answer.
     """
-    repeats = {name: marks([one]) for name, one in answer.by_repeat().items()}
-    means = marks(answer.annotations())
+    repeats = {name: average_annotations([one]) for name, one in answer.by_repeat().items()}
+    means = average_annotations(answer.annotations())
     found = [written_steps(one) == [*answer.answer_steps, answer.final_step] for one in branches]
     if not any(found):
         raise DataError(f"query {query_id}: the annotations are of another answer than the one that is there")
-    return [marked(one, means, repeats) if fits else one for one, fits in zip(branches, found, strict=True)]
+    return [with_annotations(one, means, repeats) if fits else one for one, fits in zip(branches, found, strict=True)]
 
 
 def annotated_answer(trajectory: Trajectory, tool_names: Sequence[str]) -> AnnotatedAnswer:

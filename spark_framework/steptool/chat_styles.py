@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..judging.marks import composed, marks_of_steps
+from ..judging.marks import compose_rewards, marks_of_steps
 from ..records import ANSWER, THINK, Candidate, Step, Trajectory
 from ..training.data.ppo_csv import PpoExample
 from .predictions import call_succeeded, message_of, open_question, read_arguments
@@ -81,7 +81,7 @@ def written(trajectory: Trajectory, tool_names: Sequence[str], style: Style, alp
     Raises:
         DataError: it has no annotations.
     """
-    rewards = composed(marks_of_steps(trajectory), alpha)
+    rewards = compose_rewards(marks_of_steps(trajectory), alpha)
     prompts, responses = [style.opening(tool_names, trajectory.question.text)], []
     thoughts: list[str] = []
     for step in trajectory.steps:

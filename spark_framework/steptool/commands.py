@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ..config.judging import JudgingSection
 from ..config.policy import LocalPolicyConfig
-from ..config.run import JudgingSection
 from ..contracts.algorithm import Algorithm
 from ..errors import ConfigError, DataError, RunError
 from ..host.manager import current_host
@@ -119,7 +119,7 @@ def _annotated(where: Path, trajectories: Sequence[Trajectory], asked: Judging) 
     finished = [one for one in trajectories if one.steps[-1].is_answer]
     kept = annotated_by(
         judge, finished, asked.repeats, calls=current_host().calls,
-        store=judging.file or where / JUDGEMENTS, terms=judging.terms(),
+        store=judging.file or where / JUDGEMENTS, judging=judging,
         run=run.ledger_name if run else str(where),
     )  # fmt: skip
     by_id = {one.id: one for one in kept}

@@ -26,7 +26,7 @@ def figures(trajectories: Sequence[Trajectory], needed: Needed | None = None) ->
     deviation (None for one run), `pass_rate_95` a bootstrap interval over the queries.
 
     Args:
-        trajectories: annotated (`shaping.marked`) where a pass rate is wanted. One without an answer is unsolved.
+        trajectories: annotated (`with_annotations`) where a pass rate is wanted. One without an answer is unsolved.
         needed: None takes the questions' plans, where they have some.
     """
     runs = _solved_by_run(trajectories)

@@ -6,7 +6,6 @@ Shapes (docs/explanation/notation.md): S states, C candidates, U scored candidat
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,18 +15,16 @@ import numpy as np
 
 from ..contracts.calibrated_judge import CalibratedJudge, Calibration, fit_calibration
 from ..contracts.components import Judge
-from ..contracts.remote_judge import WireReply, WireRequest
-from ..errors import ConfigError, DataError, JudgeError, RunError, UserError
+from ..errors import ConfigError, DataError, JudgeError, RunError
 from ..host.hooks import PluginHooks
-from ..judging.budget import cost
-from ..judging.client import JudgingSession
+from ..judging.client import JudgeClient
 from ..pipeline.context import JudgeLike, resolve_judge
 from ..runs.decisions import JudgedDecision, judged_decisions, stratified
 from ..runs.run_dir import RunFolder, existing_run
 from ..runs.session import observed
 from ..stats.agreement import over_states, spearman
 from ..stats.arrays import Floats
-from .rejudge import as_judge, session_for
+from .rejudge import as_judge, open_runner
 from .reselect import stored_scores
 
 FOLDS = 5
@@ -94,8 +91,8 @@ def calibrate(
         known = [(state, scores) for state, scores in scored if scores is not None]
         fitted_on = f"{folder.path.name}, {against or ', '.join(sorted({s.verdict.judge for s in states}))}"
         with closing(_calibrated(as_judge(choice.build()))) as judge_:  # not prepared: it has no map yet
-            with session_for(folder, judge_, judging) as session:
-                raw = list(_raw_values(session, judge_, [state for state, _ in known], folder.config.seed))
+            with open_runner(folder, judge_, judging) as runner:
+                raw = list(_raw_values(runner.client, judge_, [state for state, _ in known], folder.config.seed))
             target = [scores for _, scores in known]
             fit = _fitted(raw, target, judge=judge_.name, scale=judge_.scale(), fitted_on=fitted_on)
     fit.save(path)
@@ -112,37 +109,20 @@ def _calibrated(judge: Judge) -> CalibratedJudge:
 
 
 def _raw_values(
-    session: JudgingSession, judge: CalibratedJudge, states: Sequence[JudgedDecision], seed: int
+    client: JudgeClient, judge: CalibratedJudge, states: Sequence[JudgedDecision], seed: int
 ) -> Iterator[tuple[float, ...]]:
     from tqdm import tqdm
 
     for state in tqdm(states, desc=f"calibrate {judge.name}", disable=not sys.stderr.isatty(), leave=False):
         step = PluginHooks.redact_gold(judge, state.request(seed))
         try:
-            values = judge.raw(_reply(session, judge, judge.request(step)))
+            values = judge.raw(client.reply(judge, judge.request(step), f"raw values of judge {judge.name}"))
         except JudgeError as exc:
             where = f"trajectory {state.trajectories[0]}, step {state.number}"
-            raise RunError(f"judge {judge.name} failed on {where}: {exc}; mend it and give the same command") from exc
+            raise RunError(f"judge {judge.name} failed on {where}: {exc}; give the same command again") from exc
         if len(values) != len(step.candidates):
             raise RunError(f"judge {judge.name} gave {len(values)} raw values for {len(step.candidates)} candidates")
         yield values
-
-
-def _reply(session: JudgingSession, judge: CalibratedJudge, wire: WireRequest) -> WireReply:
-    """The stored reply, or one attempt. The session itself keeps verdicts, and without a map there are none."""
-    stored = None if session.terms.mode == "refresh" else session.store.reply(wire.key)
-    if stored is not None:
-        return stored
-    if session.terms.mode == "only":
-        raise UserError(f"{session.store.path} lacks raw values, and judging.mode is `only`; use `use` to compute them")
-    with session.budget.reserved(cost(judge, judge.most_tokens(wire)) or 0.0) as costs:
-        start = time.monotonic()
-        reply = judge.send(wire)
-        usd = cost(judge, reply.usage or judge.most_tokens(wire))
-        costs.append(usd or 0.0)
-    row = session.row(judge, wire, "ok", reply.usage, usd, time.monotonic() - start)
-    session.store.keep(judge.name, wire, reply, row)
-    return reply
 
 
 # -- the map, and how good it is ------------------------------------------------------------------------------------

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,6 @@ from ..stats.tables import markdown_table
 from ..util.files import write_atomic
 
 log = logging.getLogger(__name__)
-AGAINST = "sft"
-"""The rung that the others are tested against."""
 
 
 def ladder(config: RunConfig, seeds: int = 1, report: Callable[[str], None] = print) -> dict[str, Any]:
@@ -40,7 +39,8 @@ def ladder(config: RunConfig, seeds: int = 1, report: Callable[[str], None] = pr
         report: gets a line for each thing that is done, and the table in the end.
 
     Returns:
-        What is written to `ladder.json`: `stages`, `comparisons`, `sentence` and how it was made.
+        What is written to `ladder.json`: `stages`, `comparisons`, `sentence`, and how it was made. The reference is the
+        first stage of the config.
     """
     folders = [config.run] if seeds == 1 else [config.run / f"seed-{k}" for k in range(seeds)]
     for k, folder in enumerate(folders):
@@ -60,16 +60,18 @@ def compare(answered: dict[str, list[list[Trajectory]]]) -> dict[str, Any]:
         answered: for each rung, one list of evaluation trajectories a seed; all rungs on the same questions.
     """
     pooled = {rung: [t for seed in seeds for t in seed] for rung, seeds in answered.items()}
+    trained = [rung for rung in pooled if rung not in UNTRAINED]
+    reference = trained[0] if trained else None
     stages = []
     for rung, trajectories in pooled.items():
         row = {"stage": rung, **summary(_unique(trajectories))}
-        row["p_vs_sft"] = _p(pooled, rung, AGAINST) if AGAINST in pooled and rung != AGAINST else None
+        row["p_vs_reference"] = None if reference in (None, rung) else _p(pooled, rung, reference)
         row["accuracy_by_seed"] = [sum(t.correct for t in seed) / len(seed) for seed in answered[rung]]
         stages.append(row)
-    trained = [rung for rung in pooled if rung not in UNTRAINED]
     pairs = [(a, b) for i, a in enumerate(trained) for b in trained[i + 1 :]]
     comparisons = [_comparison(pooled, a, b) for a, b in pairs]
-    return {"stages": stages, "comparisons": comparisons, "sentence": sentence(stages, comparisons)}
+    text = sentence(trained, comparisons)
+    return {"stages": stages, "reference": reference, "comparisons": comparisons, "sentence": text}
 
 
 def table(result: dict[str, Any]) -> str:
@@ -81,7 +83,7 @@ def table(result: dict[str, Any]) -> str:
         "tool entropy, bits [95 %]",
         "policy entropy, bits [95 %]",
         "valid",
-        "p vs SFT",
+        f"p vs {result['reference']}" if result["reference"] else "p",
     )
     groups = [
         f"  {stage['stage']}: "
@@ -93,8 +95,12 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join([markdown_table(head, map(_cells, result["stages"])), *extra, "", result["sentence"]])
 
 
-def sentence(stages: list[dict[str, Any]], comparisons: list[dict[str, Any]]) -> str:
-    """What is and what is not significant, in words (5 %, without correction for the number of tests)."""
+def sentence(trained: Sequence[str], comparisons: list[dict[str, Any]]) -> str:
+    """What is and what is not significant, in words (5 %, without correction for the number of tests).
+
+    Args:
+        trained: the trained rungs, in the config's order; policy entropy is compared with the rung before.
+    """
     if not comparisons:
         return "Fewer than two trained stages: there is nothing to compare."
     better = [c for c in comparisons if c["p"] < 0.05]
@@ -106,15 +112,15 @@ def sentence(stages: list[dict[str, Any]], comparisons: list[dict[str, Any]]) ->
     text = f"Of {len(comparisons)} {pairs} of trained stages, {len(better)} differ in accuracy at 5 % (exact McNemar"
     text += f", uncorrected; the Bonferroni limit is {0.05 / len(comparisons):.2g}): "
     text += ("; ".join(words) if words else "none, so the order of these rungs means nothing") + "."
-    pair = next((c for c in comparisons if {c["a"], c["b"]} == {"ppo", "spark"}), None)
-    if pair is not None and pair["policy_entropy_difference"] is not None:
-        sign = 1 if pair["a"] == "spark" else -1
-        difference = sign * pair["policy_entropy_difference"]
-        low, high = sorted(sign * x for x in pair["policy_entropy_difference_95"])
-        verdict = "above" if low > 0 else "below" if high < 0 else "not distinguishable from"
-        text += (
-            f" SPaRK's policy entropy is {verdict} PPO's: {difference:+.3f} bits [{low:+.3f}, {high:+.3f}] (paired)."
-        )
+    entropies = [
+        f"{c['b']} {-c['policy_entropy_difference']:+.3f} [{-high:+.3f}, {-low:+.3f}]"
+        for before, rung in pairwise(trained)
+        for c in comparisons
+        if (c["a"], c["b"]) == (before, rung) and c["policy_entropy_difference"] is not None
+        for low, high in [c["policy_entropy_difference_95"]]
+    ]
+    if entropies:
+        text += f" Policy entropy against the rung before, in bits (paired): {'; '.join(entropies)}."
     return text
 
 
@@ -184,7 +190,7 @@ def _cells(stage: dict[str, Any]) -> tuple[str, ...]:
         _bits(stage["tool_entropy_bits"], stage["tool_entropy_95"]),
         _bits(stage["policy_entropy_bits"], stage["policy_entropy_95"]),
         "-" if stage["valid_calls"] is None else f"{stage['valid_calls']:.2f}",
-        "-" if stage["p_vs_sft"] is None else f"{stage['p_vs_sft']:.2g}",
+        "-" if stage["p_vs_reference"] is None else f"{stage['p_vs_reference']:.2g}",
     )
 
 

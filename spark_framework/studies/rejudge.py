@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..config.run import JudgingSection
+from ..config.judging import JudgingSection
 from ..contracts.components import Component, Judge
 from ..contracts.remote_judge import Usage
 from ..errors import ConfigError, JudgeError, RunError
@@ -20,9 +20,10 @@ from ..host.hooks import PluginHooks
 from ..host.lifecycle import open_component
 from ..host.manager import current_host
 from ..judging.budget import cost
-from ..judging.client import JudgingSession, open_judging, wire_judges
+from ..judging.client import remote_judges
 from ..judging.cost import Forecast, forecast_steps
-from ..judging.fingerprint import reader
+from ..judging.fingerprint import behaviour_id
+from ..judging.runner import JudgeRunner, open_judging
 from ..pipeline.context import JudgeLike, resolve_judge
 from ..runs.decisions import JudgedDecision, judged_decisions
 from ..runs.run_dir import RunFolder, existing_run
@@ -128,20 +129,20 @@ def rejudge_states(
     """`rejudge` for some states of a run that is locked already."""
     path = verdict_path(folder, name, repeat)
     file = VerdictFile(path)
-    with open_component(choice) as component, session_for(folder, judge := as_judge(component), judging) as session:
+    with open_component(choice) as component, open_runner(folder, judge := as_judge(component), judging) as runner:
         write_or_check_manifest(path, choice, judge, repeat)
         known = {} if judging.mode == "refresh" else file.read()
         missing = [state for state in states if state.digest not in known]
-        before = session.budget.spent
+        before = runner.client.budget.spent
         failures: list[Failure] = []
-        for wave in _waves(missing, len(missing) if judging.batch else WAVE, path.stem, session):
+        for wave in _waves(missing, len(missing) if judging.batch else WAVE, path.stem, runner):
             requests = [state.request(folder.config.seed, repeat) for state in wave]
-            outcomes = list(zip(wave, session.judge_all(judge, requests), strict=True))
+            outcomes = list(zip(wave, runner.judge_all(judge, requests), strict=True))
             file.append([s.recorded(verdict) for s, verdict in outcomes if not isinstance(verdict, JudgeError)])
             failures += [_failure(state, error) for state, error in outcomes if isinstance(error, JudgeError)]
         return Rejudged(
             file=path, states=len(states), judged=len(missing) - len(failures), failures=tuple(failures),
-            calls=session.asked, usd=session.budget.spent - before if _has_price(judge) else None,
+            calls=runner.client.asked, usd=runner.client.budget.spent - before if _has_price(judge) else None,
         )  # fmt: skip
 
 
@@ -158,15 +159,15 @@ def forecast_states(
     known = VerdictFile(verdict_path(folder, name, repeat)).read()
     missing = [state for state in states if state.digest not in known or judging.mode == "refresh"]
     judge = as_judge(choice.build())  # not prepared: an estimate needs no key
-    with closing(judge), session_for(folder, judge, judging) as session:
-        return forecast_steps(session, judge, [state.request(folder.config.seed, repeat) for state in missing])
+    with closing(judge), open_runner(folder, judge, judging) as runner:
+        return forecast_steps(runner.client, judge, [state.request(folder.config.seed, repeat) for state in missing])
 
 
 def request_keys(judge: Judge, states: Iterable[JudgedDecision], seed: int, repeat: int = 0) -> set[str]:
     """Keys of the requests that a judge, and those inside of it, make on some states; none are sent."""
     return {
         part.request(PluginHooks.redact_gold(part, state.request(seed, repeat))).key
-        for part in wire_judges(judge)
+        for part in remote_judges(judge)
         for state in states
     }
 
@@ -187,17 +188,17 @@ def as_judge(component: Component) -> Judge:
 
 
 @contextmanager
-def session_for(folder: RunFolder, judge: Judge, judging: JudgingSection) -> Iterator[JudgingSession]:
-    """A judge's session with the run's store and ledger."""
+def open_runner(folder: RunFolder, judge: Judge, judging: JudgingSection) -> Iterator[JudgeRunner]:
+    """A runner for one judge, with the run's store and ledger."""
     file = folder.judgements(judging)
-    with open_judging(current_host().calls, file, judging.terms(), folder.ledger_name, [judge]) as session:
-        yield session
+    with open_judging(current_host().calls, file, judging, folder.ledger_name, [judge]) as runner:
+        yield runner
 
 
 def write_or_check_manifest(path: Path, choice: ComponentSpec, judge: Judge, repeat: int) -> None:
     """Note next to the file whose verdicts it holds, and refuse to mix them with those of another judge."""
     settings = {"use": choice.use, **choice.config.model_dump(mode="json")}
-    whose = {"judge": settings, "behaviour": reader(judge), "repeat": repeat}
+    whose = {"judge": settings, "behaviour": behaviour_id(judge), "repeat": repeat}
     manifest = path.with_suffix(".json")
     if path.is_file():
         try:
@@ -214,7 +215,7 @@ def write_or_check_manifest(path: Path, choice: ComponentSpec, judge: Judge, rep
 
 
 def _waves(
-    states: Sequence[JudgedDecision], size: int, title: str, session: JudgingSession
+    states: Sequence[JudgedDecision], size: int, title: str, runner: JudgeRunner
 ) -> Iterator[Sequence[JudgedDecision]]:
     """Parts of the states, with a bar and what was spent on a terminal."""
     from tqdm import tqdm
@@ -224,8 +225,8 @@ def _waves(
             part = states[first : first + size]
             yield part
             bar.update(len(part))
-            if session.budget.spent:
-                bar.set_postfix_str(f"${session.budget.spent:.2f}")
+            if runner.client.budget.spent:
+                bar.set_postfix_str(f"${runner.client.budget.spent:.2f}")
 
 
 def _failure(state: JudgedDecision, error: JudgeError) -> Failure:
@@ -233,4 +234,4 @@ def _failure(state: JudgedDecision, error: JudgeError) -> Failure:
 
 
 def _has_price(judge: Judge) -> bool:
-    return all(cost(part, Usage(input_tokens=1)) is not None for part in wire_judges(judge))
+    return all(cost(part, Usage(input_tokens=1)) is not None for part in remote_judges(judge))

@@ -16,17 +16,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .algorithm import AlgorithmContract
     from .component import ComponentContract
     from .judge import JudgeContract
     from .project import Project
     from .pytest_plugin import FakeDistribution
+    from .remote_judge import RemoteJudgeContract
     from .reward import RewardTermContract
-    from .samples import sample_request, sample_step, sample_trajectory
+    from .samples import sample_request, sample_stage_data, sample_step, sample_trajectory
     from .selector import SelectorContract
     from .tool import ToolContract
-    from .wire import WireJudgeContract
 
 _PUBLIC = {
+    "AlgorithmContract": "algorithm",
     "ComponentContract": "component",
     "FakeDistribution": "pytest_plugin",
     "JudgeContract": "judge",
@@ -34,22 +36,25 @@ _PUBLIC = {
     "RewardTermContract": "reward",
     "SelectorContract": "selector",
     "ToolContract": "tool",
-    "WireJudgeContract": "wire",
+    "RemoteJudgeContract": "remote_judge",
     "sample_request": "samples",
+    "sample_stage_data": "samples",
     "sample_step": "samples",
     "sample_trajectory": "samples",
 }
 
 __all__ = [
+    "AlgorithmContract",
     "ComponentContract",
     "FakeDistribution",
     "JudgeContract",
     "Project",
+    "RemoteJudgeContract",
     "RewardTermContract",
     "SelectorContract",
     "ToolContract",
-    "WireJudgeContract",
     "sample_request",
+    "sample_stage_data",
     "sample_step",
     "sample_trajectory",
 ]

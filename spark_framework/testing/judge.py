@@ -21,7 +21,7 @@ class JudgeContract(ComponentContract):
         def judge(self):
             return Terse()
 
-    For a `WireJudge` there is `WireJudgeContract`.
+    For a `RemoteJudge` there is `RemoteJudgeContract`.
     """
 
     kind = "judge"

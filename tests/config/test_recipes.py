@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ def test_a_recipe_has_the_papers_hyper_parameters(path: Path) -> None:
     assert config.run == Path("runs") / path.stem.removesuffix("_spark")
     assert (config.judge.name, config.selector.name) == ("gpt4o", "rarity_first")
     assert (config.threshold, config.steps, len(config.tools)) == (6.0, 5, 8)
-    spark = config.stages["spark"]
+    spark: Any = config.stages["spark"].config
     assert (spark.clip, spark.kl_target, spark.critic.kind, spark.lora.r) == (0.2, 0.2, "separate", 8)
     assert spark.require_process_ok
     assert spark.require_correct

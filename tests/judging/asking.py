@@ -20,24 +20,24 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from spark_framework.api import (
+    ApiReply,
+    ApiRequest,
     Candidate,
     ComponentConfig,
     JudgeError,
     JudgeRequest,
     Price,
     Question,
+    RemoteJudge,
     Usage,
     Verdict,
-    WireJudge,
-    WireReply,
-    WireRequest,
 )
+from spark_framework.config.judging import JudgingSection
 from spark_framework.host.manager import Host
-from spark_framework.judging.client import JudgingSession, open_judging
-from spark_framework.judging.terms import Terms
+from spark_framework.judging.runner import JudgeRunner, open_judging
 
 
-class Asking(WireJudge):
+class Asking(RemoteJudge):
     """Scores every candidate with what the server says; a dollar for a million tokens, a thousand tokens a call."""
 
     name = "asking"
@@ -55,14 +55,14 @@ class Asking(WireJudge):
     def priced_model(self) -> str:
         return self.config.model
 
-    def most_tokens(self, wire: WireRequest) -> Usage:
+    def most_tokens(self, wire: ApiRequest) -> Usage:
         return Usage(input_tokens=1000)
 
-    def request(self, step: JudgeRequest) -> WireRequest:
+    def request(self, step: JudgeRequest) -> ApiRequest:
         body = {"model": self.config.model, "prompt": self.config.prompt, "id": step.question.id, "seed": step.seed}
-        return WireRequest(endpoint=self.config.url, body=body)
+        return ApiRequest(endpoint=self.config.url, body=body)
 
-    def send(self, wire: WireRequest) -> WireReply:
+    def send(self, wire: ApiRequest) -> ApiReply:
         connection = http.client.HTTPConnection(urlsplit(wire.endpoint).netloc, timeout=10)
         try:
             connection.request("POST", "/", json.dumps(wire.body))
@@ -74,16 +74,16 @@ class Asking(WireJudge):
             connection.close()
         if response.status != 200:
             raise JudgeError(f"status {response.status}", response.headers["X-Kind"], retry_after=0.0)
-        return WireReply(body=json.loads(text), usage=Usage(input_tokens=1000), model=self.config.model)
+        return ApiReply(body=json.loads(text), usage=Usage(input_tokens=1000), model=self.config.model)
 
-    def read(self, step: JudgeRequest, reply: WireReply) -> Verdict:
+    def read(self, step: JudgeRequest, reply: ApiReply) -> Verdict:
         score = reply.body["score"]
         if not isinstance(score, int):
             raise JudgeError("the score is no whole number", "invalid")
         n = len(step.candidates)
         return Verdict(scores=(score,) * n, process_ok=(True,) * n, judge=self.name, fingerprint=self.fingerprint())
 
-    def repaired(self, wire: WireRequest, reply: WireReply, fault: JudgeError) -> WireRequest | None:
+    def repaired(self, wire: ApiRequest, reply: ApiReply, fault: JudgeError) -> ApiRequest | None:
         return wire.model_copy(update={"body": {**wire.body, "again": True}})
 
 
@@ -145,8 +145,8 @@ def steps(count: int, first: int = 0) -> list[JudgeRequest]:
 
 
 @contextmanager
-def session(path: Path, judge: WireJudge, **terms: Any) -> Iterator[JudgingSession]:
-    with open_judging(Host().calls, path, Terms(**terms), "run", [judge]) as opened:
+def session(path: Path, judge: RemoteJudge, **terms: Any) -> Iterator[JudgeRunner]:
+    with open_judging(Host().calls, path, JudgingSection(**terms), "run", [judge]) as opened:
         yield opened
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from spark_framework.api import JudgeError, Usage, Verdict, WireReply, WireRequest
+from spark_framework.api import ApiReply, ApiRequest, JudgeError, Usage, Verdict
 from spark_framework.errors import RunError
 from tests.judging.asking import Asking, Server, session, steps
 
@@ -29,7 +29,7 @@ class FolderBatches:
     def find(self, name: str) -> str | None:
         return name if (self.folder / name).exists() else None
 
-    def submit(self, name: str, requests: Mapping[str, WireRequest]) -> str:
+    def submit(self, name: str, requests: Mapping[str, ApiRequest]) -> str:
         (self.folder / name).write_text(json.dumps({key: wire.body for key, wire in requests.items()}))
         if self.killed_after_submit:
             raise KeyboardInterrupt
@@ -43,7 +43,7 @@ class FolderBatches:
             raise JudgeError("busy", "transient", retry_after=0.0)
         return self.looks > 3
 
-    def results(self, batch: str) -> Iterator[tuple[str, WireReply | JudgeError]]:
+    def results(self, batch: str) -> Iterator[tuple[str, ApiReply | JudgeError]]:
         asked: dict[str, Any] = json.loads((self.folder / batch).read_text())
         for at, (key, body) in enumerate(reversed(asked.items())):
             if self.killed_in_results and at == 2:
@@ -52,7 +52,7 @@ class FolderBatches:
                 yield key, JudgeError("expired", "transient")
             else:
                 score = 6.5 if body["id"] in self.bad else 8
-                yield key, WireReply(body={"score": score}, usage=Usage(input_tokens=1000), model="m")
+                yield key, ApiReply(body={"score": score}, usage=Usage(input_tokens=1000), model="m")
 
 
 class Batching(Asking):
@@ -79,7 +79,7 @@ def judge(server: Server, tmp_path: Path) -> Batching:
 def judged(judge: Batching, tmp_path: Path, count: int, **terms: Any) -> tuple[list[Any], float]:
     with session(tmp_path / "judge.sqlite", judge, batch=True, batch_poll=0.001, **terms) as opened:
         verdicts = opened.judge_all(judge, steps(count))
-        return [v.scores[0] if isinstance(v, Verdict) else v for v in verdicts], opened.store.spent("run")
+        return [v.scores[0] if isinstance(v, Verdict) else v for v in verdicts], opened.client.store.spent("run")
 
 
 def test_a_wave_goes_through_batches_at_half_the_price(server: Server, judge: Batching, tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from spark_framework.api import (
+    ApiReply,
+    ApiRequest,
     CalibratedJudge,
     Calibration,
     Candidate,
@@ -21,14 +23,12 @@ from spark_framework.api import (
     Question,
     UserError,
     Verdict,
-    WireReply,
-    WireRequest,
     fit_calibration,
 )
+from spark_framework.config.judging import JudgingSection
 from spark_framework.errors import DataError
 from spark_framework.host.manager import Host
-from spark_framework.judging.client import open_judging
-from spark_framework.judging.terms import Terms
+from spark_framework.judging.runner import open_judging
 
 
 class Lengths(CalibratedJudge):
@@ -41,12 +41,12 @@ class Lengths(CalibratedJudge):
     def scale(self) -> str:
         return self.weights
 
-    def request(self, step: JudgeRequest) -> WireRequest:
-        return WireRequest(endpoint="local:lengths", body={"texts": [c.observation for c in step.candidates]})
+    def request(self, step: JudgeRequest) -> ApiRequest:
+        return ApiRequest(endpoint="local:lengths", body={"texts": [c.observation for c in step.candidates]})
 
-    def send(self, wire: WireRequest) -> WireReply:
+    def send(self, wire: ApiRequest) -> ApiReply:
         self.sent += 1
-        return WireReply(body={"values": [len(text) for text in wire.body["texts"]]})
+        return ApiReply(body={"values": [len(text) for text in wire.body["texts"]]})
 
 
 def request(*lengths: int, **changes: Any) -> JudgeRequest:
@@ -239,7 +239,7 @@ def test_process_ok_needs_a_call_that_ran_and_a_score_above_its_threshold(tmp_pa
 def test_raw_values_that_are_not_one_finite_number_each_are_a_failure(tmp_path: Path, values: Any) -> None:
     judge = lengths(fitted(tmp_path / "map.json"))
     with pytest.raises(JudgeError, match="raw values") as caught:
-        judge.read(request(1, 2), WireReply(body={"values": values}))
+        judge.read(request(1, 2), ApiReply(body={"values": values}))
     assert caught.value.kind == "invalid"
 
 
@@ -255,7 +255,7 @@ def test_the_fingerprint_covers_the_map_s_content_and_not_its_place(tmp_path: Pa
 
 def test_another_map_costs_nothing_since_raw_values_are_kept(tmp_path: Path) -> None:
     def judged(judge: Lengths) -> Verdict:
-        with open_judging(Host().calls, tmp_path / "judge.sqlite", Terms(), "run", [judge]) as session:
+        with open_judging(Host().calls, tmp_path / "judge.sqlite", JudgingSection(), "run", [judge]) as session:
             (verdict,) = session.judge_all(judge, [request(2, 6)])
             assert isinstance(verdict, Verdict)
             return verdict

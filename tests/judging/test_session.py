@@ -1,4 +1,4 @@
-"""The judging session against a real HTTP server: nothing is asked twice, nothing is invented, nothing overspent."""
+"""Client and runner against a real HTTP server: nothing is asked twice, nothing is invented, nothing overspent."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from tests.runs import STAGE, config, config_file, settings
 RUNGS = ("base", "tools", "sft", "ppo", "spark")
 KEYS = {
     "stage", "n", "accuracy", "accuracy_95", "tool_entropy_bits", "tool_entropy_95", "policy_entropy_bits",
-    "policy_entropy_95", "valid_calls", "p_vs_sft",
+    "policy_entropy_95", "valid_calls", "p_vs_reference",
 }  # fmt: skip
 
 
@@ -81,7 +81,7 @@ def test_the_ladder_has_every_figure(climbed: tuple[Path, Ear, list[str]]) -> No
         assert stage["n"] == 4
         low, high = stage["accuracy_95"]
         assert 0 <= low <= stage["accuracy"] <= high <= 1
-        assert (stage["p_vs_sft"] is None) == (stage["stage"] == "sft")
+        assert (stage["p_vs_reference"] is None) == (stage["stage"] == "sft")
     base, tools = result["stages"][:2]
     assert base["tool_entropy_bits"] is None  # the rung without tools takes no action
     assert 0 <= tools["tool_entropy_bits"] <= 1.585

@@ -8,16 +8,25 @@ from typing import ClassVar
 
 import pytest
 
-from spark_framework.api import Judge, JudgeRequest, RewardTerm, Selector, Tool, WireJudge, WireReply
+from spark_framework.api import Algorithm, ApiReply, Judge, JudgeRequest, RemoteJudge, RewardTerm, Selector, Tool
 from spark_framework.host.discovery import OWN_DISTRIBUTION, scan
 from spark_framework.testing import (
+    AlgorithmContract,
     ComponentContract,
     JudgeContract,
+    RemoteJudgeContract,
     RewardTermContract,
     SelectorContract,
     ToolContract,
-    WireJudgeContract,
 )
+from spark_plugin_algorithms.dpo import DPO
+from spark_plugin_algorithms.group import Group
+from spark_plugin_algorithms.ppo import PPO
+from spark_plugin_algorithms.replay import Replay
+from spark_plugin_algorithms.rft import RFT
+from spark_plugin_algorithms.sft import SFT
+from spark_plugin_algorithms.spark import Spark
+from spark_plugin_algorithms.steptool import StepTool
 from spark_plugin_judges.jury import Jury
 from spark_plugin_judges.llm.claude import Claude
 from spark_plugin_judges.llm.gpt4o import GPT4o
@@ -118,27 +127,27 @@ def said(step: JudgeRequest, scores: Sequence[int]) -> str:
     return json.dumps({"scores": given, "process_ok": dict.fromkeys(names, True)})
 
 
-class TestGPT4o(WireJudgeContract):
+class TestGPT4o(RemoteJudgeContract):
     ignored_settings = frozenset({"api_key_env", "timeout", "price"})
 
     @pytest.fixture
-    def judge(self) -> WireJudge:
+    def judge(self) -> RemoteJudge:
         return GPT4o()
 
-    def good_reply(self, judge: WireJudge, step: JudgeRequest, scores: Sequence[int]) -> WireReply:
+    def good_reply(self, judge: RemoteJudge, step: JudgeRequest, scores: Sequence[int]) -> ApiReply:
         text = said(step, scores)
-        return WireReply(body={"choices": [{"message": {"content": text}, "finish_reason": "stop"}]})
+        return ApiReply(body={"choices": [{"message": {"content": text}, "finish_reason": "stop"}]})
 
 
-class TestClaude(WireJudgeContract):
+class TestClaude(RemoteJudgeContract):
     ignored_settings = frozenset({"api_key_env", "timeout", "price"})
 
     @pytest.fixture
-    def judge(self) -> WireJudge:
+    def judge(self) -> RemoteJudge:
         return Claude()
 
-    def good_reply(self, judge: WireJudge, step: JudgeRequest, scores: Sequence[int]) -> WireReply:
-        return WireReply(body={"content": [{"type": "text", "text": said(step, scores)}], "stop_reason": "end_turn"})
+    def good_reply(self, judge: RemoteJudge, step: JudgeRequest, scores: Sequence[int]) -> ApiReply:
+        return ApiReply(body={"content": [{"type": "text", "text": said(step, scores)}], "stop_reason": "end_turn"})
 
 
 class TestJury(JudgeContract):
@@ -234,14 +243,49 @@ class TestIsSolved(DefaultTerm):
     cls = IsSolved
 
 
+class DefaultAlgorithm(AlgorithmContract):
+    cls: type[Algorithm]
+
+    @pytest.fixture
+    def algorithm(self) -> Algorithm:
+        return self.cls()
+
+
+class TestSFT(DefaultAlgorithm):
+    cls = SFT
+
+
+class TestReplay(DefaultAlgorithm):
+    cls = Replay
+
+
+class TestRFT(DefaultAlgorithm):
+    cls = RFT
+
+
+class TestPPO(DefaultAlgorithm):
+    cls = PPO
+
+
+class TestSpark(DefaultAlgorithm):
+    cls = Spark
+
+
+class TestDPO(DefaultAlgorithm):
+    cls = DPO
+
+
+class TestGroup(DefaultAlgorithm):
+    cls = Group
+
+
+class TestStepTool(DefaultAlgorithm):
+    cls = StepTool
+
+
 def test_every_default_keeps_its_contract():
     tested = {name.removeprefix("Test").lower() for name in globals() if name.startswith("Test")}
-    elsewhere = {
-        "contrast",
-        "reward_model",
-        "replay",
-        "mcp",
-        "toolbench",
-    }  # weights, files, servers: tests of their own
-    names = {offer.name for offer in scan().offers if offer.distribution == OWN_DISTRIBUTION}
-    assert {name.replace("_", "") for name in names - elsewhere} == tested
+    elsewhere = {"judge.contrast", "judge.replay", "judge.reward_model", "tool.mcp", "tool.toolbench"}
+    # weights, files, servers: tests of their own
+    entries = [entry for entry in scan().entry_points if entry.distribution == OWN_DISTRIBUTION]
+    assert {entry.name.replace("_", "") for entry in entries if entry.key not in elsewhere} == tested

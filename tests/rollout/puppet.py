@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from spark_framework.api import ANSWER, THINK, Candidate, Question, Tool, ToolArgs, ToolError
+from spark_framework.config.judging import JudgingSection
 from spark_framework.host.manager import Host
 from spark_framework.judging.cache import JudgeStore
-from spark_framework.judging.client import JudgingSession
-from spark_framework.judging.terms import Terms
+from spark_framework.judging.client import JudgeClient
+from spark_framework.judging.runner import JudgeRunner
 from spark_framework.policy import Continuation, Sampling
 from spark_framework.policy.action_space import ActionSpace
 from spark_framework.rollout.environment import RolloutContext
@@ -48,10 +49,11 @@ def questions(count: int) -> list[Question]:
 def workshop(scores: Mapping[str, float] | None = None, /, **changes: Any) -> RolloutContext:
     """Eight echoing tools, the scripted judge and the rarity-first selector."""
     tools, calls = {name: echo_tool(name) for name in TOOLS}, Host().calls
+    client = JudgeClient(calls, JudgeStore(Path(":memory:")), JudgingSection(), "test")
     settings = {
         "tools": tools, "space": ActionSpace.of([*tools.values()]), "calls": calls,
         "seed": 0, "steps": 5, "judge": Scripted(Scripted.Config(scores=dict(scores or {}))),
-        "judging": JudgingSession(calls, JudgeStore(Path(":memory:")), Terms(), "test"), "selector": RarityFirst(),
+        "judging": JudgeRunner(client), "selector": RarityFirst(),
     }  # fmt: skip
     return RolloutContext(**{**settings, **changes})
 

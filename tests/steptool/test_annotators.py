@@ -12,7 +12,14 @@ import pytest
 from spark_framework.api import Candidate, JudgeError, JudgeRequest, Question, Step, Verdict
 from spark_framework.cli import main
 from spark_framework.judging.hindsight import hindsight_request
-from spark_framework.steptool import Annotation, Prediction, marked, marks, read_queries, trajectories_of
+from spark_framework.steptool import (
+    Annotation,
+    Prediction,
+    average_annotations,
+    read_queries,
+    trajectories_of,
+    with_annotations,
+)
 from spark_plugin_judges.steptool.annotator import SteptoolAnnotator
 from spark_plugin_judges.steptool.rules import SteptoolRules, overlap
 from spark_plugin_rewards.contribution import Contribution
@@ -208,7 +215,7 @@ def test_the_terms_are_the_components_of_the_annotations() -> None:
         Annotation(succeeded=(True, False), contributions=(5, 2), status="Solved"),
         Annotation(succeeded=(True, True), contributions=(4, 0), status="Unsure"),
     ]
-    one = marked(plain, marks(said))
+    one = with_annotations(plain, average_annotations(said))
     values = [[term.value(step, one) for term in TERMS] for step in one.steps]
     assert values == [pytest.approx(row) for row in ([1, 0.9, 0], [0.5, 0.2, 0], [0, 0, 0.75])]
 

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from spark_framework.errors import DataError
-from spark_framework.judging.marks import Annotation, composed, marked, marks
+from spark_framework.judging.marks import Annotation, average_annotations, compose_rewards, with_annotations
 from spark_framework.steptool.annotations import AnnotatedAnswer
 from spark_framework.steptool.predictions import Prediction, read_queries, trajectories_of, tree_of, write_queries
 from tests.steptool.episodes import annotated, call, finish, prediction, reply
@@ -111,10 +111,12 @@ def test_annotations_become_the_released_rewards(tmp_path: Path) -> None:
     repeats = [([1, 0], [5, 2], "Solved"), ([1, 1], [4, 0], "Unsure"), ([1, 0], [5, 1], "Unsolved")]
     path = stored(tmp_path / "a.json", q1=annotated(2, repeats))
     found = read_queries(path, AnnotatedAnswer)["q1"]
-    assert composed(marks(found.annotations())) == pytest.approx(
+    assert compose_rewards(average_annotations(found.annotations())) == pytest.approx(
         [(1 + 14 / 15) / 2, (1 / 3 + 3 / 15) / 2, 0.5], abs=1e-12
     )
-    assert composed(marks(found.annotations()), alpha=3.0)[1] == pytest.approx((3 * 1 / 3 + 3 / 15) / 4)
+    assert compose_rewards(average_annotations(found.annotations()), alpha=3.0)[1] == pytest.approx(
+        (3 * 1 / 3 + 3 / 15) / 4
+    )
     write_queries(tmp_path / "b.json", {"q1": found})
     assert json.loads((tmp_path / "b.json").read_text()) == json.loads(path.read_text())
 
@@ -122,7 +124,7 @@ def test_annotations_become_the_released_rewards(tmp_path: Path) -> None:
 @needs_shared
 def test_steptools_own_annotations_give_the_worked_examples() -> None:
     found = read_queries(ANNOTATIONS, AnnotatedAnswer)
-    rewards = {query_id: composed(marks(one.annotations())) for query_id, one in found.items()}
+    rewards = {query_id: compose_rewards(average_annotations(one.annotations())) for query_id, one in found.items()}
     assert rewards["32980"] == pytest.approx([1, 1, 14 / 15, 13 / 15, 1], abs=1e-9)
     assert rewards["56543"] == pytest.approx([2 / 15, 13 / 30, 1 / 3], abs=1e-9)
     assert rewards["70195"] == pytest.approx([1, 13 / 15, 1], abs=1e-9)
@@ -134,8 +136,8 @@ def test_steptools_own_annotations_fit_its_predictions() -> None:
     predictions = read_queries(PREDICTIONS, Prediction)
     for query_id, one in read_queries(ANNOTATIONS, AnnotatedAnswer).items():
         (trajectory,) = trajectories_of(query_id, predictions[query_id])
-        components = marks(one.annotations())
-        steps = marked(trajectory, components).steps
+        components = average_annotations(one.annotations())
+        steps = with_annotations(trajectory, components).steps
         assert [step.marks["contribution"] for step in steps[:-1]] == list(components.contribution)
         assert steps[-1].marks == {"is_solved": components.is_solved}
 
@@ -162,8 +164,8 @@ def test_annotations_that_do_not_fit_are_refused() -> None:
     (trajectory,) = trajectories_of("q1", Prediction.model_validate_json(json.dumps(prediction(finish()))))
     one, two = (Annotation(succeeded=(True,) * n, contributions=(5,) * n, status="Solved") for n in (1, 2))
     with pytest.raises(DataError, match="0 steps before its answer; its annotations have 1"):
-        marked(trajectory, marks([one]))
+        with_annotations(trajectory, average_annotations([one]))
     with pytest.raises(DataError, match=r"\[1, 2\] steps"):
-        marks([one, two])
+        average_annotations([one, two])
     with pytest.raises(DataError, match="no steps"):
-        marks([])
+        average_annotations([])

@@ -13,8 +13,15 @@ from spark_framework import evaluate
 from spark_framework.api import ANSWER, THINK, Call, Candidate, Question, Step, Trajectory
 from spark_framework.cli import main
 from spark_framework.errors import ConfigError, DataError, RunError
-from spark_framework.judging.marks import StepMarks
-from spark_framework.steptool import Judging, evaluate_trajectories, figures, import_files, marked, tool_recall
+from spark_framework.judging.marks import RewardComponents
+from spark_framework.steptool import (
+    Judging,
+    evaluate_trajectories,
+    figures,
+    import_files,
+    tool_recall,
+    with_annotations,
+)
 from tests.steptool.episodes import call, finish, prediction, reply
 
 Runs = Callable[..., Path]
@@ -36,9 +43,9 @@ def trajectory(query: str, actions: list[str], solved: list[float] | None = None
     if solved is None:
         return bare
     calls = sum(name != ANSWER for name in actions)
-    each = [StepMarks(succ_calling=(1.0,) * calls, contribution=(1.0,) * calls, is_solved=one) for one in solved]
+    each = [RewardComponents(succ_calling=(1.0,) * calls, contribution=(1.0,) * calls, is_solved=one) for one in solved]
     mean = each[0].model_copy(update={"is_solved": sum(solved) / len(solved)})
-    return marked(bare, mean, {str(k): one for k, one in enumerate(each)})
+    return with_annotations(bare, mean, {str(k): one for k, one in enumerate(each)})
 
 
 def test_the_pass_rate_is_a_mean_over_queries_and_its_spread_over_runs() -> None:

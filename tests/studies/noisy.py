@@ -6,19 +6,19 @@ import random
 from typing import Any
 
 from spark_framework.api import (
+    ApiReply,
+    ApiRequest,
     ComponentConfig,
     JudgeError,
     JudgeRequest,
     Price,
+    RemoteJudge,
     Usage,
     Verdict,
-    WireJudge,
-    WireReply,
-    WireRequest,
 )
 
 
-class Noisy(WireJudge):
+class Noisy(RemoteJudge):
     """Scores by the candidate and the question, plus a taste for actions, plus noise that another order draws anew."""
 
     name = "noisy"
@@ -45,15 +45,15 @@ class Noisy(WireJudge):
     def priced_model(self) -> str:
         return "noisy-1"
 
-    def request(self, step: JudgeRequest) -> WireRequest:
+    def request(self, step: JudgeRequest) -> ApiRequest:
         order = list(range(len(step.candidates)))
         random.Random(step.seed).shuffle(order)
         shown = [[c.action, str(c.arguments)] for c in (step.candidates[k] for k in order)]
         config = self.config.model_dump(exclude={"dollars"})
         body = {"question": step.question.text, "category": step.question.category, "steps": len(step.steps)}
-        return WireRequest(endpoint="local:noisy", body={**body, "shown": shown, "order": order, **config})
+        return ApiRequest(endpoint="local:noisy", body={**body, "shown": shown, "order": order, **config})
 
-    def send(self, wire: WireRequest) -> WireReply:
+    def send(self, wire: ApiRequest) -> ApiReply:
         type(self).asked += 1
         body: dict[str, Any] = wire.body
         if body["fails_on"] and body["category"].startswith(body["fails_on"]):
@@ -66,9 +66,9 @@ class Noisy(WireJudge):
             score = worth + taste + mood.gauss(0, body["noise"]) + body["place"] * place
             scores.append(min(10, max(0, round(score))))
         said = {"scores": scores, "order": body["order"]}
-        return WireReply(body=said, usage=Usage(input_tokens=100), model="noisy-1")
+        return ApiReply(body=said, usage=Usage(input_tokens=100), model="noisy-1")
 
-    def read(self, step: JudgeRequest, reply: WireReply) -> Verdict:
+    def read(self, step: JudgeRequest, reply: ApiReply) -> Verdict:
         order = reply.body["order"]
         scores = [float(reply.body["scores"][order.index(k)]) for k in range(len(order))]
         return Verdict(

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from spark_framework import calibrate, rejudge
-from spark_framework.api import CalibratedJudge, Calibration, JudgeRequest, UserError, WireReply, WireRequest
+from spark_framework.api import (
+    ApiReply,
+    ApiRequest,
+    CalibratedJudge,
+    Calibration,
+    JudgeError,
+    JudgeRequest,
+    Price,
+    Usage,
+    UserError,
+)
+from spark_framework.judging.cache import JudgeStore
 from spark_framework.runs.decisions import judged_decisions
 from spark_framework.runs.run_dir import existing_run
 from spark_framework.runs.verdicts import VerdictFile
@@ -28,17 +42,17 @@ class Sharp(CalibratedJudge):
     def scale(self) -> str:
         return "s1"
 
-    def request(self, step: JudgeRequest) -> WireRequest:
+    def request(self, step: JudgeRequest) -> ApiRequest:
         shown = [[c.action, str(c.arguments)] for c in step.candidates]
-        return WireRequest(endpoint="local:sharp", body={"q": step.question.text, "n": len(step.steps), "shown": shown})
+        return ApiRequest(endpoint="local:sharp", body={"q": step.question.text, "n": len(step.steps), "shown": shown})
 
-    def send(self, wire: WireRequest) -> WireReply:
+    def send(self, wire: ApiRequest) -> ApiReply:
         import random
 
         type(self).sent += 1
         body = wire.body
         worth = [random.Random(f"{body['q']}/{body['n']}/{a}/{b}").uniform(3, 9) for a, b in body["shown"]]
-        return WireReply(body={"values": [100 * value - 300 for value in worth]})
+        return ApiReply(body={"values": [100 * value - 300 for value in worth]})
 
 
 class Blind(Sharp):
@@ -46,8 +60,8 @@ class Blind(Sharp):
 
     name = "blind"
 
-    def send(self, wire: WireRequest) -> WireReply:
-        return WireReply(body={"values": [1.0 for _ in wire.body["shown"]]})
+    def send(self, wire: ApiRequest) -> ApiReply:
+        return ApiReply(body={"values": [1.0 for _ in wire.body["shown"]]})
 
 
 @pytest.fixture(autouse=True)
@@ -134,6 +148,66 @@ def test_only_computes_nothing(run: Path) -> None:
     with pytest.raises(UserError, match="lacks raw values"):
         calibrate(run, Sharp, overrides=["judging.mode=only"])
     assert Sharp.sent == 0
+
+
+class Busy(Sharp):
+    """Out of reach at every second attempt. A call costs a dollar."""
+
+    name = "busy"
+    attempts = 0
+
+    @property
+    def price(self) -> Price:
+        return Price(input=1000.0, output=0.0)
+
+    def most_tokens(self, wire: ApiRequest) -> Usage:
+        return Usage(input_tokens=1000)
+
+    def send(self, wire: ApiRequest) -> ApiReply:
+        type(self).attempts += 1
+        if type(self).attempts % 2:
+            raise JudgeError("busy", "transient", retry_after=0.0)
+        return super().send(wire).model_copy(update={"usage": Usage(input_tokens=1000)})
+
+
+@pytest.fixture
+def busy() -> type[Busy]:
+    Busy.attempts = Busy.sent = 0
+    return Busy
+
+
+def test_a_judge_out_of_reach_is_tried_again_and_every_attempt_is_counted(run: Path, busy: type[Busy]) -> None:
+    done = calibrate(run, busy)
+    assert (busy.sent, busy.attempts) == (done.states, 2 * done.states)
+    folder = existing_run(run)
+    with closing(JudgeStore(folder.judgements())) as store:
+        counted = [(judge, outcome, attempts) for judge, outcome, attempts, *_ in store.ledger(folder.ledger_name)]
+        assert counted == [("busy", "ok", done.states), ("busy", "transient", done.states)]
+        assert store.spent(folder.ledger_name) == pytest.approx(done.states)
+
+
+def test_attempts_are_limited_by_the_run_s_settings(run: Path, busy: type[Busy]) -> None:
+    with pytest.raises(UserError, match=r"judge busy failed on trajectory .*: busy; give the same command again"):
+        calibrate(run, busy, overrides=["judging.attempts=1"])
+    assert (busy.sent, busy.attempts) == (0, 1)
+
+
+def test_a_budget_stops_before_it_is_exceeded(run: Path, busy: type[Busy]) -> None:
+    with pytest.raises(UserError, match=r"the budget of \$2\.5 is used up"):
+        calibrate(run, busy, overrides=["judging.budget=2.5"])
+    assert busy.sent == 2
+
+
+def test_two_commands_at_a_time_compute_no_raw_value_twice(run: Path, tmp_path: Path) -> None:
+    """Another process holds the lease of the first request: its reply is waited for, and not asked for again."""
+    store = tmp_path / "judge.sqlite"
+    shared = [f"judging.file={store}"]
+    holder = [sys.executable, "-m", "tests.studies.lease_holder", str(run), str(store)]
+    with subprocess.Popen(holder, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        done = calibrate(run, {"use": f"{__name__}:Sharp"}, overrides=shared)
+    assert Sharp.sent == done.states - 1
 
 
 def test_the_shipped_judge_is_calibrated_with_a_real_model(run: Path, tiny: Path, command: Command) -> None:

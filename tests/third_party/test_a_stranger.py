@@ -90,7 +90,7 @@ def test_hostile_neighbours_harm_nobody(environment: Environment, project, rogue
 
     listed = environment.command("plugins", "list", "--json")
     states = {(o["distribution"], f"{o['kind']}.{o['name']}"): o["state"] for o in json.loads(listed.stdout)}
-    assert "listed by importlib.metadata" in listed.stderr
+    assert "listed with importlib.metadata" in listed.stderr
     assert states["spark-judge-blunt", "judge.blunt"] == states["spark-rogue", "judge.blunt"] == "conflict"
     assert states["spark-rogue", "judge.later"] == "incompatible"
     assert {states["spark-rogue", f"judge.{name}"] for name in HOSTILE} == {"ready"}

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from spark_framework.api import JudgeError, WireReply, WireRequest
+from spark_framework.api import ApiReply, ApiRequest, JudgeError
 
 from .batching import rows_of, sdk_errors
+from .provider_errors import ProviderInfo
 
 if TYPE_CHECKING:
     import anthropic
-
-    from .prompted_judge import PromptedJudge
 
 STATUS = {
     "authentication_error": 401, "billing_error": 402, "permission_error": 403, "not_found_error": 404,
@@ -23,13 +22,24 @@ STATUS = {
 
 
 class AnthropicBatches:
-    """Batches of one judge."""
+    """Batches of one judge.
+
+    Args:
+        open_client: opens a client of the SDK that does not retry.
+        provider: gives what errors name; reads the key.
+        parse: makes a reply of a row's body, or raises `JudgeError`.
+    """
 
     max_requests = 5000
     """The service takes 100,000 and 256 MB; a request has up to 50 kB."""
 
-    def __init__(self, judge: PromptedJudge) -> None:
-        self._judge = judge
+    def __init__(
+        self,
+        open_client: Callable[[], anthropic.Anthropic],
+        provider: Callable[[], ProviderInfo],
+        parse: Callable[[Any], ApiReply],
+    ) -> None:
+        self._open_client, self._provider, self._parse = open_client, provider, parse
 
     def find(self, name: str) -> str | None:
         """Always None: the service keeps no names, and shows a batch's ids only with its results.
@@ -38,7 +48,7 @@ class AnthropicBatches:
         """
         return None
 
-    def submit(self, name: str, requests: Mapping[str, WireRequest]) -> str:
+    def submit(self, name: str, requests: Mapping[str, ApiRequest]) -> str:
         rows: Any = [{"custom_id": key, "params": wire.body} for key, wire in requests.items()]
         with self._client() as client:
             return client.messages.batches.create(requests=rows).id
@@ -47,7 +57,7 @@ class AnthropicBatches:
         with self._client() as client:
             return client.messages.batches.retrieve(batch).processing_status == "ended"
 
-    def results(self, batch: str) -> Iterator[tuple[str, WireReply | JudgeError]]:
+    def results(self, batch: str) -> Iterator[tuple[str, ApiReply | JudgeError]]:
         import httpx2
 
         with self._client() as client:  # as it came, not as the SDK's types see it
@@ -55,21 +65,21 @@ class AnthropicBatches:
         for row in rows_of(content, batch):
             yield row["custom_id"], self._result(row.get("result") or {})
 
-    def _result(self, result: dict[str, Any]) -> WireReply | JudgeError:
+    def _result(self, result: dict[str, Any]) -> ApiReply | JudgeError:
         try:
             if result.get("type") == "succeeded":
-                return self._judge.reply(result["message"])
+                return self._parse(result["message"])
         except JudgeError as exc:
             return exc
         error = result.get("error") or {}
         if result.get("type") == "errored":
             kind = str((error.get("error") or {}).get("type"))
-            return self._judge.provider_info().error(STATUS.get(kind, 400), error)
+            return self._provider().error(STATUS.get(kind, 400), error)
         return JudgeError(f"a batch gave no answer ({result.get('type')})", "transient")
 
     @contextmanager
     def _client(self) -> Iterator[anthropic.Anthropic]:
         import anthropic
 
-        with self._judge.client() as client, sdk_errors(self._judge.provider_info(), anthropic):
+        with self._open_client() as client, sdk_errors(self._provider(), anthropic):
             yield client

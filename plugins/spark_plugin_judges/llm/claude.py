@@ -84,7 +84,7 @@ class Claude(PromptedJudge):
     def batches(self) -> Batches:
         from .anthropic_batches import AnthropicBatches
 
-        return AnthropicBatches(self)
+        return AnthropicBatches(self.client, self.provider_info, self.reply)
 
 
 @hookimpl

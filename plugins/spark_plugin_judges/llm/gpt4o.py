@@ -109,7 +109,7 @@ class GPT4o(PromptedJudge):
     def batches(self) -> Batches:
         from .openai_batches import OpenAIBatches
 
-        return OpenAIBatches(self)
+        return OpenAIBatches(self.client, self.provider_info, self.reply)
 
 
 @hookimpl

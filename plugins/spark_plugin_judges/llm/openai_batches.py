@@ -3,32 +3,42 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from spark_framework.api import JudgeError, WireReply, WireRequest
+from spark_framework.api import ApiReply, ApiRequest, JudgeError
 
 from .batching import rows_of, sdk_errors
+from .provider_errors import ProviderInfo
 
 if TYPE_CHECKING:
     import openai
-
-    from .prompted_judge import PromptedJudge
 
 LOOKED_THROUGH = 1000
 """Most batches, newest first, among which one is looked for by its name."""
 
 
 class OpenAIBatches:
-    """Batches of one judge."""
+    """Batches of one judge.
+
+    Args:
+        open_client: opens a client of the SDK that does not retry.
+        provider: gives what errors name; reads the key.
+        parse: makes a reply of a row's body, or raises `JudgeError`.
+    """
 
     max_requests = 4000
     """The service takes 50,000 and 200 MB; a request has up to 50 kB."""
 
-    def __init__(self, judge: PromptedJudge) -> None:
-        self._judge = judge
+    def __init__(
+        self,
+        open_client: Callable[[], openai.OpenAI],
+        provider: Callable[[], ProviderInfo],
+        parse: Callable[[Any], ApiReply],
+    ) -> None:
+        self._open_client, self._provider, self._parse = open_client, provider, parse
 
     def find(self, name: str) -> str | None:
         """The name is in the batch's metadata."""
@@ -38,7 +48,7 @@ class OpenAIBatches:
                     return batch.id
         return None
 
-    def submit(self, name: str, requests: Mapping[str, WireRequest]) -> str:
+    def submit(self, name: str, requests: Mapping[str, ApiRequest]) -> str:
         rows = (
             json.dumps({"custom_id": key, "method": "POST", "url": "/v1/chat/completions", "body": wire.body})
             for key, wire in requests.items()
@@ -64,7 +74,7 @@ class OpenAIBatches:
             raise JudgeError(f"batch {batch} was not accepted ({words[:300]})", "config")
         return found.status in ("completed", "expired", "cancelled")
 
-    def results(self, batch: str) -> Iterator[tuple[str, WireReply | JudgeError]]:
+    def results(self, batch: str) -> Iterator[tuple[str, ApiReply | JudgeError]]:
         with self._client() as client:
             found = client.batches.retrieve(batch)
             files = [file for file in (found.output_file_id, found.error_file_id) if file]
@@ -73,14 +83,14 @@ class OpenAIBatches:
             for row in rows_of(content, batch):
                 yield row["custom_id"], self._result(row)
 
-    def _result(self, row: dict[str, Any]) -> WireReply | JudgeError:
+    def _result(self, row: dict[str, Any]) -> ApiReply | JudgeError:
         response = row.get("response")
         if not response:  # not reached before the batch expired or was cancelled
             return JudgeError(f"a batch gave no answer ({(row.get('error') or {}).get('code')})", "transient")
         if response["status_code"] != 200:
-            return self._judge.provider_info().error(response["status_code"], response["body"])
+            return self._provider().error(response["status_code"], response["body"])
         try:
-            return self._judge.reply(response["body"])
+            return self._parse(response["body"])
         except JudgeError as exc:
             return exc
 
@@ -88,5 +98,5 @@ class OpenAIBatches:
     def _client(self) -> Iterator[openai.OpenAI]:
         import openai
 
-        with self._judge.client() as client, sdk_errors(self._judge.provider_info(), openai):
+        with self._open_client() as client, sdk_errors(self._provider(), openai):
             yield client

@@ -16,16 +16,16 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 
 from spark_framework.api import (
+    ApiReply,
+    ApiRequest,
     ComponentConfig,
     JudgeError,
     JudgeRequest,
     Price,
+    RemoteJudge,
     Usage,
     UserError,
     Verdict,
-    WireJudge,
-    WireReply,
-    WireRequest,
 )
 
 from .http_pool import ConnectionPool, proxy_for
@@ -74,7 +74,7 @@ class ModelReply(NamedTuple):
     refused: bool = False
 
 
-class PromptedJudge(WireJudge):
+class PromptedJudge(RemoteJudge):
     """Scores all candidates in one call, under neutral labels in an order shuffled by the request's seed."""
 
     parser_version = PARSER_VERSION
@@ -153,12 +153,12 @@ class PromptedJudge(WireJudge):
                 self._connections.close()
             self._connections = None
 
-    def request(self, step: JudgeRequest) -> WireRequest:
+    def request(self, step: JudgeRequest) -> ApiRequest:
         order = shuffled(step, self.config.repeat)
         body = self.body(user_text(step, order), tuple(labels(len(order))))
-        return WireRequest(endpoint=self.config.base_url + self.path, body=body, repeat=self.config.repeat)
+        return ApiRequest(endpoint=self.config.base_url + self.path, body=body, repeat=self.config.repeat)
 
-    def send(self, wire: WireRequest) -> WireReply:
+    def send(self, wire: ApiRequest) -> ApiReply:
         answer = self._connected().post(wire.payload.encode("utf-8", "replace"))
         try:
             body = json.loads(answer.body)
@@ -170,7 +170,7 @@ class PromptedJudge(WireJudge):
             raise JudgeError(f"{wire.endpoint} sent JSON that is not complete", "transient")
         return self.reply(body)
 
-    def reply(self, body: Any) -> WireReply:
+    def reply(self, body: Any) -> ApiReply:
         """A body as a reply, also one from a batch.
 
         Raises:
@@ -184,9 +184,9 @@ class PromptedJudge(WireJudge):
             usage = self.usage(body)
         except (TypeError, KeyError, AttributeError, ValueError):
             usage = None
-        return WireReply(body=body, usage=usage, model=_storable(str(body.get("model") or "")))
+        return ApiReply(body=body, usage=usage, model=_storable(str(body.get("model") or "")))
 
-    def read(self, step: JudgeRequest, reply: WireReply) -> Verdict:
+    def read(self, step: JudgeRequest, reply: ApiReply) -> Verdict:
         order = shuffled(step, self.config.repeat)
         names = labels(len(order))
         answer = self._reply_or_empty(reply)
@@ -206,7 +206,7 @@ class PromptedJudge(WireJudge):
             usage=reply.usage.model_dump() if reply.usage else {},
         )
 
-    def repaired(self, wire: WireRequest, reply: WireReply, fault: JudgeError) -> WireRequest:
+    def repaired(self, wire: ApiRequest, reply: ApiReply, fault: JudgeError) -> ApiRequest:
         """More room for a reply that was cut; any other is shown to the model once, with what is wrong with it."""
         answer = self._reply_or_empty(reply)
         if answer.was_cut:
@@ -216,7 +216,7 @@ class PromptedJudge(WireJudge):
             shown = [{"role": "assistant", "content": answer.text[:ECHO]}] if answer.text.strip() else []
             messages = [*wire.body["messages"], *shown, {"role": "user", "content": wish}]
             body = wire.body | {"messages": messages}
-        return WireRequest(endpoint=wire.endpoint, body=body, repeat=wire.repeat)
+        return ApiRequest(endpoint=wire.endpoint, body=body, repeat=wire.repeat)
 
     # -- connection ----------------------------------------------------------------------------------------------------
 
@@ -247,7 +247,7 @@ class PromptedJudge(WireJudge):
                 self._connections = ConnectionPool(url, proxy, sent, self.config.timeout)
             return self._connections
 
-    def _reply_or_empty(self, reply: WireReply) -> ModelReply:
+    def _reply_or_empty(self, reply: ApiReply) -> ModelReply:
         try:
             return self.model_reply(reply.body)
         except (TypeError, KeyError, IndexError, AttributeError):

@@ -6,11 +6,9 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
-from spark_framework.api import JudgeError
+from spark_framework.api import JudgeError, parse_retry_after
 
 BUSY = frozenset({408, 409, 425, 429})
 """Statuses below 500 after which asking again may succeed."""
@@ -94,17 +92,7 @@ class ProviderInfo:
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds that a server asks to wait, from `retry-after-ms` or `retry-after` (seconds or a date)."""
     for name, scale in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        try:
-            seconds = float(headers.get(name, "nan")) / scale
-        except ValueError:
-            seconds = _until(headers[name])
-        if math.isfinite(seconds) and seconds >= 0:
-            return seconds
+        seconds = parse_retry_after(headers.get(name))
+        if seconds is not None and math.isfinite(seconds):
+            return seconds / scale
     return None
-
-
-def _until(date: str) -> float:
-    try:
-        return (parsedate_to_datetime(date) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError):  # no date, or one without a time zone
-        return math.nan

@@ -17,12 +17,12 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from spark_framework.api import (
+    ApiReply,
+    ApiRequest,
     CalibratedJudge,
     ComponentConfig,
     ConfigError,
     JudgeRequest,
-    WireReply,
-    WireRequest,
     model_folder,
 )
 
@@ -153,11 +153,11 @@ class LocalJudge(CalibratedJudge):
         text = f"{self.name}\n{self.form}\n{identity['weights']}\n{identity['tokenizer']}"
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def request(self, step: JudgeRequest) -> WireRequest:
+    def request(self, step: JudgeRequest) -> ApiRequest:
         body = {**self.model().identity, "form": self.form, **self.texts(step)}
-        return WireRequest(endpoint=f"local:{self.name}", body=body)
+        return ApiRequest(endpoint=f"local:{self.name}", body=body)
 
-    def send(self, wire: WireRequest) -> WireReply:
+    def send(self, wire: ApiRequest) -> ApiReply:
         import torch
 
         try:
@@ -165,7 +165,7 @@ class LocalJudge(CalibratedJudge):
                 values = self.values(model, tokenizer, wire.body)
         except torch.OutOfMemoryError as exc:
             raise ConfigError("judge.device: the GPU's memory is full; take `cpu`, or a smaller model") from exc
-        return WireReply(body={"values": values}, model=self.config.model)
+        return ApiReply(body={"values": values}, model=self.config.model)
 
     def close(self) -> None:
         self._model = None

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import Field
 
-from spark_framework.api import ANSWER, Judge, JudgeError, JudgeRequest, Verdict, WireReply, WireRequest, hookimpl
+from spark_framework.api import ANSWER, ApiReply, ApiRequest, Judge, JudgeError, JudgeRequest, Verdict, hookimpl
 
 from ..llm.gpt4o import GPT4o
 from ..llm.prompt import labels, user_text
@@ -49,11 +49,11 @@ class SteptoolAnnotator(GPT4o):
         """Covers the annotators' instructions too."""
         return hashlib.sha256(f"{super().fingerprint()}\n{instructions()}".encode()).hexdigest()[:16]
 
-    def request(self, step: JudgeRequest) -> WireRequest:
+    def request(self, step: JudgeRequest) -> ApiRequest:
         _check_finished(step)
         order = range(len(step.candidates))
         body = self.body(user_text(step, order), tuple(labels(len(order))))
-        return WireRequest(endpoint=self.config.base_url + self.path, body=body, repeat=step.seed)
+        return ApiRequest(endpoint=self.config.base_url + self.path, body=body, repeat=step.seed)
 
     def body(self, prompt: str, names: tuple[str, ...]) -> dict[str, Any]:
         body = super().body(prompt, names)
@@ -67,7 +67,7 @@ class SteptoolAnnotator(GPT4o):
         body["messages"] = [{"role": "system", "content": system}, body["messages"][-1]]
         return body
 
-    def read(self, step: JudgeRequest, reply: WireReply) -> Verdict:
+    def read(self, step: JudgeRequest, reply: ApiReply) -> Verdict:
         """The verdict: process_ok is the call's success, the score twice the contribution, the last score IsSolved."""
         answer = self._reply_or_empty(reply)
         if answer.refused:

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from email.utils import parsedate_to_datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import version
 from ipaddress import ip_address
@@ -22,7 +21,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
-from spark_framework.api import ComponentConfig, ToolError
+from spark_framework.api import ComponentConfig, ToolError, exponential_delay, parse_retry_after
 
 from .http_transfer import HttpResponse, send
 
@@ -169,7 +168,7 @@ class Client:
     def _wait_after(self, failure: _Busy, attempt: int, host: str) -> float:
         """Seconds to wait: what the service asks for, else doubling from half a second."""
         if failure.wait is None:
-            return min(math.ldexp(0.5, attempt - 1), MAX_WAIT)
+            return exponential_delay(attempt, 0.5, MAX_WAIT)
         if failure.wait > MAX_WAIT:
             self._closed_until[host] = time.monotonic() + failure.wait
             raise ToolError(f"{host} {failure} and asks to wait {math.ceil(failure.wait)} s", transient=True)
@@ -256,14 +255,8 @@ def _repaired(body: bytes) -> bytes:
 
 def _retry_after(value: str | None) -> float | None:
     """Seconds from now, at most a day; None where the service names no time that lies ahead."""
-    try:
-        seconds = float(value or "nan")
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(value or "").timestamp() - time.time()
-        except (ValueError, OverflowError):
-            return None
-    return min(seconds, _DAY) if seconds >= 0 else None
+    seconds = parse_retry_after(value)
+    return None if seconds is None else min(seconds, _DAY)
 
 
 def plain(text: str, longest: int = 2000) -> str:

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from spark_framework.api import Batches, JudgeError, Usage, Verdict, WireReply, WireRequest
+from spark_framework.api import ApiReply, ApiRequest, Batches, JudgeError, Usage, Verdict
+from spark_framework.config.judging import JudgingSection
 from spark_framework.host.manager import Host
-from spark_framework.judging.client import open_judging
-from spark_framework.judging.terms import Terms
+from spark_framework.judging.runner import open_judging
 from spark_plugin_judges.llm.prompted_judge import PromptedJudge
 from tests.plugins.judges.calls import GOOD, JUDGES, KEY, a_request, new_judge
 from tests.plugins.judges.server import Answer, JudgeServer
@@ -46,11 +46,11 @@ def batches(judge: PromptedJudge) -> Batches:
 
 
 @pytest.fixture
-def asked(judge: PromptedJudge) -> dict[str, WireRequest]:
+def asked(judge: PromptedJudge) -> dict[str, ApiRequest]:
     return {wire.key: wire for wire in map(judge.request, STEPS)}
 
 
-def results(batches: Batches, batch: str) -> dict[str, WireReply | JudgeError]:
+def results(batches: Batches, batch: str) -> dict[str, ApiReply | JudgeError]:
     rows = list(batches.results(batch))
     found = dict(rows)
     assert len(found) == len(rows)
@@ -58,7 +58,7 @@ def results(batches: Batches, batch: str) -> dict[str, WireReply | JudgeError]:
 
 
 def test_results_come_back_by_key_in_any_order(
-    judge: PromptedJudge, batches: Batches, asked: dict[str, WireRequest], server: JudgeServer
+    judge: PromptedJudge, batches: Batches, asked: dict[str, ApiRequest], server: JudgeServer
 ) -> None:
     batch = batches.submit("first", asked)
     assert [batches.is_done(batch)] * 2 == [batches.is_done(batch)] * 2 == [True, True]
@@ -73,14 +73,14 @@ def test_results_come_back_by_key_in_any_order(
     assert isinstance(live.usage, Usage)
 
 
-def test_a_batch_takes_its_time(batches: Batches, asked: dict[str, WireRequest], server: JudgeServer) -> None:
+def test_a_batch_takes_its_time(batches: Batches, asked: dict[str, ApiRequest], server: JudgeServer) -> None:
     server.polls = 3
     batch = batches.submit("slow", asked)
     assert [batches.is_done(batch) for _ in range(4)] == [False, False, True, True]
 
 
 def test_a_failed_row_is_its_error_and_spoils_no_other(
-    batches: Batches, asked: dict[str, WireRequest], server: JudgeServer
+    batches: Batches, asked: dict[str, ApiRequest], server: JudgeServer
 ) -> None:
     server.plan = [
         Answer(GOOD),
@@ -97,18 +97,18 @@ def test_a_failed_row_is_its_error_and_spoils_no_other(
 
 
 def test_an_expired_batch_gives_what_it_finished(
-    batches: Batches, asked: dict[str, WireRequest], server: JudgeServer
+    batches: Batches, asked: dict[str, ApiRequest], server: JudgeServer
 ) -> None:
     server.polls, server.unfinished, server.batch_end = 0, 2, "expired"
     batch = batches.submit("late", asked)
     assert batches.is_done(batch)
     found = [results(batches, batch)[key] for key in asked]
-    assert [isinstance(one, WireReply) for one in found] == [True, True, True, False, False]
+    assert [isinstance(one, ApiReply) for one in found] == [True, True, True, False, False]
     assert {one.kind for one in found if isinstance(one, JudgeError)} == {"transient"}
 
 
 def test_a_batch_in_which_every_row_failed_is_read_as_well(
-    batches: Batches, asked: dict[str, WireRequest], server: JudgeServer
+    batches: Batches, asked: dict[str, ApiRequest], server: JudgeServer
 ) -> None:
     server.polls, server.plan = 0, [Answer(status=500)] * 5
     batch = batches.submit("bad day", asked)
@@ -118,7 +118,7 @@ def test_a_batch_in_which_every_row_failed_is_read_as_well(
 
 
 def test_openai_finds_a_batch_by_its_name(
-    judge: PromptedJudge, batches: Batches, asked: dict[str, WireRequest], server: JudgeServer
+    judge: PromptedJudge, batches: Batches, asked: dict[str, ApiRequest], server: JudgeServer
 ) -> None:
     made = [batches.submit(f"batch {k}", asked) for k in range(3)]
     if judge.name == "gpt4o":
@@ -165,7 +165,7 @@ def test_a_batch_that_is_not_accepted_says_why(server: JudgeServer, monkeypatch:
 
 
 def test_a_server_without_batches_says_what_to_set(
-    judge: PromptedJudge, server: JudgeServer, asked: dict[str, WireRequest]
+    judge: PromptedJudge, server: JudgeServer, asked: dict[str, ApiRequest]
 ) -> None:
     kind, path = JUDGES[judge.name]
     elsewhere = kind(kind.Config(base_url=f"{server.url}/elsewhere{path}")).batches()
@@ -175,7 +175,7 @@ def test_a_server_without_batches_says_what_to_set(
     assert caught.value.kind == "config"
 
 
-def test_a_dead_server_is_transient(batches: Batches, asked: dict[str, WireRequest], server: JudgeServer) -> None:
+def test_a_dead_server_is_transient(batches: Batches, asked: dict[str, ApiRequest], server: JudgeServer) -> None:
     server.server.close()
     for connection in tuple(server.connections):
         connection.transport.abort()
@@ -201,11 +201,11 @@ def test_results_that_came_in_part_are_transient(server: JudgeServer, monkeypatc
 
 def test_a_wave_in_batches_scores_as_a_live_one(judge: PromptedJudge, server: JudgeServer, tmp_path: Path) -> None:
     calls: Any = Host().calls
-    with open_judging(calls, tmp_path / "live.sqlite", Terms(), "run", [judge]) as session:
+    with open_judging(calls, tmp_path / "live.sqlite", JudgingSection(), "run", [judge]) as session:
         live = session.judge_all(judge, STEPS)
     before = len(server.asked)
     server.plan = [Answer(), Answer(status=500)]
-    terms = Terms(batch=True, batch_poll=0.01)
+    terms = JudgingSection(batch=True, batch_poll=0.01)
     with open_judging(calls, tmp_path / "batch.sqlite", terms, "run", [judge]) as session:
         batched = session.judge_all(judge, STEPS)
         assert all(isinstance(verdict, Verdict) for verdict in batched)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from spark_framework.api import JudgeError, Usage, Verdict, WireReply
+from spark_framework.api import ApiReply, JudgeError, Usage, Verdict
 from spark_plugin_judges.llm.claude import Claude
 from spark_plugin_judges.llm.gpt4o import GPT4o
 from spark_plugin_judges.llm.reply import reply_schema
@@ -89,7 +89,7 @@ def test_usage_counts_the_whole_input(server: JudgeServer, monkeypatch: pytest.M
 def test_only_text_is_read(server: JudgeServer) -> None:
     thought = {"type": "thinking", "thinking": "c1 deserves a 10", "signature": "x"}
     body = {"content": [thought, {"type": "text", "text": GOOD}], "stop_reason": "end_turn"}
-    assert max(Claude().read(a_request(), WireReply(body=body)).scores) == 8
+    assert max(Claude().read(a_request(), ApiReply(body=body)).scores) == 8
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_only_text_is_read(server: JudgeServer) -> None:
 def test_the_stop_reason_is_looked_at_before_the_text(end: str, kind: str, cut: bool) -> None:
     judge = Claude()
     text = GOOD if kind == "refusal" or cut else GOOD[:20]
-    reply = WireReply(body={"content": [{"type": "text", "text": text}], "stop_reason": end})
+    reply = ApiReply(body={"content": [{"type": "text", "text": text}], "stop_reason": end})
     with pytest.raises(JudgeError) as caught:
         judge.read(a_request(), reply)
     assert caught.value.kind == kind
@@ -115,7 +115,7 @@ def test_the_stop_reason_is_looked_at_before_the_text(end: str, kind: str, cut: 
 @pytest.mark.parametrize("body", [{"content": []}, {"content": [None]}, {"content": [{"type": "text"}]}])
 def test_a_reply_without_words_is_invalid(body: dict[str, Any]) -> None:
     with pytest.raises(JudgeError) as caught:
-        Claude().read(a_request(), WireReply(body=body))
+        Claude().read(a_request(), ApiReply(body=body))
     assert caught.value.kind == "invalid"
 
 

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from spark_framework.api import JudgeError, JudgeRequest, Price, UserError, Verdict
+from spark_framework.config.judging import JudgingSection
 from spark_framework.host.manager import Host
 from spark_framework.judging import client as judging
-from spark_framework.judging.client import open_judging
-from spark_framework.judging.terms import Terms
+from spark_framework.judging.runner import open_judging
 from spark_plugin_judges.llm import prompt, prompted_judge
 from spark_plugin_judges.llm.prompted_judge import NOT_BEHAVIOUR, PromptedJudge
 from spark_plugin_judges.llm.provider_errors import retry_after
@@ -301,7 +301,7 @@ def test_the_runtime_tries_transient_failures_again_and_then_asks_no_more(
     monkeypatch.setattr(judging.time, "sleep", pauses.append)
     judge, step = new(), a_request()
     server.plan[:] = [Answer(status=429, headers={"Retry-After": "3"}), Answer(manner="reset"), Answer(GOOD)]
-    with open_judging(calls, tmp_path / "judge.sqlite", Terms(), "run", [judge]) as session:
+    with open_judging(calls, tmp_path / "judge.sqlite", JudgingSection(), "run", [judge]) as session:
         (first,) = session.judge_all(judge, [step])
         assert isinstance(first, Verdict)
         assert max(first.scores) == 8
@@ -317,7 +317,7 @@ def test_the_runtime_repairs_once_and_stores_no_failure(
 ) -> None:
     judge, step = new(), a_request()
     server.plan[:] = [Answer("no"), Answer("no"), Answer("no"), Answer(GOOD)]
-    with open_judging(calls, tmp_path / "judge.sqlite", Terms(), "run", [judge]) as session:
+    with open_judging(calls, tmp_path / "judge.sqlite", JudgingSection(), "run", [judge]) as session:
         (failed,) = session.judge_all(judge, [step])
         assert isinstance(failed, JudgeError)
         assert failed.kind == "invalid"
@@ -358,7 +358,7 @@ def test_another_prompt_asks_again_and_another_parser_reads_again(
 ) -> None:  # fmt: skip
     def judged() -> Verdict:
         judge = new()
-        with open_judging(calls, tmp_path / "judge.sqlite", Terms(), "run", [judge]) as session:
+        with open_judging(calls, tmp_path / "judge.sqlite", JudgingSection(), "run", [judge]) as session:
             (verdict,) = session.judge_all(judge, [a_request()])
             assert isinstance(verdict, Verdict)
             return verdict

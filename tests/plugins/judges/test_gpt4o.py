@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from spark_framework.api import JudgeError, Price, Usage, Verdict, WireReply
+from spark_framework.api import ApiReply, JudgeError, Price, Usage, Verdict
 from spark_plugin_judges.llm import prompt, reply
 from spark_plugin_judges.llm.gpt4o import GPT4o
 from tests.plugins.judges.calls import GOOD, KEY, NAMES, a_request, bad, shown_block
@@ -179,7 +179,7 @@ def test_usage_and_served_model_come_with_the_reply(server: JudgeServer, monkeyp
 )
 def test_a_reply_without_words_is_invalid(body: dict[str, Any]) -> None:
     judge = GPT4o()
-    wire, answer = judge.request(a_request()), WireReply(body=body)
+    wire, answer = judge.request(a_request()), ApiReply(body=body)
     with pytest.raises(JudgeError) as caught:
         judge.read(a_request(), answer)
     assert caught.value.kind == "invalid"

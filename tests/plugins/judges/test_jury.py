@@ -11,11 +11,11 @@ import pytest
 from pydantic import ValidationError
 
 from spark_framework.api import Candidate, ComponentConfig, Judge, JudgeError, JudgeRequest, Question, Step, Verdict
+from spark_framework.config.judging import JudgingSection
 from spark_framework.errors import ConfigError, RunError, UserError
 from spark_framework.host.component_spec import choose
 from spark_framework.host.manager import Host
-from spark_framework.judging.client import JudgingSession, open_judging
-from spark_framework.judging.terms import Terms
+from spark_framework.judging.runner import JudgeRunner, open_judging
 from spark_plugin_judges.jury import Jury
 from spark_plugin_judges.local.contrast import Contrast
 from spark_plugin_judges.scripted import Scripted
@@ -232,10 +232,10 @@ def asking(server: Server, model: str) -> Asking:
 
 
 def opened(path: Path, judge: Judge, **terms: Any) -> Any:
-    return open_judging(Host().calls, path, Terms(**terms), "run", [judge])
+    return open_judging(Host().calls, path, JudgingSection(**terms), "run", [judge])
 
 
-def judged(session: JudgingSession, judge: Judge) -> Any:
+def judged(session: JudgeRunner, judge: Judge) -> Any:
     return session.judge_all(judge, [STEP])[0]
 
 
@@ -247,8 +247,8 @@ def test_members_ask_through_the_session_and_share_replies_with_runs_of_their_ow
         assert judged(session, alone).scores == (7, 7, 7)
     with opened(tmp_path / "judge.sqlite", together) as session:
         assert judged(session, together).scores == pytest.approx((16 / 3, 8, 20 / 3))
-        assert session.asked == 1
-        assert session.store.spent("run") == pytest.approx(2.0)
+        assert session.client.asked == 1
+        assert session.client.store.spent("run") == pytest.approx(2.0)
     with opened(tmp_path / "judge.sqlite", together, mode="only") as session:
         assert judged(session, together).scores == pytest.approx((16 / 3, 8, 20 / 3))
     assert sum(server.asked.values()) == 2

@@ -21,9 +21,9 @@ from spark_framework.api import (
     Verdict,
     fit_calibration,
 )
+from spark_framework.config.judging import JudgingSection
 from spark_framework.host.manager import Host
-from spark_framework.judging.client import open_judging
-from spark_framework.judging.terms import Terms
+from spark_framework.judging.runner import open_judging
 from spark_plugin_judges.local.contrast import Contrast
 from spark_plugin_judges.local.reward_model import RewardModel
 
@@ -274,7 +274,9 @@ def test_stored_replies_are_read_without_the_model(tiny: Path, tmp_path: Path) -
     path = fitted(contrast(tiny), tmp_path / "map.json")
 
     def judged(mode: Any, judge: Contrast) -> Verdict:
-        with open_judging(Host().calls, tmp_path / "judge.sqlite", Terms(mode=mode), "run", [judge]) as session:
+        with open_judging(
+            Host().calls, tmp_path / "judge.sqlite", JudgingSection(mode=mode), "run", [judge]
+        ) as session:
             (verdict,) = session.judge_all(judge, [step()])
             assert isinstance(verdict, Verdict)
             return verdict

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import importlib
 import textwrap
+import threading
 import warnings
 from collections.abc import Iterator
 from functools import cache
@@ -23,6 +24,8 @@ BUILTINS = """
     abs all any bool complex dict float getattr hash int isinstance len list max min range reversed round set sorted str
     sum tuple type zip ValueError TypeError ZeroDivisionError
 """  # bound before the program can give these names another meaning
+_PARSER = threading.Lock()
+"""CPython 3.11 counts the recursion of all threads together: two that parse at once may end in a SystemError."""
 KEPT = ", ".join(f"{name}={name}" for name in BUILTINS.split())
 PRELUDE = f"""
 def _spark_closing(value, {KEPT}, repr=repr):
@@ -39,7 +42,7 @@ def adapt(code: str) -> tuple[str, str]:
     """What to run before the program, and the program in Monty's words; its closing value is None or a string."""
     warnings.filterwarnings("ignore", module="<program>")  # of "\d" and the like: not a matter for our stderr
     try:
-        tree = ast.parse(code, "<program>")
+        tree = _parsed(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return PRELUDE, code
     source = _Source(code)
@@ -69,6 +72,11 @@ def adapt(code: str) -> tuple[str, str]:
     if tree.body and isinstance(tree.body[-1], ast.Expr):
         source.wrap(tree.body[-1], "_spark_closing((", "))")
     return PRELUDE + "".join(map(_own_module, sorted(modules))), source.text()
+
+
+def _parsed(code: str) -> ast.Module:
+    with _PARSER:
+        return ast.parse(code, "<program>")
 
 
 class _Source:
@@ -159,7 +167,7 @@ def _exports(module: str) -> set[str]:
     if module not in OWN:
         return {name for name in dir(importlib.import_module(module)) if not name.startswith("_")}
     stored: set[str] = set()
-    for node in ast.parse(_text(module)).body:
+    for node in _parsed(_text(module)).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             stored.add(node.name)
         elif isinstance(node, ast.Assign):

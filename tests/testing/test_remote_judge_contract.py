@@ -1,4 +1,4 @@
-"""WireJudgeContract: a good judge passes; every bad one is found by the check that is there for it. Nothing is sent."""
+"""RemoteJudgeContract: a good judge passes; every bad one is found by the check for it. Nothing is sent."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from spark_framework.api import JudgeError, JudgeRequest, Verdict, WireJudge, WireReply, WireRequest
-from spark_framework.testing import JudgeContract, WireJudgeContract
+from spark_framework.api import ApiReply, ApiRequest, JudgeError, JudgeRequest, RemoteJudge, Verdict
+from spark_framework.testing import JudgeContract, RemoteJudgeContract
 from tests.testing.failing import Faults, assert_found, checks_of
 
 FAULTS = Faults()
@@ -26,13 +26,13 @@ def order(step: JudgeRequest) -> list[int]:
     return places
 
 
-class Asks(WireJudge):
+class Asks(RemoteJudge):
     """Asks somebody who sees the candidates shuffled, and replies with `{"scores": […], "process_ok": […]}`."""
 
     name = "asks"
 
-    def request(self, step: JudgeRequest) -> WireRequest:
-        return WireRequest(endpoint="https://judge.example/v1", body=self.body(step))
+    def request(self, step: JudgeRequest) -> ApiRequest:
+        return ApiRequest(endpoint="https://judge.example/v1", body=self.body(step))
 
     def body(self, step: JudgeRequest) -> dict[str, Any]:
         bare = step.without_gold()
@@ -40,10 +40,10 @@ class Asks(WireJudge):
         seen = {"question": bare.question.model_dump(), "steps": [one.model_dump() for one in bare.steps]}
         return json.loads(json.dumps({**seen, "candidates": candidates}).replace("\\ud", "?"))
 
-    def send(self, wire: WireRequest) -> WireReply:
+    def send(self, wire: ApiRequest) -> ApiReply:
         raise AssertionError("nothing is sent")
 
-    def read(self, step: JudgeRequest, reply: WireReply) -> Verdict:
+    def read(self, step: JudgeRequest, reply: ApiReply) -> Verdict:
         said = self.parsed(reply)
         if said is None or set(said) != {"scores", "process_ok"}:
             raise JudgeError("the reply is no verdict", "invalid")
@@ -55,7 +55,7 @@ class Asks(WireJudge):
             raise JudgeError("not a number from 0 to 10, and a truth value", "invalid")
         return self.verdict(step, scores, flags)
 
-    def parsed(self, reply: WireReply) -> Any:
+    def parsed(self, reply: ApiReply) -> Any:
         try:
             said = json.loads(reply.body["text"])
         except (KeyError, ValueError, RecursionError):
@@ -71,10 +71,10 @@ class Asks(WireJudge):
         )  # fmt: skip
 
 
-class AsksContract(WireJudgeContract):
-    def good_reply(self, judge: WireJudge, step: JudgeRequest, scores: Sequence[int]) -> WireReply:
+class AsksContract(RemoteJudgeContract):
+    def good_reply(self, judge: RemoteJudge, step: JudgeRequest, scores: Sequence[int]) -> ApiReply:
         said = {"scores": [scores[k] for k in order(step)], "process_ok": [True] * len(scores)}
-        return WireReply(body={"text": json.dumps(said)})
+        return ApiReply(body={"text": json.dumps(said)})
 
 
 # -- request -------------------------------------------------------------------------------------------------------
@@ -148,7 +148,7 @@ class ForgetsTheOrder(Asks):
 class Consumes(Asks):
     """Marks the reply as read."""
 
-    def read(self, step: JudgeRequest, reply: WireReply) -> Verdict:
+    def read(self, step: JudgeRequest, reply: ApiReply) -> Verdict:
         verdict = super().read(step, reply)
         reply.body.setdefault("read", True)
         return verdict
@@ -158,7 +158,7 @@ class Consumes(Asks):
 class Invents(Asks):
     """5 for everybody where the reply is no JSON."""
 
-    def parsed(self, reply: WireReply) -> Any:
+    def parsed(self, reply: ApiReply) -> Any:
         said = super().parsed(reply)
         if said is None and "text" in reply.body:
             return {"scores": [5.0] * 9, "process_ok": [True] * 9}
@@ -169,7 +169,7 @@ class Invents(Asks):
 class Clamps(Asks):
     """Puts what is out of range at its end."""
 
-    def parsed(self, reply: WireReply) -> Any:
+    def parsed(self, reply: ApiReply) -> Any:
         said = super().parsed(reply)
         if isinstance(said, dict) and isinstance(said.get("scores"), list):
             said["scores"] = [min(10.0, max(0.0, s)) if isinstance(s, float | int) else s for s in said["scores"]]
@@ -180,7 +180,7 @@ class Clamps(Asks):
 class Searches(Asks):
     """Takes the numbers out of whatever was said."""
 
-    def parsed(self, reply: WireReply) -> Any:
+    def parsed(self, reply: ApiReply) -> Any:
         numbers = re.findall(r"\d+", str(reply.body.get("text")))
         return {"scores": [float(n) for n in numbers], "process_ok": [True] * len(numbers)}
 
@@ -189,15 +189,15 @@ class Searches(Asks):
 class Trusts(Asks):
     """Takes it that there is a text."""
 
-    def parsed(self, reply: WireReply) -> Any:
-        return super().parsed(WireReply(body={"text": reply.body["text"]}))
+    def parsed(self, reply: ApiReply) -> Any:
+        return super().parsed(ApiReply(body={"text": reply.body["text"]}))
 
 
 @FAULTS.found_by("garbled_replies_are_never_a_verdict", says="the JudgeError has the kind 'transient'")
 class AsksForEver(Asks):
     """Wants to ask again whatever was said."""
 
-    def read(self, step: JudgeRequest, reply: WireReply) -> Verdict:
+    def read(self, step: JudgeRequest, reply: ApiReply) -> Verdict:
         try:
             return super().read(step, reply)
         except JudgeError as exc:
@@ -208,7 +208,7 @@ class AsksForEver(Asks):
 class FillsUp(Asks):
     """Repeats the last of eight scores."""
 
-    def parsed(self, reply: WireReply) -> Any:
+    def parsed(self, reply: ApiReply) -> Any:
         said = super().parsed(reply)
         if said and all(isinstance(values, list) and len(values) == 8 for values in said.values()):
             return {name: [*values, values[-1]] for name, values in said.items()}
@@ -219,7 +219,7 @@ class FillsUp(Asks):
 class Repeats(Asks):
     """Asks the same again."""
 
-    def repaired(self, wire: WireRequest, reply: WireReply, fault: JudgeError) -> WireRequest | None:
+    def repaired(self, wire: ApiRequest, reply: ApiReply, fault: JudgeError) -> ApiRequest | None:
         return wire
 
 
@@ -227,7 +227,7 @@ class TestAsks(AsksContract):
     has_entry_point = False
 
     @pytest.fixture
-    def judge(self) -> WireJudge:
+    def judge(self) -> RemoteJudge:
         return Asks()
 
 
@@ -237,7 +237,7 @@ def test_a_bad_judge_is_found(fault):
 
 
 def test_every_check_of_wire_judges_has_found_somebody():
-    own = set(checks_of(WireJudgeContract)) - set(checks_of(JudgeContract))
+    own = set(checks_of(RemoteJudgeContract)) - set(checks_of(JudgeContract))
     assert FAULTS.checks() == own | {"scores_belong_to_candidates_and_not_to_places"}
 
 

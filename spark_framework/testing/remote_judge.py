@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 from ..contracts.components import Judge, JudgeRequest
-from ..contracts.remote_judge import WireJudge, WireReply, WireRequest
+from ..contracts.remote_judge import ApiReply, ApiRequest, RemoteJudge
 from ..errors import JudgeError
 from ..records import Verdict
 from .checks import require, short
@@ -17,27 +17,27 @@ from .judge import JudgeContract
 from .samples import GOLD, odd_requests
 
 
-class WireJudgeContract(JudgeContract):
+class RemoteJudgeContract(JudgeContract):
     """Inherit it, give the fixture `judge`, and write what its server would reply:
 
-    class TestMine(WireJudgeContract):
+    class TestMine(RemoteJudgeContract):
         @pytest.fixture
         def judge(self):
             return Mine()
 
         def good_reply(self, judge, step, scores):
             text = json.dumps({"scores": scores, "process_ok": [True] * len(scores)})
-            return WireReply(body={"choices": [{"message": {"content": text}}]})
+            return ApiReply(body={"choices": [{"message": {"content": text}}]})
     """
 
     shuffles: ClassVar[bool] = True
     """Whether the order in which the judge sees the candidates depends on `request.seed`."""
 
     @abstractmethod
-    def good_reply(self, judge: WireJudge, step: JudgeRequest, scores: Sequence[int]) -> WireReply:
+    def good_reply(self, judge: RemoteJudge, step: JudgeRequest, scores: Sequence[int]) -> ApiReply:
         """**REQUIRED.** A reply that gives candidate k of `step.candidates` the score `scores[k]` and process_ok."""
 
-    def garbled(self, judge: WireJudge, step: JudgeRequest) -> Iterator[tuple[str, WireReply]]:
+    def garbled(self, judge: RemoteJudge, step: JudgeRequest) -> Iterator[tuple[str, ApiReply]]:
         """Replies that hold no verdict, each with what is wrong with it: variations of the good one.
 
         Override it where scores stand neither in JSON inside of a text nor as numbers in the body.
@@ -48,19 +48,19 @@ class WireJudgeContract(JudgeContract):
 
     # -- request -------------------------------------------------------------------------------------------------------
 
-    def test_a_request_is_a_function_of_the_step(self, judge: WireJudge) -> None:
+    def test_a_request_is_a_function_of_the_step(self, judge: RemoteJudge) -> None:
         step = self._step(judge)
         first = judge.request(step)
         require(judge.request(step) == first, "request() gives another request for the same step: keep no state")
         with self._fresh(judge) as other:
             require(other.request(step).key == first.key, "a new instance asks differently: stored replies are lost")
         try:
-            again = WireRequest.model_validate_json(first.model_dump_json())
+            again = ApiRequest.model_validate_json(first.model_dump_json())
         except ValueError as exc:
             raise AssertionError(f"the request cannot be written as JSON ({exc}): use plain values in `body`") from exc
         require(again.key == first.key, "the request's key changes when it is stored and read: use JSON's own types")
 
-    def test_other_steps_are_other_requests(self, judge: WireJudge) -> None:
+    def test_other_steps_are_other_requests(self, judge: RemoteJudge) -> None:
         step = self._step(judge)
         first = step.candidates[0]
         others: dict[str, dict[str, Any]] = {
@@ -79,7 +79,7 @@ class WireJudgeContract(JudgeContract):
                 "into the body" + (", or set shuffles = False" if what == "the seed" else ""),
             )
 
-    def test_a_request_holds_nothing_of_the_stored_answer(self, judge: WireJudge) -> None:
+    def test_a_request_holds_nothing_of_the_stored_answer(self, judge: RemoteJudge) -> None:
         if judge.uses_gold:
             return
         wire = judge.request(self.sample())
@@ -89,7 +89,7 @@ class WireJudgeContract(JudgeContract):
             "the request depends on the stored answer, which a run withholds: do not read it",
         )
 
-    def test_odd_requests_can_be_stored(self, judge: WireJudge) -> None:
+    def test_odd_requests_can_be_stored(self, judge: RemoteJudge) -> None:
         for what, step in odd_requests(self._step(judge)):
             try:
                 wire = judge.request(step)
@@ -105,7 +105,7 @@ class WireJudgeContract(JudgeContract):
 
     # -- reply ---------------------------------------------------------------------------------------------------------
 
-    def test_scores_belong_to_candidates_and_not_to_places(self, judge: WireJudge) -> None:  # type: ignore[override]
+    def test_scores_belong_to_candidates_and_not_to_places(self, judge: RemoteJudge) -> None:  # type: ignore[override]
         for seed in range(4):
             step = self._step(judge).model_copy(update={"seed": seed})
             for given in (_scores(step), _scores(step)[::-1]):
@@ -117,17 +117,17 @@ class WireJudgeContract(JudgeContract):
                     "in the order of the request, also where the judge saw them shuffled",
                 )
 
-    def test_reading_is_pure(self, judge: WireJudge) -> None:
+    def test_reading_is_pure(self, judge: RemoteJudge) -> None:
         step = self._step(judge)
         reply = self.good_reply(judge, step, _scores(step))
         before = reply.model_copy(deep=True)
         first = self._read(judge, step, reply)
         require(self._read(judge, step, reply) == first, "read() gives another verdict for the same reply")
         require(reply == before, "read() changes the reply")
-        stored = WireReply.model_validate_json(reply.model_dump_json())
+        stored = ApiReply.model_validate_json(reply.model_dump_json())
         require(self._read(judge, step, stored) == first, "read() gives another verdict for a reply that was stored")
 
-    def test_garbled_replies_are_never_a_verdict(self, judge: WireJudge) -> None:
+    def test_garbled_replies_are_never_a_verdict(self, judge: RemoteJudge) -> None:
         step = self._step(judge)
         count = 0
         for count, (what, reply) in enumerate(self.garbled(judge, step), start=1):  # noqa: B007
@@ -145,7 +145,7 @@ class WireJudgeContract(JudgeContract):
                 )
         require(count >= 10, "no scores were found in the good reply, so none could be spoilt: override `garbled`")
 
-    def test_a_reply_to_another_step_is_no_verdict(self, judge: WireJudge) -> None:
+    def test_a_reply_to_another_step_is_no_verdict(self, judge: RemoteJudge) -> None:
         step = self._step(judge)
         fewer = step.model_copy(update={"candidates": step.candidates[:-1]})
         for asked, replied in ((step, fewer), (fewer, step)):
@@ -158,7 +158,7 @@ class WireJudgeContract(JudgeContract):
                 "count them"
             )
 
-    def test_a_repair_is_another_request(self, judge: WireJudge) -> None:
+    def test_a_repair_is_another_request(self, judge: RemoteJudge) -> None:
         step = self._step(judge)
         wire = judge.request(step)
         for what, reply in self.garbled(judge, step):
@@ -175,11 +175,11 @@ class WireJudgeContract(JudgeContract):
     # -- how it is asked -----------------------------------------------------------------------------------------------
 
     def _asked(self, judge: Judge, step: JudgeRequest) -> Verdict:
-        assert isinstance(judge, WireJudge), "the fixture `judge` gives no WireJudge: inherit JudgeContract"
+        assert isinstance(judge, RemoteJudge), "the fixture `judge` gives no RemoteJudge: inherit JudgeContract"
         judge.request(step)
         return judge.read(step, self.good_reply(judge, step, _scores(step)))
 
-    def _read(self, judge: WireJudge, step: JudgeRequest, reply: WireReply) -> Verdict:
+    def _read(self, judge: RemoteJudge, step: JudgeRequest, reply: ApiReply) -> Verdict:
         try:
             return judge.read(step, reply)
         except JudgeError:
