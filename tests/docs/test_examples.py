@@ -22,7 +22,7 @@ from spark_framework.testing import AlgorithmContract
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs" / "examples"
-PAGES = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "plugins" / "README.md", ROOT / "README.md"]
+PAGES = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "plugins" / "README.md", *sorted(ROOT.glob("*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
