@@ -425,7 +425,7 @@ def with_tables(page: str) -> str:
 
 
 def rooms() -> list[tuple[str, ...]]:
-    """The layers of the package from high to low, as import-linter checks them. Packages of one layer share an entry."""
+    """The layers from high to low, as import-linter checks them. Packages of one layer share an entry."""
     linter = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["tool"]["importlinter"]
     (layers,) = (contract["layers"] for contract in linter["contracts"] if contract["type"] == "layers")
     return [tuple(layer.split(" | ")) for layer in layers]
