@@ -39,33 +39,33 @@ PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 NOTE = "<!-- Written by docs/generate.py from the code: do not edit. -->"
 
 MEANINGS = {
-    "seed": "Root of all random choices: each has a child seed, named after what it is for.",
+    "seed": "The seed of the run. Every random choice has its own seed, derived from this one and a name.",
     "policy": "Who writes the actions: a section with `use: local` or `use: server`.",
-    "replies": "What tools of the network said, kept for a replay.",
+    "replies": "Stored replies of tools that use the network.",
     "questions": "Where the questions come from: `practice`, `mmlu_pro`, or a section with `use` and settings.",
-    "tools": "The actions beside `think`, in order.",
+    "tools": "The actions besides `think`, in order.",
     "judge": "Who scores the candidates.",
-    "judging": "How judges that cost something are asked.",
+    "judging": "Retries, budget and storage for judges that cost something.",
     "selector": "Who chooses among the scored candidates.",
     "rollouts": "Rounds of rollouts. They never share questions.",
     "stages": "Training stages by name. A stage that is named after its kind need not repeat it.",
     "reward": "The terms of the step reward.",
     "plugins": "Which plugins may load, and what tools may do.",
-    "evaluation": "How stages are tested.",
+    "evaluation": "How stages are evaluated.",
     "policy.use": "Which kind of policy this is.",
-    "policy.device": "`cuda`, `cpu` …; `auto` takes a GPU where there is one.",
+    "policy.device": "`cuda`, `cpu` …; `auto` takes a GPU if there is one.",
     "policy.format": "How actions are written: `Action: … Input: …`, or one JSON object a turn.",
     "policy.model": "The model's name on the server.",
     "policy.base_url": "The server's address, as in `http://localhost:8000/v1`.",
     "policy.thoughts": "The policy writes a thought before each tool input.",
     "policy.max_new_tokens": "Limit for one reply.",
-    "policy.concurrency": "Requests at a time.",
+    "policy.concurrency": "Maximum number of concurrent requests.",
     "questions.use": "Which question set this is.",
     "rollouts[].name": "The round's name, unique in the run.",
     "rollouts[].questions": "How many training questions the round takes.",
-    "rollouts[].temperature": "Of what the policy writes. 0 is greedy, and so is then the choice to answer.",
-    "reward.diversity": "Terms that rho weighs.",
-    "reward.process": "Terms that 1 - rho weighs.",
+    "rollouts[].temperature": "Temperature of the policy. 0 is greedy, also for the choice to answer.",
+    "reward.diversity": "Terms with the weight rho.",
+    "reward.process": "Terms with the weight 1 - rho.",
     "evaluation.batch_size": "Questions that share one key-value cache.",
 }
 """For keys that the code itself does not describe."""
@@ -285,9 +285,9 @@ def hooks_page() -> str:
     parts = [
         "# Hooks",
         NOTE,
-        "In the order in which a run meets them. An implementation is a function of a plugin's module, marked with "
+        "In the order in which a run calls them. An implementation is a function of a plugin's module, marked with "
         "`@hookimpl` from `spark_framework.api`; it may leave out arguments that it does not need. A module is "
-        "imported when one of its components is chosen, and all its hooks take part from then on. A hook with an "
+        "imported when a config selects one of its components, and all its hooks are active from then on. A hook with an "
         "unknown name or argument is an error.",
     ]
     users = _users()
