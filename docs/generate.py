@@ -287,8 +287,8 @@ def hooks_page() -> str:
         NOTE,
         "In the order in which a run calls them. An implementation is a function of a plugin's module, marked with "
         "`@hookimpl` from `spark_framework.api`; it may leave out arguments that it does not need. A module is "
-        "imported when a config selects one of its components, and all its hooks are active from then on. A hook with an "
-        "unknown name or argument is an error.",
+        "imported when a config selects one of its components, and all its hooks are active from then on. A hook with "
+        "an unknown name or argument is an error.",
     ]
     users = _users()
     for name in hook_names():

@@ -6,7 +6,6 @@ import itertools
 from pathlib import Path
 
 import pytest
-from failing import Faults, assert_found, checks_of, failures
 from pydantic import ConfigDict
 
 from spark_framework.api import (
@@ -17,6 +16,7 @@ from spark_framework.api import (
     Work,
 )
 from spark_framework.testing import AlgorithmContract, ComponentContract
+from tests.testing.failing import Faults, assert_found, checks_of, failures
 
 FAULTS = Faults()
 

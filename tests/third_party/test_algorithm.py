@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 
-from environments import Environment, build
-
 from spark_framework.testing.project import new_project
+from tests.third_party.environments import Environment, build
 
 STAGE = {"data": "demonstrations", "baseline": 0.5, "batch_size": 2, "lora": {"r": 2, "alpha": 4}}
 
