@@ -1,4 +1,4 @@
-"""What a config holds for a component: which one, its own settings, and where it came from."""
+"""A component as a config names it: its class, its settings and its origin."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ UNKNOWN_KEY = "unknown_key"
 
 @dataclass(frozen=True)
 class ComponentSpec:
-    """A component as chosen in a config: the class is loaded, the settings are checked, nothing is built yet."""
+    """A component as chosen in a config: the class is loaded and the settings are valid, but nothing is built yet."""
 
     kind: str
     use: str
-    """As it is written: `name`, `distribution/name`, or `module:Class` for a class without an entry point."""
+    """The reference as written: `name`, `distribution/name`, or `module:Class` for a class without an entry point."""
     config: ComponentConfig
     cls: type[Component]
     target: str
@@ -35,7 +35,7 @@ class ComponentSpec:
     weight: float = 1.0
     """Factor of a reward term; 1 for the other kinds."""
     instance: Component | None = field(default=None, compare=False, repr=False)
-    """What the Python API was given, where it was given an instance."""
+    """The instance, if the Python API was given one."""
 
     @property
     def name(self) -> str:
@@ -43,7 +43,11 @@ class ComponentSpec:
         return self.cls.name
 
     def build(self) -> Component:
-        """The component, ready for use; its plugin's other hooks take part in the current host from now on."""
+        """The component; from now on the current host also calls its plugin's other hooks.
+
+        Raises:
+            PluginError: its constructor failed.
+        """
         if self.distribution is not None:
             current_host().register_loaded(self.target)  # the config may have been read under another host
         if self.instance is not None:
@@ -56,7 +60,7 @@ class ComponentSpec:
             raise PluginError(f"{self.kind} {self.name!r}{where} ({self.target}) cannot be built: {reason}") from exc
 
     def lock(self) -> dict[str, Any]:
-        """What `run.json` keeps, so that a run says which code it was made with."""
+        """The entry in `run.json` that records which code a run was made with."""
         return {
             "kind": self.kind,
             "name": self.name,
@@ -68,10 +72,10 @@ class ComponentSpec:
 
 
 def choose(kind: str, value: Any) -> ComponentSpec:
-    """Read a choice from a name, a mapping `{use: name, ...settings}`, a component class or an instance.
+    """Parse a component from a name, a mapping `{use: name, ...settings}`, a component class or an instance.
 
     Raises:
-        PluginError: there is no such component, or it is broken.
+        PluginError: the component does not exist, or is broken.
         pydantic.ValidationError: the settings do not fit the component's Config.
     """
     if isinstance(value, ComponentSpec) and value.kind == kind:
@@ -127,7 +131,7 @@ class _Weight(BaseModel):
 
 @dataclass(frozen=True)
 class _SpecField:
-    """Makes `ComponentSpec` a pydantic field type for one kind."""
+    """Makes `ComponentSpec` a pydantic field type for one kind of component."""
 
     kind: str
 
@@ -163,7 +167,7 @@ ToolSpec = Annotated[ComponentSpec, _SpecField("tool")]
 
 
 def validate_with_suggestions(model: type[Model], data: Any) -> Model:
-    """Validate, and say of every unknown key which key may have been meant.
+    """Validate, and suggest a similar key for every unknown key.
 
     Raises:
         pydantic.ValidationError: the data do not fit the model.

@@ -1,4 +1,4 @@
-"""From a run's choices to components that are ready for use: built, prepared, and closed in the end."""
+"""Opens the components of a run: builds them, prepares them, and closes them at the end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def open_component(choice: ComponentSpec) -> Iterator[Component]:
     """The component, prepared; it is closed when the block ends.
 
     Raises:
-        UserError: what it needs is missing (from the component itself).
+        UserError: raised by the component if something that it needs is missing.
         PluginError: it is broken.
     """
     component = choice.build()
@@ -38,10 +38,10 @@ def open_component(choice: ComponentSpec) -> Iterator[Component]:
 
 @contextmanager
 def open_tools(choices: Iterable[ComponentSpec]) -> Iterator[tuple[Tool, ...]]:
-    """A run's tools in order; a toolset's stand in its place.
+    """A run's tools in order; a toolset is replaced by its tools.
 
     Raises:
-        ConfigError: two tools have one name, or a name cannot be that of an action.
+        ConfigError: two tools have the same name, or a name is not a valid action name.
     """
     tools: list[Tool] = []
     with ExitStack() as stack:
@@ -54,18 +54,18 @@ def open_tools(choices: Iterable[ComponentSpec]) -> Iterator[tuple[Tool, ...]]:
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Raise `ConfigError` where tools cannot be told apart, or from the framework's own actions."""
+    """Raise `ConfigError` if a tool's name is not unique, is reserved, or is not a valid action name."""
     for name, count in Counter(names).items():
         if count > 1:
             raise ConfigError(f"tools: {name} is listed twice")
         if name in (THINK, ANSWER):
-            raise ConfigError(f"tools: the name {name} belongs to the framework; rename the tool")
+            raise ConfigError(f"tools: the name {name} is reserved for the framework; rename the tool")
         if not re.fullmatch(r"[\w.-]+", name):
-            raise ConfigError(f"tools: {name!r} cannot be an action's name; use letters, digits, _, - and .")
+            raise ConfigError(f"tools: {name!r} is not a valid action name; use letters, digits, _, - and .")
 
 
 def check_permissions(choice: ComponentSpec, allowed: Iterable[str]) -> None:
-    """Raise `ConfigError` where a tool needs a permission that the run does not give."""
+    """Raise `ConfigError` if a tool needs a permission that the run does not allow."""
     component = choice.build()
     if isinstance(component, Tool | Toolset) and (missing := component.needs - set(allowed)):
         allow = ", ".join(sorted(missing))

@@ -156,7 +156,7 @@ def test_metadata_that_nobody_can_read_are_named(fake_distribution):
         ("metadata", "foreign-words", "3.1", "unreadable")
     ]
     assert str(folder) in found[0].advice
-    assert "reinstall Foreign.Words, or tell its author" in found[0].advice
+    assert "reinstall Foreign.Words, or report it to its author" in found[0].advice
 
 
 @pytest.mark.parametrize("text", [b"[a]\nx = \xff\xfe\n", b"[a]\nx = 1\nx = 2\n", b"\xef\xbb\xbf[a]\nx = y\n"])
