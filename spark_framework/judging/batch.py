@@ -1,6 +1,7 @@
-"""A wave through a provider's batch service: half the price, within a day. Requests that fail in it are asked live.
+"""Sends a wave through a provider's batch service: half the price, within a day. Failed requests are sent again live.
 
-A killed process finds its batches again: each is noted before it is submitted, by a name that the provider keeps too.
+A process that was killed finds its batches again: the name of each is stored before it is submitted, here and by the
+provider.
 """
 
 from __future__ import annotations
@@ -21,23 +22,23 @@ from .budget import cost
 from .client import JudgeClient, UnusableReply, remote_judges
 
 log = logging.getLogger(__name__)
-Asked = dict[str, tuple[ApiRequest, JudgeRequest]]
-"""Request and step by the request's key."""
+PendingRequests = dict[str, tuple[ApiRequest, JudgeRequest]]
+"""The API request and the judge's request, by the API request's key."""
 Result = TypeVar("Result")
 
 
 def run_batches(client: JudgeClient, judge: Judge, steps: Sequence[JudgeRequest]) -> None:
-    """Bring the replies of a wave into the store, as far as the judge and its parts have a batch service.
+    """Fetch and store the replies of a wave, for those of the judge's parts that have a batch service.
 
     Raises:
-        RunError: the worst case exceeds the budget, or the service stays out of reach.
+        RunError: the worst case exceeds the budget, or the service remains unreachable.
     """
     for part in remote_judges(judge):
         service = part.batches()
         if service is None:
             continue
         seen = [client.calls.redact_gold(part, step) for step in steps]
-        asked: Asked = {(wire := part.request(step)).key: (wire, step) for step in seen}
+        asked: PendingRequests = {(wire := part.request(step)).key: (wire, step) for step in seen}
         for name, noted in client.store.open_batches(client.run, part.name):
             batch = _with_retries(client, partial(service.find, name)) if noted is None else noted
             if batch is not None:
@@ -48,7 +49,7 @@ def run_batches(client: JudgeClient, judge: Judge, steps: Sequence[JudgeRequest]
             _run(client, part, service, {key: asked[key] for key in keys})
 
 
-def _run(client: JudgeClient, judge: RemoteJudge, service: Batches, asked: Asked) -> None:
+def _run(client: JudgeClient, judge: RemoteJudge, service: Batches, asked: PendingRequests) -> None:
     worst = sum(cost(judge, judge.most_tokens(wire), batch=True) or 0.0 for wire, _ in asked.values())
     name = f"spark-{secrets.token_hex(12)}"
     try:
@@ -63,17 +64,19 @@ def _run(client: JudgeClient, judge: RemoteJudge, service: Batches, asked: Asked
     client.store.forget_batch(name)
 
 
-def _finish(client: JudgeClient, judge: RemoteJudge, service: Batches, name: str, batch: str, asked: Asked) -> float:
-    """Collect a batch; one that failed as a whole is forgotten, so that the next command can submit it again."""
+def _finish(
+    client: JudgeClient, judge: RemoteJudge, service: Batches, name: str, batch: str, asked: PendingRequests
+) -> float:
+    """Collect a batch. A batch that failed entirely is forgotten, so that the next command can submit it again."""
     try:
         return _collect(client, judge, service, batch, asked)
     except JudgeError as exc:
         client.store.forget_batch(name)
-        raise RunError(f"batch {batch} of judge {judge.name} failed: {exc}; give the same command again") from exc
+        raise RunError(f"batch {batch} of judge {judge.name} failed: {exc}; run the same command again") from exc
 
 
-def _collect(client: JudgeClient, judge: RemoteJudge, service: Batches, batch: str, asked: Asked) -> float:
-    """Wait for a batch and store its usable replies; returns US dollars. Rows that failed are asked live later."""
+def _collect(client: JudgeClient, judge: RemoteJudge, service: Batches, batch: str, asked: PendingRequests) -> float:
+    """Wait for a batch and store its usable replies; returns US dollars. Failed rows are sent again live later."""
     while not _with_retries(client, lambda: service.is_done(batch)):
         time.sleep(client.section.batch_poll)
     spent = 0.0
@@ -94,7 +97,7 @@ def _collect(client: JudgeClient, judge: RemoteJudge, service: Batches, batch: s
 
 
 def _with_retries(client: JudgeClient, act: Callable[[], Result]) -> Result:
-    """Try again while the service is out of reach."""
+    """Retry while the service is unreachable."""
     for attempt in range(1, client.section.attempts + 1):
         try:
             return act()
@@ -102,6 +105,6 @@ def _with_retries(client: JudgeClient, act: Callable[[], Result]) -> Result:
             if exc.kind != "transient":
                 raise
             if attempt == client.section.attempts:
-                raise RunError(f"the batch service: {exc}; give the same command again") from exc
+                raise RunError(f"the batch service: {exc}; run the same command again") from exc
             time.sleep(next_delay(exc.retry_after or None, client.section.batch_poll))
     raise AssertionError("the last attempt returns or raises")

@@ -1,4 +1,4 @@
-"""One request of a judge: from the store if possible, else over the wire, with retries, a budget and a ledger."""
+"""Answers one request of a judge: from the store if possible, else from the server, with retries, budget and ledger."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Result = TypeVar("Result")
 
 
 class UnusableReply(Exception):
-    """A reply without a verdict, and what is wrong with it."""
+    """A reply without a valid verdict, with the error that explains why."""
 
     def __init__(self, reply: ApiReply, fault: JudgeError) -> None:
         super().__init__(str(fault))
@@ -39,7 +39,7 @@ class UnusableReply(Exception):
 
 
 class JudgeClient:
-    """Sends the requests of a run's judges. Safe to call from many threads.
+    """Sends the requests of a run's judges. Thread-safe.
 
     Args:
         run: the run's name in the ledger.
@@ -49,17 +49,17 @@ class JudgeClient:
         self.calls, self.store, self.section, self.run = calls, store, section, run
         self.budget = Budget(section.budget, store.spent(run))
         self.asked = 0
-        """Attempts over the wire by this client."""
+        """Number of attempts by this client."""
         self.fingerprints = StepFingerprints()
         self._lock = threading.Lock()
         self._in_flight: dict[str, threading.Lock] = {}
         self._models: dict[str, str] = {}
 
     def attach(self, judge: Judge) -> None:
-        """Let a judge, and the judges inside it, score through this client.
+        """Let a judge, and the judges that it combines, score through this client.
 
         Raises:
-            ConfigError: a budget is set, and the judge's price is not known.
+            ConfigError: a budget is set, but the judge's price is not known.
         """
         for part in remote_judges(judge):
             part.exchange = self.verdict
@@ -68,24 +68,24 @@ class JudgeClient:
                 if cost(part, part.most_tokens(request)) is None:
                     raise ConfigError(
                         f"judging.budget: the price of {part.priced_model} is not known; set the judge's `price`, "
-                        "or leave the budget out"
+                        "or remove the budget"
                     )
 
     def detach(self, judge: Judge) -> None:
-        """Undo `attach`: in a notebook the judge outlives the client, and may be used again."""
+        """Undo `attach`: in a notebook the judge outlives the client and may be used again."""
         for part in remote_judges(judge):
             part.exchange = None
 
     # -- one request ---------------------------------------------------------------------------------------------------
 
     def verdict(self, judge: RemoteJudge, step: JudgeRequest) -> Verdict:
-        """Score one step: stored or asked for. An unusable reply may lead to a second, repaired request.
+        """Score one step with a stored or a new reply. An unusable reply may lead to a second, repaired request.
 
         Raises:
             JudgeError: there is no verdict.
             UserError: the reply is not stored, and `judging.mode` is `only`.
         """
-        step = self.calls.redact_gold(judge, step)  # a jury with an oracle in it passes the gold answer on
+        step = self.calls.redact_gold(judge, step)  # a jury with an oracle passes the gold answer on
         wire = judge.request(step)
         try:
             return self._verdict(judge, step, wire)
@@ -99,10 +99,10 @@ class JudgeClient:
                 raise again.fault from None
 
     def reply(self, judge: RemoteJudge, wire: ApiRequest, what: str) -> ApiReply:
-        """The reply to one request, stored or asked for, without reading a verdict in it.
+        """The stored or new reply to one request, without reading a verdict from it.
 
         Args:
-            what: names the reply in the message where it is missing and must not be asked for.
+            what: describes the reply, for the message if it is missing and no request may be sent.
 
         Raises:
             JudgeError: there is no reply, or the budget is used up.
@@ -112,7 +112,8 @@ class JudgeClient:
             return self._stored(wire, what) or self._ask(judge, wire, partial(self._keep, judge, wire))
 
     def cached_verdict(self, judge: Judge, step: JudgeRequest) -> Verdict | None:
-        """The stored verdict of this judge, with the same code and settings, on the same step."""
+        """The stored verdict of this judge, with the same code and settings, on the same step; None if there is
+        none."""
         return self.store.cached_verdict(self.fingerprints.of(judge, step), behaviour_id(judge))
 
     def is_stored(self, judge: RemoteJudge, step: JudgeRequest) -> bool:
@@ -128,7 +129,7 @@ class JudgeClient:
         """Read a reply that has just arrived, and store it with its verdict and a row of the ledger.
 
         Raises:
-            UnusableReply: it holds no verdict. The attempt is in the ledger, the reply is not stored.
+            UnusableReply: it holds no valid verdict. The attempt is in the ledger, the reply is not stored.
         """
         try:
             verdict = _read(judge, step, wire, reply)
@@ -148,7 +149,7 @@ class JudgeClient:
         """Add an attempt without a usable reply to the ledger; `outcome` is the kind of its `JudgeError`."""
         self.store.record_attempt(self._row(judge, wire, outcome, usage, usd, seconds, transport))
 
-    # -- stored, or asked for ------------------------------------------------------------------------------------------
+    # -- stored, or requested ------------------------------------------------------------------------------------------
 
     def _verdict(self, judge: RemoteJudge, step: JudgeRequest, wire: ApiRequest) -> Verdict:
         with self._single_flight(wire.key):
@@ -162,13 +163,16 @@ class JudgeClient:
     def _stored(self, wire: ApiRequest, what: str) -> ApiReply | None:
         reply = None if self.section.mode == "refresh" else self.store.reply(wire.key)
         if reply is None and self.section.mode == "only":
-            raise UserError(f"{self.store.path} lacks {what}, and judging.mode is `only`; use `use` to ask")
+            raise UserError(
+                f"{self.store.path} lacks {what}, and judging.mode is `only`; set it to `use` to send requests"
+            )
         return reply
 
     def _ask(
         self, judge: RemoteJudge, wire: ApiRequest, accept: Callable[[ApiReply, float | None, float], Result]
     ) -> Result:
-        """Send a request until it is answered, and hand reply, US dollars and seconds to `accept`, which stores it."""
+        """Send a request until there is a reply; pass the reply, US dollars and seconds to `accept`, which stores
+        them."""
         worst = 0.0 if self.budget.limit is None else cost(judge, judge.most_tokens(wire)) or 0.0
         for attempt in range(1, self.section.attempts + 1):
             with self.budget.reserved(worst) as costs:
@@ -182,7 +186,7 @@ class JudgeClient:
                     failure = exc
                 else:
                     seconds = time.monotonic() - start
-                    # A server that does not report its usage is charged the most that it can have cost.
+                    # If a server does not report its usage, the upper bound of the cost counts.
                     usd = cost(judge, reply.usage or judge.most_tokens(wire))
                     costs.append(usd or 0.0)
                     result = accept(reply, usd, seconds)
@@ -201,7 +205,7 @@ class JudgeClient:
 
     @contextmanager
     def _single_flight(self, key: str) -> Iterator[None]:
-        """One request at a time for one key: among threads, and among processes that share the store."""
+        """Send one request at a time for each key, among threads and among processes that share the store."""
         with self._lock:
             lock = self._in_flight.setdefault(key, threading.Lock())
         with lock:
@@ -220,22 +224,22 @@ class JudgeClient:
         self, judge: RemoteJudge, wire: ApiRequest, outcome: str, usage: Usage | None, usd: float | None,
         seconds: float, transport: str,
     ) -> tuple[object, ...]:  # fmt: skip
-        """A row of the ledger; making one counts the attempt."""
+        """A row of the ledger. Creating it counts the attempt."""
         with self._lock:
             self.asked += 1
         tokens = (usage.input_tokens, usage.cached_tokens, usage.output_tokens) if usage else (None, None, None)
         return (self.run, judge.name, wire.key, transport, outcome, *tokens, usd, seconds)
 
     def _warn_if_model_changed(self, judge: RemoteJudge, model: str) -> None:
-        """Log it where another model answers under the same name: scores may have shifted."""
+        """Log a warning if another model answers under the same name: scores may have shifted."""
         before = self._models.setdefault(judge.name, model)
         if before != model:
             self._models[judge.name] = model
-            log.warning("judge %s is answered by %s, and was by %s before", judge.name, model, before)
+            log.warning("judge %s is now answered by %s, before by %s", judge.name, model, before)
 
 
 def remote_judges(judge: Judge) -> Iterator[RemoteJudge]:
-    """The judge itself and all judges inside it, as far as they ask over a wire."""
+    """The remote judges among a judge and the judges that it combines."""
     if isinstance(judge, RemoteJudge):
         yield judge
     for part in judge.parts():

@@ -1,4 +1,4 @@
-"""What judging will cost, before anything is spent."""
+"""Estimates the cost of judging before any money is spent."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from .budget import cost
 from .client import JudgeClient, remote_judges
 
 CHARACTERS_PER_TOKEN = 3.8
-"""Of our prompts: 8,600 characters are 2,250 tokens (SmolLM2's tokenizer; providers' differ by some per cent)."""
+"""Measured on the judges' prompts: 8,600 characters are 2,250 tokens (SmolLM2's tokenizer; others differ by a few per
+cent)."""
 TOKENS_PER_VERDICT = 14
-"""A label with its score and its process_ok."""
+"""Output tokens per candidate: a label with its score and its process_ok."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """One judge's share. US dollars are None where no price is known."""
+    """The cost of one judge. US dollars are None if no price is known."""
 
     judge: str
     model: str
@@ -41,11 +42,11 @@ class Estimate:
 
 
 def estimate(judge: Judge, sample: Sequence[JudgeRequest], calls: int) -> list[Estimate]:
-    """An estimate for every judge that asks over a wire, from the mean of sampled steps; nothing is asked.
+    """An estimate for every remote judge, from the mean of sampled steps; no request is sent.
 
     Args:
-        sample: steps like those that will be judged; all of them where they are known.
-        calls: how many steps will be judged.
+        sample: steps like those that will be judged, or all of them if they are known.
+        calls: number of steps that will be judged.
     """
     estimates = []
     for part in remote_judges(judge):
@@ -72,14 +73,14 @@ def estimate(judge: Judge, sample: Sequence[JudgeRequest], calls: int) -> list[E
 
 @dataclass(frozen=True)
 class Forecast:
-    """Estimates of all judges that ask over a wire, and the assumptions behind them."""
+    """Estimates for all remote judges, and their assumptions."""
 
     estimates: tuple[Estimate, ...]
     assumed: str
 
     @property
     def lines(self) -> list[str]:
-        """One a judge."""
+        """One line per judge."""
         return list(map(str, self.estimates)) or ["nothing is asked over a wire: 0 calls, $0.00"]
 
     def __str__(self) -> str:
@@ -87,7 +88,7 @@ class Forecast:
 
 
 def forecast_steps(client: JudgeClient, judge: Judge, steps: Sequence[JudgeRequest]) -> Forecast:
-    """For steps that are known: their requests are counted as they are, and those with a stored reply cost nothing."""
+    """An estimate for known steps: their actual requests are counted, and those with a stored reply are free."""
     estimates = []
     for part in remote_judges(judge):
         seen = [client.calls.redact_gold(part, step) for step in steps]

@@ -1,7 +1,6 @@
-"""Roll out the rounds of a run and store the judged trajectories.
+"""Rolls out the rounds of a run and stores the judged trajectories.
 
-Safe to repeat: stored waves are kept, and a wave that was interrupted is done again, with the same result on the same
-machine.
+Safe to repeat: stored waves are reused, and an interrupted wave is repeated, with the same result on the same machine.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ def generate(config: RunConfig, round: str | None = None) -> Path:
     """Roll out one round, or all rounds in order, and store the trajectories.
 
     Args:
-        round: name of a round; None takes every round, up to the first whose adapter has not been trained yet.
+        round: name of a round; None runs every round, up to the first whose adapter has not been trained yet.
 
     Returns:
         The run's folder. Repeating the call continues where it stopped.
@@ -48,10 +47,10 @@ def generate(config: RunConfig, round: str | None = None) -> Path:
 
 
 def _generate_round(folder: RunFolder, one: RoundConfig, context: RolloutContext) -> None:
-    """Roll out what is missing of a round, wave by wave.
+    """Roll out the missing part of a round, wave by wave.
 
     Raises:
-        RunError: the judge failed on more trajectories than the round tolerates.
+        RunError: the judge failed on more trajectories than the round allows (`max_failed`).
     """
     config, store = folder.config, folder.trajectories()
     start = store.next_index(one.name)
@@ -73,7 +72,7 @@ def _generate_round(folder: RunFolder, one: RoundConfig, context: RolloutContext
             result = run_batch_with_fallback(questions, policy, context, plan, usage)
             lost = [trajectory.index for trajectory in result.dropped]
             failed = len(store.lost.get(one.name, ())) + len(lost)
-            if failed > max(one.max_failed * one.questions, 1):  # the wave is not stored: it is done again
+            if failed > max(one.max_failed * one.questions, 1):  # the wave is not stored, so it is repeated
                 raise RunError(
                     f"the judge failed on {failed} trajectories of round {one.name} (the last: "
                     f"{result.dropped[-1].reason}); fix the cause, then run the same command again"

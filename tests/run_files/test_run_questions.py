@@ -71,7 +71,7 @@ def test_every_command_says_so_in_one_line(
     write(tmp_path / "q.jsonl", rows(19))
     assert main([words.get(word, word) for word in command]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "was made with other questions" in line
+    assert "was created with other questions" in line
 
 
 def test_a_manifest_without_questions_is_refused(made: RunConfig) -> None:

@@ -262,7 +262,7 @@ def test_a_run_without_trajectories_is_a_clear_line(tiny: Path, tmp_path: Path, 
     open_run(config(tiny, tmp_path / "new"))
     code, _, err = command("rejudge", tmp_path / "new", "--judge", "verifier")
     assert code == 2
-    assert "has no judged trajectory; make some with `spark-framework generate" in err
+    assert "has no judged trajectories; create them with `spark-framework generate" in err
 
 
 # -- killed --------------------------------------------------------------------------------------------------------
@@ -355,7 +355,7 @@ def test_the_budget_stops_before_it_is_exceeded_and_a_higher_one_goes_on(run: Pa
     code, _, err = command(*words, "--set", "judging.budget=0.001")
     assert code == 2
     assert "the budget of $0.001 is used up" in err
-    assert "raise judging.budget and give the same command again" in err
+    assert "raise judging.budget and run the same command again" in err
     assert 0 < Noisy.asked <= 10
     asked = Noisy.asked
     assert command(*words, "--set", "judging.budget=1")[0] == 0
