@@ -1,4 +1,4 @@
-"""A stage's policy as a plain model folder: the adapter merged into its base."""
+"""Exports a stage's policy as a plain model folder: the adapter merged into its base."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from .files import write_errors_as_run_error
 
 
 def export_model(policy: LocalPolicyConfig, adapter: Path, to: Path) -> Path:
-    """Write base and adapter as one model, whole or not at all.
+    """Write base and adapter as one model, completely or not at all.
 
-    The weights are those that the policy generates with: merged in its `dtype`. A quantised policy is merged into the
+    The weights equal those of the policy at generation: merged in its `dtype`. A quantised policy is merged into the
     unquantised base, so that the adapter is not rounded away.
 
     Returns:
@@ -28,7 +28,7 @@ def export_model(policy: LocalPolicyConfig, adapter: Path, to: Path) -> Path:
     from peft import PeftModel
 
     if to.exists():
-        raise RunError(f"{to} exists already; nothing is overwritten: choose another --to")
+        raise RunError(f"{to} already exists; choose another --to")
     model = load_model(policy.model, dtype=policy.dtype, device=policy.device)
     with quiet_peft():
         merged = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
@@ -38,8 +38,8 @@ def export_model(policy: LocalPolicyConfig, adapter: Path, to: Path) -> Path:
         try:
             merged.save_pretrained(part)
             load_tokenizer(policy.model).save_pretrained(part)
-            part.chmod(0o777 & ~_umask())  # mkdtemp's folder is its owner's alone
-            os.rename(part, to)  # fails where somebody has put a folder with files there meanwhile
+            part.chmod(0o777 & ~_umask())  # only its owner can read mkdtemp's folder
+            os.rename(part, to)  # fails if a folder with files has been created there meanwhile
         finally:
             shutil.rmtree(part, ignore_errors=True)
     return to

@@ -15,8 +15,8 @@ def check_launcher() -> None:
         if os.environ.get(f"ACCELERATE_USE_{name}") == "true":
             raise ConfigError(
                 f"accelerate launch: its {name} plugin is not supported, since it fixes the trained parameters when it "
-                "wraps the model; start with `--config_file recipes/fsdp.yaml`, and set the stage's key shard to divide "
-                "the base"
+                "wraps the model; start with `--config_file recipes/fsdp.yaml`, and set the stage's key shard to "
+                "divide the base"
             )
     if (mixed := os.environ.get("ACCELERATE_MIXED_PRECISION", "no")) != "no":
         raise ConfigError(

@@ -125,7 +125,7 @@ def test_another_api_version_is_incompatible(fake_distribution):
     fake_distribution("foreign", {"judge.none": "bomb"}, BOMB, group="spark_framework.version")
     assert [(o.key, o.state, o.api) for o in of("future")] == [("judge.next", "incompatible", 2)]
     assert of("foreign") == []
-    with pytest.raises(PluginError, match="API v2, and this is v1"):
+    with pytest.raises(PluginError, match="API v2, but this is v1"):
         scan().find("judge", "next")
 
 

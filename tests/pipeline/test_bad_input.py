@@ -59,7 +59,7 @@ def generate(refused: Refused, tiny: Path, tmp_path: Path) -> Refused:
         ({"treshold": 6}, "treshold: unknown key; did you mean 'threshold'"),
         ({"rollouts": [{**EXPLORE, "brunches": 2}]}, "rollouts.0.brunches: unknown key; did you mean 'branches'"),
         ({"stages": {"sft": {"data": "nowhere"}}}, "stages.sft.data: there is no round nowhere"),
-        ({"rollouts": [{**EXPLORE, "adapter": "sft"}]}, "wants the adapter of sft, which is no stage"),
+        ({"rollouts": [{**EXPLORE, "adapter": "sft"}]}, "needs the adapter of sft, which is not a stage"),
         ({"tools": ["calculator", "calculator"]}, "tools: calculator is listed twice"),
         ({"judge": "verifyer"}, "there is no judge 'verifyer'"),
         ({"judge": "verifyer"}, "did you mean 'verifier'"),
@@ -145,7 +145,7 @@ def test_a_folder_of_another_config(refused: Refused, tiny: Path, tmp_path: Path
     run = demonstrations(tmp_path / "run")
     before = (run / "run.json").read_bytes()
     told = refused("generate", config_file(tmp_path, settings(tiny, run, threshold=5.0)))
-    assert f"{run} belongs to another config (threshold: 6.0 there, 5.0 here)" in told
+    assert f"{run} belongs to another config (threshold: 6.0 in run.json, 5.0 here)" in told
     assert (run / "run.json").read_bytes() == before
 
 

@@ -164,15 +164,15 @@ def test_one_process_has_nobody_to_share_with(demonstrations: Runs, tmp_path: Pa
 def test_weights_in_4_bits_are_not_divided(tiny: Path, tmp_path: Path) -> None:
     changes = {"stages": {"ppo": {**PPO, "shard": True}}, "rollouts": ROUND}
     data = settings(tiny, tmp_path, **changes)
-    with pytest.raises(ConfigError, match="cannot be divided"):
+    with pytest.raises(ConfigError, match="cannot be sharded"):
         RunConfig.model_validate({**data, "policy": {**data["policy"], "quantization": "4bit"}})
 
 
 @pytest.mark.parametrize(
     ("variable", "value", "text"),
     [
-        ("ACCELERATE_USE_FSDP", "true", "its FSDP plugin is not used, .* set the stage's key shard"),
-        ("ACCELERATE_USE_DEEPSPEED", "true", "its DEEPSPEED plugin is not used"),
+        ("ACCELERATE_USE_FSDP", "true", "its FSDP plugin is not supported, .* set the stage's key shard"),
+        ("ACCELERATE_USE_DEEPSPEED", "true", "its DEEPSPEED plugin is not supported"),
         ("ACCELERATE_MIXED_PRECISION", "bf16", "the precision is that of policy.dtype; set mixed_precision to no"),
     ],
 )

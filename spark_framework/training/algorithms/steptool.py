@@ -1,14 +1,14 @@
 """StepTool's step-grained policy gradient as plain functions of named tensors.
 
-Suffixes: T response tokens of one trajectory, all steps in order (for the losses: of several trajectories, one behind
-the other); S steps. Nothing is padded, and what the environment wrote is no element of T: only `position_T` shows it.
+Suffixes: T response tokens of one trajectory, all steps in order (for the losses: of several trajectories, one after
+the other); S steps. There is no padding, and the environment's tokens are not in T: only `position_T` shows them.
 
-`compat` says which of two systems is computed (docs/explanation/steptool.md has them side by side):
+`compat` selects one of two systems (docs/explanation/steptool.md compares them):
 
-* `paper`: every step's reward counts once, and time passes once a step. Within a step nothing is discounted, and the
+* `paper`: every step's reward counts once, and time passes once per step. Within a step nothing is discounted, and the
   observation between two steps costs nothing, so A(s_t, a_t) = G_t - V over steps (StepTool, section on optimisation).
 * `released`: the code of the repository. Step i of S counts S - 1 - i times, so the last step's reward never counts;
-  time passes once a token, the environment's tokens included.
+  time passes once per token, including the environment's tokens.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from .spark import clipped_surrogate
 
 Compat = Literal["paper", "released"]
 RATIO_LIMIT = 10.0
-"""A mini-batch whose mean ratio is above it is not learnt from."""
+"""A mini-batch whose mean ratio is above this value is skipped."""
 
 
 @dataclass(frozen=True)
 class ResponseSpans:
-    """Where the response tokens of one trajectory stand."""
+    """The positions of the response tokens of one trajectory."""
 
     step_T: Tensor
     """Number of the step that each token belongs to, from 0 and without gaps."""
@@ -44,7 +44,7 @@ class ResponseSpans:
 
     @classmethod
     def of_mask(cls, mask: Sequence[float]) -> ResponseSpans:
-        """The places of a row in which every run of ones is a step."""
+        """The spans of a row in which every run of ones is a step."""
         position_T = torch.tensor(mask).nonzero()[:, 0]
         begins_T = torch.diff(position_T, prepend=position_T[:1]) > 1
         return cls(begins_T.cumsum(0), position_T)
@@ -55,7 +55,7 @@ def token_rewards(
 ) -> Tensor:
     """[T]: the k1 penalty -kl_coef * (log pi - log pi_ref) at every token, and each step's reward at its last token.
 
-    Where the row was cut and lost its first steps, the last scores belong to the steps that are left.
+    If the row was truncated and lost its first steps, the last scores belong to the remaining steps.
     """
     ends_S = places.ends_S
     count = len(ends_S)
@@ -87,7 +87,7 @@ def advantages(
 
 
 def _discounts(places: ResponseSpans, gamma: float, lam: float, compat: Compat) -> tuple[list[float], list[float]]:
-    """What a token sees of the next token's value, and of its advantage. Nothing follows the last token."""
+    """The discount of the next token's value, and of its advantage, for each token. Nothing follows the last token."""
     if compat == "paper":
         passes = [*(places.step_T.diff() > 0).tolist(), True]
         return [gamma if p else 1.0 for p in passes], [gamma * lam if p else 1.0 for p in passes]
@@ -106,17 +106,17 @@ def whiten(advantage_T: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class StepLoss:
-    """The loss of a mini-batch and what it is made of; scalars. Those of its parts add up to it."""
+    """The loss of a mini-batch and its terms; scalars. The losses of its parts add up to that of the mini-batch."""
 
     policy: Tensor
     value: Tensor
     clip_fraction: Tensor
-    """Share of tokens on which the clipped term counts."""
+    """Share of tokens for which the clipped term is used."""
     value_clip_fraction: Tensor
     mean_ratio: Tensor
 
     def total(self, value_coef: float) -> Tensor:
-        """policy + value_coef * value; zero where the policy has left the data far behind."""
+        """policy + value_coef * value; zero if the policy is too far from the data (`RATIO_LIMIT`)."""
         loss = self.policy + value_coef * self.value
         return loss * 0.0 if self.mean_ratio > RATIO_LIMIT else loss
 
@@ -128,7 +128,7 @@ def step_loss(
     """PPO's clipped surrogate and clipped value loss, as means over the tokens of a mini-batch.
 
     Args:
-        tokens: of the whole mini-batch, where T is only a part of it.
+        tokens: number of tokens of the mini-batch, if T is only a part of it.
     """
     tokens = len(logp_T) if tokens is None else tokens
     surrogate_T = clipped_surrogate(logp_T, old_T, advantage_T, clip)
@@ -148,8 +148,8 @@ def adapted_kl_coef(kl_coef: float, kl: float, *, target: float, horizon: int, t
     """The penalty's weight after a batch (Ziegler et al. 2019, section 2.2).
 
     Args:
-        kl: in nats a trajectory: the sum over its tokens, averaged over the batch.
-        trajectories: in the batch.
+        kl: in nats per trajectory: the sum over its tokens, averaged over the batch.
+        trajectories: number of trajectories in the batch.
     """
     error = min(max(kl / target - 1, -0.2), 0.2)
     return kl_coef * (1 + error * trajectories / horizon)
