@@ -110,7 +110,7 @@ def test_reading_beside_a_writer_takes_nothing_from_it(path: Path) -> None:
 def test_lost_data_are_not_passed_over(path: Path) -> None:
     filled(path)
     os.truncate(path, path.stat().st_size - 1)
-    with pytest.raises(DataError, match="shorter than its record"):
+    with pytest.raises(DataError, match="shorter than its commits record"):
         TrajectoryStore(path)
 
 

@@ -68,7 +68,7 @@ class Lined(Repeat):
     description = "Repeats\na word."
 
 
-@FAULTS.found_by("the_description_is_one_short_text", says="the name think is reserved for the framework")
+@FAULTS.found_by("the_description_is_one_short_text", says="the name think belongs to the framework")
 class Think(Repeat):
     """Repeats a word."""
 
