@@ -66,7 +66,7 @@ def run_list(args: argparse.Namespace) -> int:
         print(plain_table(("kind", "name", "distribution", "version", "state"), rows))
     if installed.problem:
         print(
-            f"note: `entrypoints` failed ({installed.problem}); listed with {installed.road} instead", file=sys.stderr
+            f"note: `entrypoints` failed ({installed.problem}); listed with {installed.reader} instead", file=sys.stderr
         )
     if not any(entry.distribution == OWN_DISTRIBUTION for entry in installed.entry_points):
         print(f"note: {OWN_DISTRIBUTION} itself is not installed; run `pip install -e .`", file=sys.stderr)
@@ -115,13 +115,13 @@ def run_new(args: argparse.Namespace) -> int:
 def run_check(args: argparse.Namespace) -> int:
     """Check one component's contract, in a separate process."""
     from ..host.discovery import scan
-    from ..host.subprocess_call import isolated
+    from ..host.subprocess_call import call_in_subprocess
 
     installed = scan(args.disable)
     kind, reference = _kind_and_reference(installed, args.component)
     entry = installed.find(kind, reference)
     order = {"kind": kind, "reference": reference, "settings": args.set, "disable": args.disable}
-    answer = isolated("spark_framework.testing.check:run", order, args.timeout)
+    answer = call_in_subprocess("spark_framework.testing.check:run", order, args.timeout)
     results = [("the checks finish", answer.problem)] if answer.problem else answer.value
     for title, problem in results:
         print(f"{'FAIL' if problem else 'ok':4}  {title}{': ' * bool(problem)}{problem}")

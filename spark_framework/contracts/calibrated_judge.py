@@ -194,23 +194,23 @@ class CalibratedJudge(RemoteJudge):
         text = f"{type(self).__module__}.{type(self).__qualname__}\n{settings}\n{self.scale()}\n{fitted}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def score(self, step: JudgeRequest) -> Verdict:
+    def score(self, request: JudgeRequest) -> Verdict:
         try:
             self.calibration()  # before anything is computed
         except UserError as exc:
             raise JudgeError(str(exc), "config") from exc
-        return super().score(step)
+        return super().score(request)
 
-    def read(self, step: JudgeRequest, reply: ApiReply) -> Verdict:
+    def read(self, request: JudgeRequest, reply: ApiReply) -> Verdict:
         values = self.raw(reply)
-        if len(values) != len(step.candidates):
-            raise JudgeError(f"{len(values)} raw values for {len(step.candidates)} candidates", "invalid")
+        if len(values) != len(request.candidates):
+            raise JudgeError(f"{len(values)} raw values for {len(request.candidates)} candidates", "invalid")
         scores = tuple(map(self.calibration().score, values))
         return Verdict(
             scores=scores,
             process_ok=tuple(
                 score > self.config.process_threshold and _ran(candidate)
-                for score, candidate in zip(scores, step.candidates, strict=True)
+                for score, candidate in zip(scores, request.candidates, strict=True)
             ),
             judge=self.name,
             fingerprint=self.fingerprint(),

@@ -126,24 +126,26 @@ class RemoteJudge(Judge):
         return None
 
     @abstractmethod
-    def request(self, step: JudgeRequest) -> ApiRequest:
+    def request(self, request: JudgeRequest) -> ApiRequest:
         """**REQUIRED.** The request for one step. It depends on the arguments and the settings alone."""
 
     @abstractmethod
-    def send(self, wire: ApiRequest) -> ApiReply:
+    def send(self, api_request: ApiRequest) -> ApiReply:
         """**REQUIRED.** One attempt, without any retry. Called from worker threads. Raises `JudgeError`."""
 
     @abstractmethod
-    def read(self, step: JudgeRequest, reply: ApiReply) -> Verdict:
+    def read(self, request: JudgeRequest, reply: ApiReply) -> Verdict:
         """**REQUIRED.** The verdict in a reply; pure. Raises `JudgeError` (invalid, refusal) if there is none."""
 
-    def most_tokens(self, wire: ApiRequest) -> Usage:
+    def most_tokens(self, api_request: ApiRequest) -> Usage:
         """An upper bound of what one attempt can cost, for the budget: a token has at least two and a half bytes,
         and the reply is limited by the body's `max_tokens` or `max_completion_tokens`."""
-        room = wire.body.get("max_completion_tokens") or wire.body.get("max_tokens") or 1000
-        return Usage(input_tokens=math.ceil(len(wire.text.encode("utf-8", "replace")) / 2.5), output_tokens=int(room))
+        room = api_request.body.get("max_completion_tokens") or api_request.body.get("max_tokens") or 1000
+        return Usage(
+            input_tokens=math.ceil(len(api_request.text.encode("utf-8", "replace")) / 2.5), output_tokens=int(room)
+        )
 
-    def repaired(self, wire: ApiRequest, reply: ApiReply, fault: JudgeError) -> ApiRequest | None:
+    def repaired(self, api_request: ApiRequest, reply: ApiReply, fault: JudgeError) -> ApiRequest | None:
         """A second request after an unusable reply, or None if a repair is not possible."""
         return None
 
@@ -151,15 +153,15 @@ class RemoteJudge(Judge):
         """The provider's batch service, if it has one."""
         return None
 
-    def score(self, step: JudgeRequest) -> Verdict:
+    def score(self, request: JudgeRequest) -> Verdict:
         if self.exchange is not None:
-            return self.exchange(self, step)
-        wire = self.request(step)
-        reply = self.send(wire)
+            return self.exchange(self, request)
+        api_request = self.request(request)
+        reply = self.send(api_request)
         try:
-            return self.read(step, reply)
+            return self.read(request, reply)
         except JudgeError as fault:
-            second = self.repaired(wire, reply, fault) if fault.kind == "invalid" else None
+            second = self.repaired(api_request, reply, fault) if fault.kind == "invalid" else None
             if second is None:
                 raise
-            return self.read(step, self.send(second))
+            return self.read(request, self.send(second))

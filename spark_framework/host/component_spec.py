@@ -11,7 +11,7 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, cor
 
 from ..contracts.components import Component, ComponentConfig
 from ..errors import PluginError
-from .discovery import did_you_mean, one_line
+from .discovery import did_you_mean, exception_text
 from .manager import checked_class, current_host, import_target
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -56,7 +56,7 @@ class ComponentSpec:
             return self.cls(self.config)
         except Exception as exc:
             where = f" of {self.distribution} {self.version}" if self.distribution else ""
-            reason = f"{type(exc).__name__}: {one_line(exc)}"
+            reason = f"{type(exc).__name__}: {exception_text(exc)}"
             raise PluginError(f"{self.kind} {self.name!r}{where} ({self.target}) cannot be built: {reason}") from exc
 
     def lock(self) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def _direct(
     try:
         component = checked_class(kind, cls)
     except TypeError as exc:
-        raise PydanticCustomError("component", "{reason}", {"reason": one_line(exc)}) from exc
+        raise PydanticCustomError("component", "{reason}", {"reason": exception_text(exc)}) from exc
     config = (
         settings if isinstance(settings, ComponentConfig) else validate_with_suggestions(component.Config, settings)
     )
@@ -122,7 +122,7 @@ def _import_class(kind: str, use: str) -> Any:
     try:
         return import_target(use)
     except Exception as exc:
-        raise PluginError(f"{kind} {use!r} cannot be imported: {type(exc).__name__}: {one_line(exc)}") from exc
+        raise PluginError(f"{kind} {use!r} cannot be imported: {type(exc).__name__}: {exception_text(exc)}") from exc
 
 
 class _Weight(BaseModel):

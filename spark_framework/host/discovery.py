@@ -53,7 +53,7 @@ class InstalledPlugins:
     """All entry points, sorted by kind, name and distribution."""
 
     entry_points: tuple[EntryPoint, ...]
-    road: str
+    reader: str
     """The package that read the metadata: `entrypoints`, or `importlib.metadata` where that failed."""
     problem: str = ""
     """Why `entrypoints` failed."""
@@ -108,11 +108,11 @@ def scan(disable: Iterable[str] = ()) -> InstalledPlugins:
         ConfigError: an entry of `disable` or of SPARK_DISABLE_PLUGINS has another form.
     """
     disabled = _parse_disabled([*disable, *os.environ.get(DISABLE_VARIABLE, "").split(",")])
-    road, problem = "entrypoints", ""
+    reader, problem = "entrypoints", ""
     try:
         entry_points = _read(_by_entrypoints)
     except Exception as exc:  # `entrypoints` raises various errors for one malformed file of any distribution
-        road, problem = "importlib.metadata", f"{type(exc).__name__}: {one_line(exc)}"
+        reader, problem = "importlib.metadata", f"{type(exc).__name__}: {exception_text(exc)}"
         entry_points = _read(_by_metadata)
 
     all_off = os.environ.get(AUTOLOAD_VARIABLE) == "0"
@@ -127,7 +127,7 @@ def scan(disable: Iterable[str] = ()) -> InstalledPlugins:
         replace(o, state="conflict") if o.state == "ready" and claims[o.key] > 1 else o for o in entry_points
     ]
     return InstalledPlugins(
-        tuple(sorted(entry_points, key=lambda o: (o.kind, o.name, o.distribution, o.api))), road, problem
+        tuple(sorted(entry_points, key=lambda o: (o.kind, o.name, o.distribution, o.api))), reader, problem
     )
 
 
@@ -142,7 +142,7 @@ def did_you_mean(word: str, options: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def one_line(exc: BaseException) -> str:
+def exception_text(exc: BaseException) -> str:
     """An exception's text without line breaks, or its type if it has no text."""
     return " ".join(str(exc).split()) or type(exc).__name__
 
@@ -181,13 +181,13 @@ _Listing = tuple[str, str, list[tuple[str, str, str]]]
 """Distribution, version, and its entry points as (group, name, value)."""
 
 
-def _read(road: Callable[[str], Iterator[_Listing]]) -> list[EntryPoint]:
+def _read(reader: Callable[[str], Iterator[_Listing]]) -> list[EntryPoint]:
     """All entry points. A distribution that is found twice counts once: the one in the earlier folder, or with the
     higher version."""
     found: dict[tuple[str, str, int], EntryPoint] = {}
     seen: set[str] = set()
     for folder in dict.fromkeys(sys.path):
-        for distribution, version, entries in sorted(road(folder), key=lambda row: _numbers(row[1]), reverse=True):
+        for distribution, version, entries in sorted(reader(folder), key=lambda row: _numbers(row[1]), reverse=True):
             if distribution in seen:
                 continue
             seen.add(distribution)

@@ -18,8 +18,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ..errors import PluginError
-from .discovery import API, GROUP, OWN_DISTRIBUTION, EntryPoint, InstalledPlugins, normalise, one_line
-from .subprocess_call import isolated
+from .discovery import API, GROUP, OWN_DISTRIBUTION, EntryPoint, InstalledPlugins, exception_text, normalise
+from .subprocess_call import call_in_subprocess
 
 SLOW = 5.0
 """Seconds for importing one plugin. A good plugin takes a hundredth of that; the margin is for slow machines."""
@@ -84,7 +84,7 @@ def _examined(entry: EntryPoint, installed: InstalledPlugins, disable: list[str]
             f"or disable it with -p no:{entry.distribution}/{entry.key}, `plugins.disable` or SPARK_DISABLE_PLUGINS",
         )
     order = {"kind": entry.kind, "reference": f"{entry.distribution}/{entry.name}", "disable": disable}
-    answer = isolated(f"{__name__}:load", order, timeout)
+    answer = call_in_subprocess(f"{__name__}:load", order, timeout)
     loaded = answer.value or {"problem": answer.problem}
     if problem := loaded["problem"]:
         return diagnosis("broken", f"{problem}; until {entry.distribution} is fixed, disable it with -p no:{entry.key}")
@@ -114,9 +114,9 @@ def load(order: dict[str, Any]) -> dict[str, Any]:
         pass
     except PluginError as exc:
         cause = exc.__cause__ or exc
-        problem = f"{type(cause).__name__}: {one_line(cause)}"
+        problem = f"{type(cause).__name__}: {exception_text(cause)}"
     except Exception as exc:
-        problem = f"cannot be built: {type(exc).__name__}: {one_line(exc)}"
+        problem = f"cannot be built: {type(exc).__name__}: {exception_text(exc)}"
     seconds = time.perf_counter() - start
     return {"problem": problem, "seconds": seconds, "threads": threading.active_count() - threads}
 
@@ -133,7 +133,7 @@ def _unreadable() -> Iterator[Diagnosis]:
                 parser.read_string(file.read_text(encoding="utf-8"), str(file))
             except (configparser.Error, UnicodeDecodeError, OSError) as exc:
                 name, _, version = file.parent.name.rpartition(".")[0].partition("-")
-                advice = f"{file}: {one_line(exc)}; reinstall {name}, or report it to its author"
+                advice = f"{file}: {exception_text(exc)}; reinstall {name}, or report it to its author"
                 yield Diagnosis("metadata", normalise(name), version, "unreadable", advice)
 
 

@@ -16,7 +16,7 @@ from ..contracts.components import Judge, JudgeRequest, Tool, ToolContext
 from ..contracts.hookspecs import hookimpl
 from ..errors import JudgeError, ToolError, UserError
 from ..records import Step, Trajectory, Verdict
-from .discovery import one_line
+from .discovery import exception_text
 from .tool_cache import ReplyCache
 
 MAX_OUTPUT = 2000
@@ -61,10 +61,10 @@ class PluginHooks:
         except (KeyboardInterrupt, UserError):
             raise
         except BaseException as exc:
-            plugin = _culprit(hook, exc)
+            plugin = _failing_plugin(hook, exc)
             _log.warning("spark_call_tool of plugin %s failed", plugin, exc_info=exc)
             ok, text = False, f"error: plugin {plugin} failed ({type(exc).__name__})"
-        return ok, _clipped(text)
+        return ok, _truncated(text)
 
     def judge_step(self, judge: Judge, request: JudgeRequest) -> Verdict:
         """Judge one step. A judge that does not declare `uses_gold` gets nothing that depends on the gold answer.
@@ -80,9 +80,9 @@ class PluginHooks:
         except (JudgeError, UserError):
             raise
         except Exception as exc:
-            plugin = _culprit(hook, exc)
+            plugin = _failing_plugin(hook, exc)
             blamed = f"judge {judge.name!r}" if plugin == "spark_framework" else f"plugin {plugin}"
-            raise JudgeError(f"{blamed} failed: {type(exc).__name__}: {one_line(exc)}") from exc
+            raise JudgeError(f"{blamed} failed: {type(exc).__name__}: {exception_text(exc)}") from exc
         if not isinstance(verdict, Verdict):
             raise JudgeError(f"judge {judge.name!r} returned {type(verdict).__name__} instead of a Verdict")
         if len(verdict.scores) != len(request.candidates):
@@ -175,12 +175,12 @@ class _DefaultHooks:
             return False, "error: the arguments are nested too deeply"
         replies = self.replies
         if replies is None or not replies.covers(tool):
-            return _asked(tool, args, context)[:2]
+            return _call(tool, args, context)[:2]
         if (found := replies.find(tool, args)) is not None:
             return found
-        ok, text, lasting = _asked(tool, args, context)
+        ok, text, lasting = _call(tool, args, context)
         if lasting:
-            replies.keep(tool, args, ok, _clipped(text))
+            replies.store(tool, args, ok, _truncated(text))
         return ok, text
 
     @hookimpl(trylast=True)
@@ -188,7 +188,7 @@ class _DefaultHooks:
         return judge.score(request)
 
 
-def _asked(tool: Tool, args: Any, context: ToolContext) -> tuple[bool, str, bool]:
+def _call(tool: Tool, args: Any, context: ToolContext) -> tuple[bool, str, bool]:
     """(succeeded, what the model reads, whether the reply may be recorded)."""
     try:
         text: Any = tool.call(args, context)
@@ -220,12 +220,12 @@ def _bad_arguments(exc: ValidationError) -> str:
     return "; ".join(" ".join(text.split()) for text in texts[:3])
 
 
-def _clipped(text: str) -> str:
+def _truncated(text: str) -> str:
     text = text.encode("utf-8", "replace").decode()  # lone surrogates cannot be stored
     return text if len(text) <= MAX_OUTPUT else text[: MAX_OUTPUT - 1] + "…"
 
 
-def _culprit(hook: pluggy.HookCaller, exc: BaseException) -> str:
+def _failing_plugin(hook: pluggy.HookCaller, exc: BaseException) -> str:
     """The plugin whose implementation is innermost in the traceback."""
     owners = {getattr(impl.function, "__code__", None): impl.plugin_name for impl in hook.get_hookimpls()}
     plugin, trace = "spark_framework", exc.__traceback__

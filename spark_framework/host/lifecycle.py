@@ -11,7 +11,7 @@ from ..contracts.components import Component, Tool, Toolset
 from ..errors import ConfigError, PluginError, UserError
 from ..records import ANSWER, THINK
 from .component_spec import ComponentSpec
-from .discovery import one_line
+from .discovery import exception_text
 
 
 @contextmanager
@@ -29,7 +29,7 @@ def open_component(choice: ComponentSpec) -> Iterator[Component]:
         except (UserError, KeyboardInterrupt):
             raise
         except BaseException as exc:
-            reason = f"{type(exc).__name__}: {one_line(exc)}"
+            reason = f"{type(exc).__name__}: {exception_text(exc)}"
             raise PluginError(f"{choice.kind} {choice.name!r} ({choice.target}) cannot be prepared: {reason}") from exc
         yield component
     finally:

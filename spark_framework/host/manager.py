@@ -18,10 +18,10 @@ from ..contracts.algorithm import Algorithm
 from ..contracts.components import Component, ComponentConfig, Judge, RewardTerm, Selector, Tool, Toolset
 from ..contracts.stage import StageConfig
 from ..errors import PluginError
-from .discovery import EntryPoint, InstalledPlugins, did_you_mean, one_line, scan
+from .discovery import EntryPoint, InstalledPlugins, did_you_mean, exception_text, scan
 from .hooks import PluginHooks
 
-_OFFERING: dict[str, tuple[str, tuple[type[Component], ...]]] = {
+_HOOKS_AND_BASES: dict[str, tuple[str, tuple[type[Component], ...]]] = {
     "algorithm": ("spark_algorithms", (Algorithm,)),
     "judge": ("spark_judges", (Judge,)),
     "reward": ("spark_reward_terms", (RewardTerm,)),
@@ -66,7 +66,7 @@ class Host:
         """
         entry = self.installed.find(kind, reference)
         if entry not in self._loaded:
-            with _blaming(entry, "being loaded"):
+            with _attribute_errors(entry, "being loaded"):
                 plugin = import_target(entry.target)
                 self._admit(plugin, entry.target)
                 self._loaded[entry] = LoadedClass(self._class_of(entry, plugin), entry)
@@ -90,7 +90,7 @@ class Host:
         try:
             self._admit(plugin, f"{label}#{id(plugin)}")
         except pluggy.PluginValidationError as exc:
-            raise PluginError(f"{label} cannot be registered: {one_line(exc)}") from exc
+            raise PluginError(f"{label} cannot be registered: {exception_text(exc)}") from exc
         if not self._plugins.get_hookcallers(plugin):
             self._plugins.unregister(plugin)
             raise PluginError(f"{label} cannot be registered: it has no method marked with @hookimpl")
@@ -109,7 +109,7 @@ class Host:
             raise pluggy.PluginValidationError(plugin, f"unknown hook {stray!r}{hint}") from exc
 
     def _class_of(self, entry: EntryPoint, plugin: object) -> type[Component]:
-        hook, _ = _OFFERING[entry.kind]
+        hook, _ = _HOOKS_AND_BASES[entry.kind]
         others = [other for other in self._plugins.get_plugins() if other is not plugin]
         answers = self._plugins.subset_hook_caller(hook, others)()
         offered: list[Any] = [cls for answer in answers for cls in answer]
@@ -132,7 +132,7 @@ def checked_class(kind: str, cls: Any) -> type[Component]:
     Raises:
         TypeError: the class breaks the contract.
     """
-    bases = _OFFERING[kind][1]
+    bases = _HOOKS_AND_BASES[kind][1]
     if not (isinstance(cls, type) and issubclass(cls, bases)):
         raise TypeError(f"{cls!r} is not a subclass of {' or '.join(base.__name__ for base in bases)}")
     if inspect.isabstract(cls):
@@ -149,14 +149,15 @@ def checked_class(kind: str, cls: Any) -> type[Component]:
 
 
 @contextmanager
-def _blaming(entry: EntryPoint, doing: str) -> Iterator[None]:
+def _attribute_errors(entry: EntryPoint, doing: str) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, PluginError):
         raise
     except BaseException as exc:  # a plugin that calls sys.exit() or panics must not end the program
         raise PluginError(
-            f"{entry} failed while {doing}: {type(exc).__name__}: {one_line(exc)}; to run without it: -p no:{entry.key}"
+            f"{entry} failed while {doing}: {type(exc).__name__}: {exception_text(exc)}; "
+            f"to run without it: -p no:{entry.key}"
         ) from exc
 
 

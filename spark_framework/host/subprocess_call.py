@@ -23,7 +23,7 @@ serve(order, int(sys.argv[1]))
 
 
 @dataclass(frozen=True)
-class Answer:
+class SubprocessResult:
     """The result of a call."""
 
     value: Any = None
@@ -34,7 +34,7 @@ class Answer:
     """The process's standard output."""
 
 
-def isolated(function: str, payload: Any, timeout: float) -> Answer:
+def call_in_subprocess(function: str, payload: Any, timeout: float) -> SubprocessResult:
     """Call `module:function` with a JSON value in a new interpreter with the same `sys.path`.
 
     Args:
@@ -56,9 +56,11 @@ def isolated(function: str, payload: Any, timeout: float) -> Answer:
             _end(process)
         answer, printed, complaints = _text(reply), _text(output), _text(errors)
     if answer and not problem:
-        return Answer(json.loads(answer), "", printed)
+        return SubprocessResult(json.loads(answer), "", printed)
     last = (complaints.strip().splitlines() or [""])[-1]
-    return Answer(None, problem or f"ended its process ({_how(process.returncode)}){': ' * bool(last)}{last}", printed)
+    return SubprocessResult(
+        None, problem or f"ended its process ({_how(process.returncode)}){': ' * bool(last)}{last}", printed
+    )
 
 
 def serve(order: dict[str, Any], reply: int) -> None:

@@ -60,7 +60,7 @@ class ReplyCache(SqliteFile):
             )
         return None
 
-    def keep(self, tool: Tool, arguments: Any, ok: bool, text: str) -> None:
+    def store(self, tool: Tool, arguments: Any, ok: bool, text: str) -> None:
         """Record a reply, replacing an older one."""
         key, version, written = self._identity(tool, arguments)
         with self._access() as database:

@@ -75,26 +75,26 @@ class JudgeStore(SqliteFile):
         usage = None if row[1] is None else Usage.model_validate_json(row[1])
         return ApiReply(body=json.loads(row[0]), usage=usage, model=row[2])
 
-    def keep_verdict(self, step: str, wire: ApiRequest, behaviour: str, verdict: Verdict) -> None:
+    def store_verdict(self, step: str, api_request: ApiRequest, behaviour: str, verdict: Verdict) -> None:
         """Store a verdict that was read from a stored reply."""
         with self._transaction() as database:
-            _insert_verdict(database, step, wire.key, behaviour, verdict)
+            _insert_verdict(database, step, api_request.key, behaviour, verdict)
 
-    def keep(
-        self, judge: str, wire: ApiRequest, reply: ApiReply, attempt: Sequence[object],
+    def store_reply(
+        self, judge: str, api_request: ApiRequest, reply: ApiReply, attempt: Sequence[object],
         step: str = "", behaviour: str = "", verdict: Verdict | None = None,
     ) -> None:  # fmt: skip
         """Store a usable reply, its ledger row and its verdict (if there is one) in one transaction."""
         usage = None if reply.usage is None else reply.usage.model_dump_json()
-        request = zlib.compress(wire.text.encode("utf-8", "surrogatepass"), 1)
+        request = zlib.compress(api_request.text.encode("utf-8", "surrogatepass"), 1)
         with self._transaction() as database:
             database.execute(
                 "INSERT OR REPLACE INTO response VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (wire.key, judge, reply.model, request, json.dumps(reply.body), usage, time.time()),
+                (api_request.key, judge, reply.model, request, json.dumps(reply.body), usage, time.time()),
             )
             _insert_attempt(database, attempt)
             if verdict is not None:
-                _insert_verdict(database, step, wire.key, behaviour, verdict)
+                _insert_verdict(database, step, api_request.key, behaviour, verdict)
 
     # -- the ledger ------------------------------------------------------------------------------------------------
 

@@ -50,9 +50,10 @@ def estimate(judge: Judge, sample: Sequence[JudgeRequest], calls: int) -> list[E
     """
     estimates = []
     for part in remote_judges(judge):
-        wires = [part.request(PluginHooks.redact_gold(part, step)) for step in sample]
-        characters = sum(len(json.dumps(wire.body, ensure_ascii=False)) for wire in wires) / len(wires)
-        candidates = sum(len(step.candidates) for step in sample) / len(sample)
+        api_requests = [part.request(PluginHooks.redact_gold(part, request)) for request in sample]
+        lengths = [len(json.dumps(one.body, ensure_ascii=False)) for one in api_requests]
+        characters = sum(lengths) / len(lengths)
+        candidates = sum(len(request.candidates) for request in sample) / len(sample)
         mean = Usage(
             input_tokens=round(characters / CHARACTERS_PER_TOKEN), output_tokens=round(candidates * TOKENS_PER_VERDICT)
         )
@@ -60,7 +61,7 @@ def estimate(judge: Judge, sample: Sequence[JudgeRequest], calls: int) -> list[E
         estimates.append(
             Estimate(
                 judge=part.name,
-                model=str(wires[0].body.get("model", wires[0].endpoint)),
+                model=str(api_requests[0].body.get("model", api_requests[0].endpoint)),
                 calls=calls,
                 input_tokens=mean.input_tokens * calls,
                 output_tokens=mean.output_tokens * calls,
@@ -91,8 +92,8 @@ def forecast_steps(client: JudgeClient, judge: Judge, steps: Sequence[JudgeReque
     """An estimate for known steps: their actual requests are counted, and those with a stored reply are free."""
     estimates = []
     for part in remote_judges(judge):
-        seen = [client.calls.redact_gold(part, step) for step in steps]
-        fresh = [step for step in seen if not client.is_stored(part, step)]
+        seen = [client.calls.redact_gold(part, request) for request in steps]
+        fresh = [request for request in seen if not client.is_stored(part, request)]
         estimates += estimate(part, fresh, len(fresh)) if fresh else [Estimate(part.name, "-", 0, 0, 0, 0.0, None)]
     return Forecast(
         tuple(estimates), f"assumed: {len(steps):,} steps have no verdict yet; their requests are known, and every "

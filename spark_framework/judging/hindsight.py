@@ -34,7 +34,7 @@ def hindsight_request(trajectory: Trajectory, repeat: int = 0) -> JudgeRequest:
     return JudgeRequest(question=trajectory.question, steps=(), candidates=tuple(done), seed=repeat)
 
 
-def marks_of(verdicts: Sequence[Verdict]) -> RewardComponents:
+def average_verdicts(verdicts: Sequence[Verdict]) -> RewardComponents:
     """The mean of some annotations of one trajectory, each component in [0, 1]."""
     ok_S = zip(*(verdict.process_ok[:-1] for verdict in verdicts), strict=True)
     score_S = zip(*(verdict.scores[:-1] for verdict in verdicts), strict=True)
@@ -57,8 +57,8 @@ def annotate(judge: Judge, runner: JudgeRunner, trajectories: Sequence[Trajector
             failure = next(outcome for outcome in own if not isinstance(outcome, Verdict))
             log.warning("trajectory %s is not annotated, and is left out: %s", trajectory.id, failure)
         else:
-            each = {str(repeat): marks_of([verdict]) for repeat, verdict in enumerate(verdicts)}
-            kept.append(with_annotations(trajectory, marks_of(verdicts), each))
+            each = {str(repeat): average_verdicts([verdict]) for repeat, verdict in enumerate(verdicts)}
+            kept.append(with_annotations(trajectory, average_verdicts(verdicts), each))
     return kept
 
 

@@ -70,12 +70,12 @@ def segments(parents: Sequence[int], device: torch.device | str) -> list[Segment
     for begin, end in pairwise(cuts):
         before = paths[parents[begin] + 1]
         size = LONGEST[device_kind(device)] if before else end - begin
-        found += [Segment(at, min(at + size, end), _and(before, begin, at)) for at in range(begin, end, size)]
-        paths[end] = _and(before, begin, end)
+        found += [Segment(at, min(at + size, end), _append_span(before, begin, at)) for at in range(begin, end, size)]
+        paths[end] = _append_span(before, begin, end)
     return found
 
 
-def _and(spans: tuple[Span, ...], begin: int, end: int) -> tuple[Span, ...]:
+def _append_span(spans: tuple[Span, ...], begin: int, end: int) -> tuple[Span, ...]:
     """Append a span, which may be empty, or adjacent to the last one."""
     if begin == end:
         return spans
@@ -98,7 +98,7 @@ def _attention(
     found = []
     for one in segments:
         spans = [*one.before, (one.begin, one.end)]
-        keys, values = (torch.cat([whole[:, :, a:b] for a, b in spans], 2) for whole in (key, value))
+        keys, values = (torch.cat([tensor[:, :, a:b] for a, b in spans], 2) for tensor in (key, value))
         mask = one.mask(sliding_window, query)
         out, _ = sdpa_attention_forward(
             module, query[:, :, one.begin : one.end], keys, values, None if mask is None else mask[None, None], **kwargs

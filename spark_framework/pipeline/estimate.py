@@ -21,15 +21,15 @@ INPUT, OBSERVATION = 60, 200
 """Assumed characters of a call that the policy has not written yet, and of its observation."""
 
 
-def forecast_rollouts(config: RunConfig, round: str | None = None) -> Forecast:
+def forecast_rollouts(config: RunConfig, round_name: str | None = None) -> Forecast:
     """An upper bound for `generate`: every question takes all steps in all branches, and no call fails.
 
     Args:
-        round: name of a round; None takes every round.
+        round_name: name of a round; None takes every round.
     """
-    rounds = [one for one in config.rollouts if round in (None, one.name)]
+    rounds = [one for one in config.rollouts if round_name in (None, one.name)]
     if not rounds:
-        config.round_start(round or "")  # says which rounds there are
+        config.round_start(round_name or "")  # says which rounds there are
     store = RunFolder(config.run, config).trajectories()
     left = {one.name: max(0, one.questions - store.next_index(one.name)) for one in rounds}
     calls = sum(left[one.name] * (1 + one.branches * (config.steps - 1)) for one in rounds)

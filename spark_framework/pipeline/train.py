@@ -116,25 +116,27 @@ def _annotated(
     return list(grouped.values())
 
 
-def _round_of(folder: RunFolder, round: str) -> list[list[Trajectory]]:
+def _round_of(folder: RunFolder, round_name: str) -> list[list[Trajectory]]:
     """All trajectories of a round, by question. Raises `UserError` if the round is not complete."""
     store = folder.trajectories()
-    expected = next(r.questions for r in folder.config.rollouts if r.name == round)
-    if (done := store.next_index(round)) < expected:
+    expected = next(r.questions for r in folder.config.rollouts if r.name == round_name)
+    if (done := store.next_index(round_name)) < expected:
         raise RunError(
-            f"round {round} has {done} of {expected} questions; finish it with `spark-framework generate` first"
+            f"round {round_name} has {done} of {expected} questions; finish it with `spark-framework generate` first"
         )
     grouped: dict[int, list[Trajectory]] = defaultdict(list)
-    for trajectory in store.read(round):
+    for trajectory in store.read(round_name):
         for number, step in enumerate(trajectory.steps):
             if step.verdict is None and not step.is_answer:
                 raise DataError(f"trajectory {trajectory.id}, step {number} has no verdict; it cannot be trained on")
         grouped[trajectory.index].append(trajectory)
-    missing = set(range(expected)) - set(grouped) - set(store.lost.get(round, ()))
+    missing = set(range(expected)) - set(grouped) - set(store.dropped.get(round_name, ()))
     if missing:
-        raise DataError(f"round {round} lacks {len(missing)} questions (the first: {min(missing)}); generate it again")
+        raise DataError(
+            f"round {round_name} lacks {len(missing)} questions (the first: {min(missing)}); generate it again"
+        )
     if not grouped:
-        raise DataError(f"round {round} holds no trajectory")
+        raise DataError(f"round {round_name} holds no trajectory")
     return [grouped[index] for index in sorted(grouped)]
 
 

@@ -92,7 +92,7 @@ def run_batch(
         ConfigError, RunError: the judge or the selector failed in a way that only the user can fix.
     """
     judged = _JudgedSteps(context, plan, usage)
-    done = run_episodes(questions, policy, context, plan.round, judged, context.calls.step_finished)
+    done = run_episodes(questions, policy, context, plan.round_name, judged, context.calls.step_finished)
     return RolloutResult(done, judged.dropped)
 
 
@@ -125,7 +125,7 @@ class _JudgedSteps:
 
     def __call__(self, batch: EpisodeBatch, episodes: Sequence[Episode], number: int) -> list[list[Step]]:
         context, plan = self.context, self.plan
-        keys = [episode.key(context.seed, plan.round) for episode in episodes]
+        keys = [episode.key(context.seed, plan.round_name) for episode in episodes]
         probs = batch.action_probs()
         ends = answers_now(batch, keys, probs, context, plan)
         actions = [(ANSWER,) if end else context.candidates for end in ends]

@@ -13,7 +13,7 @@ from ..util.decision_key import DecisionKey
 class RoundPlan:
     """Settings of one round of rollouts."""
 
-    round: str
+    round_name: str
     sampling: Sampling
     execute_all: bool = True
     """False executes only the selected candidate, after the judge has scored all of them."""

@@ -28,7 +28,7 @@ class JudgedDecision:
     """Ids of the stored trajectories that it belongs to."""
     number: int
     """Index of the step in its trajectory, from 0."""
-    round: str
+    round_name: str
     index: int
     """Index of the question in its round."""
     branch: int
@@ -48,12 +48,12 @@ class JudgedDecision:
         Args:
             seed: the run's.
         """
-        return DecisionKey(seed, self.round, self.index, self.branch, self.number)
+        return DecisionKey(seed, self.round_name, self.index, self.branch, self.number)
 
     @property
     def cluster(self) -> str:
         """The question in its round: decisions of one question are not independent."""
-        return f"{self.round}/{self.index}"
+        return f"{self.round_name}/{self.index}"
 
     @property
     def verdict(self) -> Verdict:
@@ -133,9 +133,9 @@ def _state(trajectory: Trajectory, number: int, step: Step, executed: bool) -> J
     own = branch == trajectory.branch
     request = JudgeRequest(question=trajectory.question, steps=trajectory.steps[:number], candidates=step.candidates)
     return JudgedDecision(
-        trajectories=(trajectory.id,), number=number, round=trajectory.round, index=trajectory.index, branch=branch,
-        question=trajectory.question, before=trajectory.steps[:number], step=step, digest=step_digest(request),
-        chosen=step.chosen if own else None, branched=() if own else (step.chosen,),
+        trajectories=(trajectory.id,), number=number, round_name=trajectory.round, index=trajectory.index,
+        branch=branch, question=trajectory.question, before=trajectory.steps[:number], step=step,
+        digest=step_digest(request), chosen=step.chosen if own else None, branched=() if own else (step.chosen,),
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from ..errors import DataError
 from ..records import Trajectory
-from ..util.files import append_lines, whole_lines
+from ..util.files import append_lines, complete_size
 
 
 class TrajectoryStore:
@@ -33,7 +33,7 @@ class TrajectoryStore:
         self._commits = path.with_suffix(".commits")
         self._done: dict[str, int] = {}
         self._size = self._commits_size = 0
-        self.lost: dict[str, list[int]] = {}
+        self.dropped: dict[str, list[int]] = {}
         """For each round, the index of the question of every trajectory that was dropped because the judge failed."""
         for commit in self._read_commits():
             self._apply(commit)
@@ -45,16 +45,16 @@ class TrajectoryStore:
         return self._done.get(round_name, 0)
 
     def append(
-        self, round_name: str, trajectories: Sequence[Trajectory], *, next_index: int, lost: Sequence[int] = ()
+        self, round_name: str, trajectories: Sequence[Trajectory], *, next_index: int, dropped: Sequence[int] = ()
     ) -> None:
         """Store one wave's trajectories; return when they are on disk. Raises `RunError` if they cannot be written.
 
         Args:
             next_index: index of the first question after the wave.
-            lost: the question's index for each trajectory that was dropped because the judge failed.
+            dropped: the question's index for each trajectory that was dropped because the judge failed.
         """
         size = append_lines(self.path, self._size, (trajectory.model_dump_json() for trajectory in trajectories))
-        commit = {"round": round_name, "next": next_index, "size": size, "lost": list(lost)}
+        commit = {"round": round_name, "next": next_index, "size": size, "lost": list(dropped)}
         self._commits_size = append_lines(self._commits, self._commits_size, [json.dumps(commit)])
         self._apply(commit)
 
@@ -80,12 +80,12 @@ class TrajectoryStore:
     def _apply(self, commit: dict[str, Any]) -> None:
         name = commit["round"]
         self._size, self._done[name] = commit["size"], commit["next"]
-        self.lost.setdefault(name, []).extend(commit["lost"])
+        self.dropped.setdefault(name, []).extend(commit["lost"])
 
     def _read_commits(self) -> Iterator[dict[str, Any]]:
-        whole = self._commits.read_bytes() if self._commits.exists() else b""
-        self._commits_size = whole_lines(whole)
-        for number, line in enumerate(whole[: self._commits_size].splitlines(), 1):
+        data = self._commits.read_bytes() if self._commits.exists() else b""
+        self._commits_size = complete_size(data)
+        for number, line in enumerate(data[: self._commits_size].splitlines(), 1):
             try:
                 yield json.loads(line)
             except ValueError as exc:

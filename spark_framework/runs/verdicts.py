@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from ..contracts.components import JudgeRequest
 from ..errors import DataError
 from ..records import Candidate, Record, Verdict
-from ..util.files import append_lines, whole_lines
+from ..util.files import append_lines, complete_size
 
 _SHOWN = {"action", "arguments", "thought", "text", "observation", "ok", "error"}
 """The fields of a candidate that a judge can see. Tokens and their probabilities differ between machines."""
@@ -56,8 +56,8 @@ class VerdictFile:
 
     def lines(self) -> Iterator[RecordedVerdict]:
         """All complete lines. Raises `DataError`, which names a damaged line."""
-        whole = self._bytes()
-        for number, line in enumerate(whole[: whole_lines(whole)].splitlines(), 1):
+        data = self._bytes()
+        for number, line in enumerate(data[: complete_size(data)].splitlines(), 1):
             try:
                 yield RecordedVerdict.model_validate_json(line)
             except ValidationError as exc:
@@ -67,7 +67,7 @@ class VerdictFile:
 
     def append(self, verdicts: Sequence[RecordedVerdict]) -> None:
         """Append verdicts; return when they are on disk. Raises `RunError` if they cannot be written."""
-        size = whole_lines(self._bytes()) if self._size is None else self._size
+        size = complete_size(self._bytes()) if self._size is None else self._size
         self._size = append_lines(self.path, size, (verdict.model_dump_json() for verdict in verdicts))
 
     def _bytes(self) -> bytes:

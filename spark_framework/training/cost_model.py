@@ -49,14 +49,14 @@ class ModelShape:
     trunk: int
     """Weights of the linear layers, without the output layer."""
     adapter: int
-    back: float
+    backward_share: float
     """Share of the layers that the backward pass reaches."""
     layers: int
     width: int
     attention: int
     """Width of all heads together."""
     vocabulary: int
-    kept: float
+    activation_bytes: float
     """Bytes of activations per token and layer, for the backward pass."""
     itemsize: int
     """Bytes per weight of the base."""
@@ -78,11 +78,11 @@ class ModelShape:
             parameters=sum(p.numel() for n, p in model.named_parameters() if "lora_" not in n),
             trunk=sum(m.weight.numel() for m in linear.values() if m is not head),
             adapter=sum(p.numel() for p in lora.values()),
-            back=(layers - first) / layers,
+            backward_share=(layers - first) / layers,
             layers=layers, width=config.hidden_size, attention=heads * head_dim, vocabulary=head.weight.shape[0],
             # Both norms and each adapter store their input in single precision; attention stores queries, keys,
             # values and its output; a gated MLP stores its gate before and after the activation, and its other input.
-            kept=8 * config.hidden_size + 4 * inputs / layers
+            activation_bytes=8 * config.hidden_size + 4 * inputs / layers
             + dtype.itemsize * (2 * heads * head_dim + 2 * keys + 3 * config.intermediate_size),
             itemsize=dtype.itemsize,
         )  # fmt: skip
@@ -96,7 +96,7 @@ class ModelShape:
         """FLOPs of the gradient of the adapter."""
         attention = 8 * self.layers * self.attention * pairs
         head = 2 * self.vocabulary * self.width * predicted
-        return self.back * (2 * self.trunk * tokens + attention) + 4 * self.adapter * tokens + head
+        return self.backward_share * (2 * self.trunk * tokens + attention) + 4 * self.adapter * tokens + head
 
 
 @dataclass(frozen=True)
@@ -179,14 +179,14 @@ def _memory(
     linear = shape.trunk * (NF4_BYTES if quantized else shape.itemsize)
     adapters = 2 if _reads_apart(critic) else 1
     trained = adapters * shape.adapter + (0 if critic is None else critic.hidden * shape.width)
-    kept = shape.kept * shape.layers * shape.back * tokens
+    activations = shape.activation_bytes * shape.layers * shape.backward_share * tokens
     if algorithm.config.gradient_checkpointing:
-        kept = (shape.width * shape.itemsize * shape.layers + shape.kept) * tokens
+        activations = (shape.width * shape.itemsize * shape.layers + shape.activation_bytes) * tokens
     chunk = min(MAX_LOGITS, max(map(_predicted, rows)) * shape.vocabulary)
     return {
         "weights": linear + (shape.parameters - shape.trunk) * shape.itemsize,
         **{name: size * trained for name, size in TRAINED_BYTES.items()},
-        "activations": kept,
+        "activations": activations,
         "a chunk of logits": chunk * (8 + shape.itemsize),  # as computed, in single precision, and as probabilities
     }
 

@@ -20,7 +20,7 @@ from .data.token_tree import TokenTree
 from .distributed import ddp_ignore_frozen, shard_base
 from .model.actor_critic import ActorCritic, add_actor_adapter
 from .model.first_policy import FirstPolicy
-from .model.reference_cache import base_digest, digest, row_digest
+from .model.reference_cache import base_digest, parts_digest, row_digest
 from .trainers.base import StageSetup, training_arguments
 from .trainers.checkpoints import check_base, latest_complete_checkpoint, save_adapter
 from .trainers.trackers import check_trackers
@@ -61,7 +61,7 @@ def train_stage(folder: RunFolder, algorithm: Algorithm, data: StageData, calls:
         first_policy=FirstPolicy(agent, folder.reference_cache(), base),
     )  # fmt: skip
     data_digest = [(row_digest(row), [d.reward for d in row.decisions]) for row in rows]
-    identity = digest(setup.first_policy.policy, data_digest, algorithm.fingerprint(), seed)
+    identity = parts_digest(setup.first_policy.policy, data_digest, algorithm.fingerprint(), seed)
     target.mkdir(parents=True, exist_ok=True)
     trainer_class = algorithm.trainer
     arguments = training_arguments(

@@ -55,10 +55,10 @@ def sharded_map(items: Sequence[T], compute: Callable[[list[T]], list[U]], devic
     size = world()[1]
     if size == 1:
         return compute(list(items))
-    whole: list[Any] = [None] * len(items)
+    gathered: list[Any] = [None] * len(items)
     for rank, found in enumerate(all_gather_object(to_device(compute(rank_slice(items)), "cpu"))):
-        whole[rank::size] = to_device(found, device)
-    return whole
+        gathered[rank::size] = to_device(found, device)
+    return gathered
 
 
 def broadcast_from_first(ask: Callable[[], T]) -> T:

@@ -21,7 +21,7 @@ class DecisionKey:
 
     seed: int
     """The run's."""
-    round: str
+    round_name: str
     """Name of the round; in an evaluation, of the stage."""
     index: int
     """Of the question in its round."""
@@ -45,15 +45,15 @@ class DecisionKey:
         Args:
             batch_size: questions of the round that are rolled out together.
         """
-        return self.round, self.index // batch_size, *self.place
+        return self.round_name, self.index // batch_size, *self.place
 
     def proposal_seed(self) -> int:
         """Seed for writing the candidates."""
-        return child_seed(self.seed, self.round, self.episode, self.step) % _SEED_RANGE
+        return child_seed(self.seed, self.round_name, self.episode, self.step) % _SEED_RANGE
 
     def answer_seed(self) -> int:
         """Seed for deciding whether to answer now."""
-        return child_seed(self.seed, self.round, self.episode, self.step, "end")
+        return child_seed(self.seed, self.round_name, self.episode, self.step, "end")
 
     def judge_seed(self, repeat: int = 0) -> int:
         """Seed for the judge; each repeat has its own, and repeat 0 is the run's."""
@@ -62,8 +62,8 @@ class DecisionKey:
 
     def selection_rng(self) -> random.Random:
         """Generator for the selector and, after it, for further branches."""
-        return child_rng(self.seed, self.round, self.episode, self.step, "select")
+        return child_rng(self.seed, self.round_name, self.episode, self.step, "select")
 
     def evaluation_seed(self) -> int:
         """Seed for a policy that acts alone."""
-        return child_seed(self.seed, "evaluation", self.round, self.index, self.step) % _SEED_RANGE
+        return child_seed(self.seed, "evaluation", self.round_name, self.index, self.step) % _SEED_RANGE

@@ -65,7 +65,7 @@ def append_lines(path: Path, size: int, lines: Iterable[str]) -> int:
     return size + len(data)
 
 
-def whole_lines(data: bytes) -> int:
+def complete_size(data: bytes) -> int:
     """The size in bytes of the complete lines. A last line without a line ending was interrupted by a kill."""
     return data.rfind(b"\n") + 1
 

@@ -30,7 +30,7 @@ class FolderBatches:
         return name if (self.folder / name).exists() else None
 
     def submit(self, name: str, requests: Mapping[str, ApiRequest]) -> str:
-        (self.folder / name).write_text(json.dumps({key: wire.body for key, wire in requests.items()}))
+        (self.folder / name).write_text(json.dumps({key: api_request.body for key, api_request in requests.items()}))
         if self.killed_after_submit:
             raise KeyboardInterrupt
         return name

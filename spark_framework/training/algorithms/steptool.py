@@ -51,13 +51,13 @@ class ResponseSpans:
 
 
 def token_rewards(
-    score_S: Tensor, logp_T: Tensor, reference_T: Tensor, places: ResponseSpans, *, kl_coef: float, compat: Compat
+    score_S: Tensor, logp_T: Tensor, reference_T: Tensor, spans: ResponseSpans, *, kl_coef: float, compat: Compat
 ) -> Tensor:
     """[T]: the k1 penalty -kl_coef * (log pi - log pi_ref) at every token, and each step's reward at its last token.
 
     If the row was truncated and lost its first steps, the last scores belong to the remaining steps.
     """
-    ends_S = places.ends_S
+    ends_S = spans.ends_S
     count = len(ends_S)
     kept_S = score_S[max(0, len(score_S) - count) :]
     if compat == "released":
@@ -68,13 +68,13 @@ def token_rewards(
 
 
 def advantages(
-    reward_T: Tensor, value_T: Tensor, places: ResponseSpans, *, gamma: float, lam: float, compat: Compat
+    reward_T: Tensor, value_T: Tensor, spans: ResponseSpans, *, gamma: float, lam: float, compat: Compat
 ) -> tuple[Tensor, Tensor]:
     """Generalised advantage estimates and the returns A + V, both [T] (Schulman et al. 2016, eq. 16).
 
     A_j = r_j + b_j V_{j+1} - V_j + c_j A_{j+1} with b_j = gamma and c_j = gamma lam wherever time passes.
     """
-    bootstrap, carry = _discounts(places, gamma, lam, compat)
+    bootstrap, carry = _discounts(spans, gamma, lam, compat)
     estimates: list[float] = []
     advantage = next_value = 0.0
     steps = zip(reward_T.tolist(), value_T.tolist(), bootstrap, carry, strict=True)
@@ -86,14 +86,14 @@ def advantages(
     return advantage_T, advantage_T + value_T
 
 
-def _discounts(places: ResponseSpans, gamma: float, lam: float, compat: Compat) -> tuple[list[float], list[float]]:
+def _discounts(spans: ResponseSpans, gamma: float, lam: float, compat: Compat) -> tuple[list[float], list[float]]:
     """The discount of the next token's value, and of its advantage, for each token. Nothing follows the last token."""
     if compat == "paper":
-        passes = [*(places.step_T.diff() > 0).tolist(), True]
+        passes = [*(spans.step_T.diff() > 0).tolist(), True]
         return [gamma if p else 1.0 for p in passes], [gamma * lam if p else 1.0 for p in passes]
     # Between two responses the estimate runs over the environment's tokens, where value and reward are 0.
     decay = gamma * lam
-    ahead = [*places.position_T.diff().tolist(), 1]
+    ahead = [*spans.position_T.diff().tolist(), 1]
     return [gamma * decay ** (n - 1) for n in ahead], [decay**n for n in ahead]
 
 

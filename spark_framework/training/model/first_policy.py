@@ -29,7 +29,7 @@ class FirstPolicy:
         actor = [(n, p) for n, p in agent.model.named_parameters() if ".default." in n]
         if not any(p.any() for n, p in actor if "lora_B" in n):
             actor = []  # a new adapter has no effect yet, whatever its seed
-        self.policy = reference_cache.digest(
+        self.policy = reference_cache.parts_digest(
             base,
             reference_cache.weights_digest(actor),
             agent.model.dtype,
@@ -64,7 +64,7 @@ class FirstPolicy:
         weights = {f"head.{n}": p for n, p in critic.head.named_parameters()}
         weights.update((n, p) for n, p in model.named_parameters() if f".{CRITIC}." in n)
         rewards = [[(d.reward, d.weight) for d in row.decisions] for row in rows]
-        key = reference_cache.digest(
+        key = reference_cache.parts_digest(
             self.policy, [reference_cache.row_digest(row) for row in rows], rewards, critic.section.model_dump_json(),
             reference_cache.weights_digest(weights.items()), seed,
         )  # fmt: skip

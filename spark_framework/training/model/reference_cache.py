@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 Entry = dict[str, Tensor]
 
 
-def digest(*parts: object) -> str:
+def parts_digest(*parts: object) -> str:
     """24 hex digits over the texts of some values."""
     return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:24]
 
@@ -53,7 +53,7 @@ def base_digest(model: Any) -> str:
 def row_digest(row: TokenTree) -> str:
     """Digest of everything that log-probabilities and states of a row depend on."""
     places = [(d.state_position, d.first_position, d.token_positions, d.constrained) for d in row.decisions]
-    return digest(row.ids, row.parents, places)
+    return parts_digest(row.ids, row.parents, places)
 
 
 def entries(
