@@ -82,7 +82,7 @@ class Forecast:
     @property
     def lines(self) -> list[str]:
         """One line per judge."""
-        return list(map(str, self.estimates)) or ["nothing is asked over a wire: 0 calls, $0.00"]
+        return list(map(str, self.estimates)) or ["no judge sends requests: 0 calls, $0.00"]
 
     def __str__(self) -> str:
         return "\n".join([*self.lines, self.assumed])

@@ -135,8 +135,8 @@ class ActorCritic:
         Args:
             indices: the rows' numbers, stored with the inputs.
         """
-        whole, places = merge_trees(rows)
-        return PassInputs.of(indices, rows, whole, places, self.labels, self.model.device)
+        merged, places = merge_trees(rows)
+        return PassInputs.of(indices, rows, merged, places, self.labels, self.model.device)
 
     def forward(self, inputs: PassInputs) -> Tensor:
         """[N, width]: last hidden states of a tree. There is no padding; every token sees its ancestors only."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ...util.collectives import all_gather_object
+from ...util.files import replacing
 from ...util.launcher import is_first
 from ..data.token_tree import TokenTree
 from ..files import write_errors_as_run_error
@@ -91,8 +91,5 @@ def write(file: Path, tensors: Entry) -> None:
     cannot."""
     if not is_first():
         return
-    part = file.with_name(f"{file.name}.{os.getpid()}.part")
-    with write_errors_as_run_error(file):
-        file.parent.mkdir(parents=True, exist_ok=True)
+    with write_errors_as_run_error(file), replacing(file) as part:
         save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, part)
-        os.replace(part, file)

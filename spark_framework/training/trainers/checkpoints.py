@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ...errors import RunError
+from ...util.files import new_folder
 from ..files import write_errors_as_run_error
 
 STATE_FILE = "spark_state.pt"
@@ -44,12 +44,10 @@ def save_adapter(model: Any, target: Path, base: str) -> Path:
     Raises:
         RunError: it cannot be written.
     """
-    part, final = target / "adapter.part", target / "adapter"
-    shutil.rmtree(part, ignore_errors=True)
-    with write_errors_as_run_error(final):
+    final = target / "adapter"
+    with write_errors_as_run_error(final), new_folder(final) as part:
         model.save_pretrained(str(part), selected_adapters=["default"])
         (part / BASE).write_text(json.dumps({"digest": base}) + "\n", encoding="utf-8")
-        os.replace(part, final)
     for checkpoint in (target / "checkpoints").glob("checkpoint-*"):  # files of trackers stay
         shutil.rmtree(checkpoint, ignore_errors=True)
     with suppress(OSError):
