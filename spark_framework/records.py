@@ -93,7 +93,7 @@ class Verdict(Record):
     fingerprint: str
     reason: str = ""
     order: tuple[int, ...] = ()
-    """The order in which the judge saw the candidates, where it was shuffled."""
+    """The order in which the judge saw the candidates, if it was shuffled."""
     usage: dict[str, float] = Field(default_factory=dict)
     """Tokens and money, by the provider's names."""
     spread: tuple[float, ...] = ()
@@ -148,6 +148,7 @@ class Step(Record):
 
     @property
     def is_answer(self) -> bool:
+        """Whether the step is the closing answer."""
         return self.candidate.action == ANSWER
 
 

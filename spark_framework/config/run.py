@@ -39,7 +39,7 @@ def _describe_base(schema: dict[str, Any]) -> None:
 
 
 class RunConfig(Section):
-    """A whole run: questions, policy, plugins, rollouts, stages, evaluation."""
+    """A run: questions, policy, plugins, rollouts, stages, evaluation."""
 
     model_config = ConfigDict(json_schema_extra=_describe_base)
 

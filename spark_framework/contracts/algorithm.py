@@ -72,8 +72,8 @@ class Algorithm(Component):
         """
 
     def examples(self, data: Any) -> Sequence[tuple[Trajectory, list[float]]] | None:
-        """The trajectories that it learns from, each with the reward of its steps, for export as text; None where it
-        has none to export."""
+        """The trajectories that it learns from, each with the reward of its steps, for export as text; None if
+        it has none to export."""
         return None
 
     @property

@@ -154,6 +154,8 @@ class RemoteJudge(Judge):
         return None
 
     def score(self, request: JudgeRequest) -> Verdict:
+        """Score one step through the framework's client, or with one or two requests of its own if there is no
+        client."""
         if self.exchange is not None:
             return self.exchange(self, request)
         api_request = self.request(request)

@@ -95,8 +95,8 @@ class ReAct:
             thought, found, text = text.partition("\nInput:")
             if not found:
                 return thought.strip(), None, "error: there is no Input"
-        if cut := _OTHER_TURN.search(text):
-            text = text[: cut.start()]
+        if turn := _OTHER_TURN.search(text):
+            text = text[: turn.start()]
         return (thought.strip(), *_read_arguments(text, action))
 
     def parse_free(self, text: str) -> tuple[str | None, str]:

@@ -88,12 +88,12 @@ class Renderer:
         """A candidate from a turn that the policy wrote freely after the lead."""
         text = self.tokenizer.decode([i for i in ids if i != self.stop_id])
         name, body = self.form.parse_free(self.form.lead + text)
-        kept = {"text": text, "token_ids": tuple(ids), "token_logprobs": tuple(logprobs)}
+        common = {"text": text, "token_ids": tuple(ids), "token_logprobs": tuple(logprobs)}
         if name not in self.space.names:
             known = ", ".join(self.space.names)
-            return Candidate(action=name or "?", arguments=None, error=f"error: name one action of {known}", **kept)
+            return Candidate(action=name or "?", arguments=None, error=f"error: name one action of {known}", **common)
         thought, arguments, error = self.form.parse_body(body, self.space[name])
-        return Candidate(action=name, arguments=arguments, thought=thought, error=error, **kept)
+        return Candidate(action=name, arguments=arguments, thought=thought, error=error, **common)
 
     # -- setup ----------------------------------------------------------------------------------------------------
 

@@ -95,7 +95,7 @@ def judged_decisions(folder: RunFolder, trajectories: Iterable[Trajectory] | Non
 
 
 def recorded_verdicts(path: Path) -> dict[str, Verdict]:
-    """Verdicts by `step_digest`, from a file of recorded verdicts or from a whole run.
+    """Verdicts by `step_digest`, from a file of recorded verdicts or from a run.
 
     Args:
         path: a file that `rejudge` wrote, or a run folder, to read the run's own verdicts.

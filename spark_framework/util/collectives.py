@@ -61,12 +61,12 @@ def sharded_map(items: Sequence[T], compute: Callable[[list[T]], list[U]], devic
     return gathered
 
 
-def broadcast_from_first(ask: Callable[[], T]) -> T:
-    """The result of `ask` on the first process, for all processes."""
+def broadcast_from_first(compute: Callable[[], T]) -> T:
+    """The result of `compute` on the first process, for all processes."""
     rank, size = world()
     if size == 1:
-        return ask()
-    found = [ask() if rank == 0 else None]
+        return compute()
+    found = [compute() if rank == 0 else None]
     dist.broadcast_object_list(found, src=0)
     return found[0]  # type: ignore[return-value]
 

@@ -44,6 +44,7 @@ class SqliteFile:
             raise RunError(f"{path} is not a valid {what} ({exc}); free some space or set {setting}") from exc
 
     def close(self) -> None:
+        """Close the database."""
         with self._access() as database:
             database.close()
 

@@ -152,13 +152,13 @@ class StageTrainer(Trainer):
         self._stopped = self._stopped or alarm.stop
 
     def _checked(self, checkpoint: str) -> dict[str, Any]:
-        kept: dict[str, Any] = torch.load(Path(checkpoint) / STATE_FILE, map_location=self.device)
-        if kept["identity"] != self.identity:
+        saved: dict[str, Any] = torch.load(Path(checkpoint) / STATE_FILE, map_location=self.device)
+        if saved["identity"] != self.identity:
             raise RunError(
                 f"{checkpoint} was made with other weights, settings or data than those of this stage; "
                 f"delete {self.folder} to train it again"
             )
-        return kept
+        return saved
 
     # -- logging ---------------------------------------------------------------------------------------------------
 
@@ -226,14 +226,14 @@ class StageTrainer(Trainer):
                 shutil.rmtree(other)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        kept = self._checked(resume_from_checkpoint)
+        saved = self._checked(resume_from_checkpoint)
         parameters = dict(self.agent.model.named_parameters())
         with torch.no_grad():
-            for name, value in kept["adapters"].items():
+            for name, value in saved["adapters"].items():
                 parameters[name].copy_(value)
         if self.agent.value_head is not None:
-            self.agent.value_head.load_state_dict(kept["value_head"])
-        self.load_state_dict(kept)
+            self.agent.value_head.load_state_dict(saved["value_head"])
+        self.load_state_dict(saved)
 
 
 def training_arguments(
