@@ -86,9 +86,9 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _names_fit(self) -> RunConfig:
-        check_names(choice.name for choice in self.tools if issubclass(choice.cls, Tool))
-        for choice in self.tools:
-            check_permissions(choice, self.plugins.allow)
+        check_names(spec.name for spec in self.tools if issubclass(spec.cls, Tool))
+        for spec in self.tools:
+            check_permissions(spec, self.plugins.allow)
         rounds = [r.name for r in self.rollouts]
         if len(set(rounds)) < len(rounds):
             raise ConfigError("rollouts: two rounds have the same name")

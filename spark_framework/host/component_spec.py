@@ -71,7 +71,7 @@ class ComponentSpec:
         }
 
 
-def choose(kind: str, value: Any) -> ComponentSpec:
+def parse_spec(kind: str, value: Any) -> ComponentSpec:
     """Parse a component from a name, a mapping `{use: name, ...settings}`, a component class or an instance.
 
     Raises:
@@ -137,7 +137,7 @@ class _SpecField:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(
-            lambda value: choose(self.kind, value),
+            lambda value: parse_spec(self.kind, value),
             serialization=core_schema.plain_serializer_function_ser_schema(_as_written, info_arg=True),
         )
 
@@ -168,9 +168,9 @@ def _settings_by_name(kind: str, handler: GetJsonSchemaHandler) -> Iterator[dict
         yield {**schema, "title": entry.name, "properties": named}
 
 
-def _as_written(choice: ComponentSpec, info: core_schema.SerializationInfo) -> dict[str, Any]:
-    weight = {"weight": choice.weight} if choice.kind == "reward" else {}
-    return {key_of(choice.kind): choice.use, **weight, **choice.config.model_dump(mode=info.mode)}
+def _as_written(spec: ComponentSpec, info: core_schema.SerializationInfo) -> dict[str, Any]:
+    weight = {"weight": spec.weight} if spec.kind == "reward" else {}
+    return {key_of(spec.kind): spec.use, **weight, **spec.config.model_dump(mode=info.mode)}
 
 
 AlgorithmSpec = Annotated[ComponentSpec, _SpecField("algorithm")]

@@ -15,14 +15,14 @@ from .discovery import exception_text
 
 
 @contextmanager
-def open_component(choice: ComponentSpec) -> Iterator[Component]:
+def open_component(spec: ComponentSpec) -> Iterator[Component]:
     """The component, prepared; it is closed when the block ends.
 
     Raises:
         UserError: raised by the component if something that it needs is missing.
         PluginError: it is broken.
     """
-    component = choice.build()
+    component = spec.build()
     try:
         try:
             component.prepare()
@@ -30,14 +30,14 @@ def open_component(choice: ComponentSpec) -> Iterator[Component]:
             raise
         except BaseException as exc:
             reason = f"{type(exc).__name__}: {exception_text(exc)}"
-            raise PluginError(f"{choice.kind} {choice.name!r} ({choice.target}) cannot be prepared: {reason}") from exc
+            raise PluginError(f"{spec.kind} {spec.name!r} ({spec.target}) cannot be prepared: {reason}") from exc
         yield component
     finally:
         component.close()
 
 
 @contextmanager
-def open_tools(choices: Iterable[ComponentSpec]) -> Iterator[tuple[Tool, ...]]:
+def open_tools(specs: Iterable[ComponentSpec]) -> Iterator[tuple[Tool, ...]]:
     """A run's tools in order; a toolset is replaced by its tools.
 
     Raises:
@@ -45,8 +45,8 @@ def open_tools(choices: Iterable[ComponentSpec]) -> Iterator[tuple[Tool, ...]]:
     """
     tools: list[Tool] = []
     with ExitStack() as stack:
-        for choice in choices:
-            component = stack.enter_context(open_component(choice))
+        for spec in specs:
+            component = stack.enter_context(open_component(spec))
             found = component.tools() if isinstance(component, Toolset) else [component]
             tools.extend(tool for tool in found if isinstance(tool, Tool))
         check_names(tool.name for tool in tools)
@@ -64,9 +64,9 @@ def check_names(names: Iterable[str]) -> None:
             raise ConfigError(f"tools: {name!r} is not a valid action name; use letters, digits, _, - and .")
 
 
-def check_permissions(choice: ComponentSpec, allowed: Iterable[str]) -> None:
+def check_permissions(spec: ComponentSpec, allowed: Iterable[str]) -> None:
     """Raise `ConfigError` if a tool needs a permission that the run does not allow."""
-    component = choice.build()
+    component = spec.build()
     if isinstance(component, Tool | Toolset) and (missing := component.needs - set(allowed)):
         allow = ", ".join(sorted(missing))
-        raise ConfigError(f"tools: {choice.name} needs {allow}; allow it with `plugins: {{allow: [{allow}]}}`")
+        raise ConfigError(f"tools: {spec.name} needs {allow}; allow it with `plugins: {{allow: [{allow}]}}`")

@@ -63,7 +63,7 @@ def annotate(judge: Judge, runner: JudgeRunner, trajectories: Sequence[Trajector
 
 
 def annotated_by(
-    choice: ComponentSpec, trajectories: Sequence[Trajectory], repeats: int,
+    spec: ComponentSpec, trajectories: Sequence[Trajectory], repeats: int,
     *, calls: PluginHooks, store: Path, judging: JudgingSection, run: str,
 ) -> list[Trajectory]:  # fmt: skip
     """The trajectories with the annotations of a judge, which is opened and closed here.
@@ -77,8 +77,8 @@ def annotated_by(
         DataError: the judge failed on all of them.
     """
     with ExitStack() as stack:
-        judge = stack.enter_context(open_component(choice))
-        assert isinstance(judge, Judge)  # the choice has checked the kind
+        judge = stack.enter_context(open_component(spec))
+        assert isinstance(judge, Judge)  # the spec has checked the kind
         runner = stack.enter_context(open_judging(calls, store, judging, run, [judge]))
         kept = annotate(judge, runner, trajectories, repeats)
     if trajectories and not kept:

@@ -262,11 +262,11 @@ def _difference(stored: Any, wanted: Any, at: str = "") -> str | None:
 
 
 def _surroundings(config: RunConfig) -> dict[str, Any]:
-    choices = [*config.tools, config.judge, config.selector, *config.reward.diversity, *config.reward.process]
+    specs = [*config.tools, config.judge, config.selector, *config.reward.diversity, *config.reward.process]
     for stage in config.stages.values():
         algorithm = stage.build()
         assert isinstance(algorithm, Algorithm)  # the config has checked the kind
-        choices += [stage, *algorithm.components()]
+        specs += [stage, *algorithm.components()]
     versions: dict[str, str | None] = {}
     for name in PACKAGES:
         try:
@@ -274,7 +274,7 @@ def _surroundings(config: RunConfig) -> dict[str, Any]:
         except PackageNotFoundError:
             versions[name] = None
     return {
-        "plugins": [choice.lock() for choice in choices],
+        "plugins": [spec.lock() for spec in specs],
         "versions": {"python": platform.python_version(), **versions},
         "hardware": {"machine": platform.machine(), "system": platform.platform(), "cpus": os.cpu_count()},
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],

@@ -13,7 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from spark_framework import RunConfig, train
-from spark_framework.host.component_spec import choose
+from spark_framework.host.component_spec import parse_spec
 from tests.runs import STAGE
 
 Runs = Callable[..., Path]
@@ -47,7 +47,7 @@ def test_the_schema_says_which_key_belongs_to_which_algorithm() -> None:
 )
 def test_an_option_that_would_not_be_honoured_is_one_line(stage: dict[str, Any], text: str) -> None:
     with pytest.raises(ValidationError) as caught:
-        choose("algorithm", {"kind": "sft", **stage})
+        parse_spec("algorithm", {"kind": "sft", **stage})
     (error,) = caught.value.errors()
     assert text in error["msg"]
     assert "\n" not in error["msg"]

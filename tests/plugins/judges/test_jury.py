@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from spark_framework.api import Candidate, ComponentConfig, Judge, JudgeError, JudgeRequest, Question, Step, Verdict
 from spark_framework.config.judging import JudgingSection
 from spark_framework.errors import ConfigError, RunError, UserError
-from spark_framework.host.component_spec import choose
+from spark_framework.host.component_spec import parse_spec
 from spark_framework.host.manager import Host
 from spark_framework.judging.runner import JudgeRunner, open_judging
 from spark_plugin_judges.jury import Jury
@@ -192,7 +192,7 @@ def test_members_are_chosen_by_name_with_their_settings() -> None:
 )
 def test_a_jury_that_makes_no_sense_is_refused(settings: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValidationError, match=reason):
-        choose("judge", {"use": "spark_plugin_judges.jury:Jury", **settings})
+        parse_spec("judge", {"use": "spark_plugin_judges.jury:Jury", **settings})
 
 
 def test_the_fingerprint_covers_members_and_settings() -> None:
