@@ -247,7 +247,7 @@ def test_members_ask_through_the_session_and_share_replies_with_runs_of_their_ow
         assert judged(session, alone).scores == (7, 7, 7)
     with opened(tmp_path / "judge.sqlite", together) as session:
         assert judged(session, together).scores == pytest.approx((16 / 3, 8, 20 / 3))
-        assert session.client.asked == 1
+        assert session.client.attempts == 1
         assert session.client.store.spent("run") == pytest.approx(2.0)
     with opened(tmp_path / "judge.sqlite", together, mode="only") as session:
         assert judged(session, together).scores == pytest.approx((16 / 3, 8, 20 / 3))
