@@ -1,4 +1,4 @@
-"""Every mistake ends in exit code 2 and one line that says what is wrong and how to mend it."""
+"""Every mistake ends in exit code 2 and one line that says what is wrong and how to fix it."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def test_trajectories_without_tokens_cannot_be_trained_on(
 def test_a_servers_policy_cannot_be_trained(refused: Refused, tiny: Path, tmp_path: Path, demonstrations: Any) -> None:
     policy = {"use": "server", "model": "m", "base_url": "http://127.0.0.1:9/v1"}
     run = demonstrations(tmp_path / "run", policy=policy)
-    assert "policy.use: training needs `local` weights" in refused("train", run, "--stage", "sft")
+    assert "policy.use: training needs a `local` policy" in refused("train", run, "--stage", "sft")
 
 
 # -- the disk --------------------------------------------------------------------------------------------------------
