@@ -300,11 +300,11 @@ def main() -> None:
     seconds = candidates = 0.0
     for number, case in enumerate(CASES):
         step = JudgeRequest(question=case.question, steps=(), candidates=(*case.good, *case.bad))
-        wire = judge.request(step)
+        api_request = judge.request(step)
         if number == 0:
-            judge.send(wire)  # loads the weights
+            judge.send(api_request)  # loads the weights
         start = time.perf_counter()
-        values = judge.raw(judge.send(wire))
+        values = judge.raw(judge.send(api_request))
         seconds, candidates = seconds + time.perf_counter() - start, candidates + len(values)
         good, bad = values[: len(case.good)], values[len(case.good) :]
         right[case.kind] += [a > b for a in good for b in bad]

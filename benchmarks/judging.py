@@ -103,7 +103,7 @@ def one_pass(path: Path, judge: Judge, steps: list[JudgeRequest], concurrency: i
         outcomes = session.judge_all(judge, steps)
         seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
         assert all(isinstance(outcome, Verdict) for outcome in outcomes), outcomes[0]
-        return Pass(seconds, cpu, session.client.asked)
+        return Pass(seconds, cpu, session.client.attempts)
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from spark_framework.contracts.algorithm import Algorithm
-from spark_framework.host.component_spec import choose
+from spark_framework.host.component_spec import parse_spec
 from spark_framework.host.manager import Host
 from spark_framework.training.data.dataset import StageData
 from spark_framework.training.data.token_tree import TokenTree
@@ -18,7 +18,7 @@ from spark_framework.training.trainers.base import StageSetup, training_argument
 
 def algorithm(kind: str, **settings: Any) -> Algorithm:
     """An installed algorithm with some settings."""
-    built = choose("algorithm", {"kind": kind, **settings}).build()
+    built = parse_spec("algorithm", {"kind": kind, **settings}).build()
     assert isinstance(built, Algorithm)
     return built
 

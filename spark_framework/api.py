@@ -97,7 +97,7 @@ _ON_FIRST_USE = {
     "term_value": "training.data.rewards",
     "with_action_probs": "training.data.rewards",
 }
-"""Names by the module that holds them. A colon follows a module that is offered itself."""
+"""The module of each name. A trailing colon means that the name is the module itself."""
 
 __all__ = [
     "ANSWER",

@@ -18,7 +18,7 @@ class ConfigError(UserError):
 
 
 class DataError(UserError):
-    """A data file, a question or a stored record is not what it has to be."""
+    """A data file, a question or a stored record is not valid."""
 
 
 class PluginError(UserError):
@@ -32,7 +32,7 @@ class RunError(UserError):
 class ToolError(SparkError):
     """A tool cannot answer this call. Raise it inside `Tool.call`; the text is shown to the model.
 
-    `transient` says that asking again later may succeed (a timeout, a busy server): such a failure is never recorded.
+    `transient` means that a later call may succeed (a timeout, a busy server): such a failure is never recorded.
     """
 
     def __init__(self, message: str, transient: bool = False) -> None:
@@ -44,10 +44,10 @@ class ToolError(SparkError):
 
 
 class JudgeError(SparkError):
-    """A judge has no complete verdict for a step. It is never replaced by a number.
+    """A judge has no complete verdict for a step. The framework never replaces one by a number.
 
     `kind` is one of transient, invalid, refusal, config, budget: it decides what the runtime does next.
-    `retry_after` is what a busy server asked for, in seconds.
+    `retry_after` is the wait that a busy server requested, in seconds.
     """
 
     def __init__(self, message: str, kind: str = "invalid", retry_after: float | None = None) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 THINK = "think"
-"""Chain of thought: the ninth action. It is always there and is not a tool."""
+"""Chain of thought: the ninth action. It is always available and is not a tool."""
 ANSWER = "answer"
-"""The action that ends an episode. It stands beside the nine and is never a candidate."""
+"""The action that ends an episode. It is not one of the nine and is never a candidate."""
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -35,14 +35,14 @@ class Question(Record):
     text: str
     options: tuple[str, ...]
     answer: int | None
-    """Index of the right option; None where it is withheld (LLM judges never see it)."""
+    """Index of the right option; None if it is withheld (LLM judges never see it)."""
     category: str
     source: str
     """Question set and part of it, for example `mmlu_pro` or `practice/molar_mass`."""
     group: str = ""
-    """Evaluation subset to be reported apart, for example `seen` and `new` phrasings."""
+    """Evaluation subset to be reported separately, for example `seen` and `new` phrasings."""
     plan: tuple[tuple[Call, ...], ...] = ()
-    """Where the question set knows: for each step, the alternative calls that solve it."""
+    """If the question set provides it: for each step, the alternative calls that solve it."""
 
     @model_validator(mode="after")
     def _has_a_right_option(self) -> Question:
@@ -64,7 +64,7 @@ class Candidate(Record):
 
     action: str
     arguments: dict[str, Any] | None
-    """None where the text could not be read as arguments; `error` then says why."""
+    """None if the text could not be parsed as arguments; `error` then says why."""
     thought: str = ""
     text: str = ""
     """What the policy wrote, as text."""
@@ -72,13 +72,13 @@ class Candidate(Record):
     """What the policy wrote, as tokens: action name, arguments and stop token. Empty for text-only policies."""
     opening: int = 0
     """How many of `token_ids` name the action: the first is drawn from the action head, the others follow from it. 0
-    where the policy wrote without constraint."""
+    if the policy wrote without constraint."""
     token_logprobs: tuple[float, ...] = ()
     """Behaviour log-probability of each token in nats (temperature 1). Empty where not known."""
     observation: str | None = None
-    """What the tool returned; None where the candidate was not executed."""
+    """What the tool returned; None if the candidate was not executed."""
     ok: bool | None = None
-    """Whether the call was valid and succeeded; None where it was not executed."""
+    """Whether the call was valid and succeeded; None if it was not executed."""
     error: str | None = None
 
 
@@ -93,7 +93,7 @@ class Verdict(Record):
     fingerprint: str
     reason: str = ""
     order: tuple[int, ...] = ()
-    """The order in which the judge saw the candidates, where it was shuffled."""
+    """The order in which the judge saw the candidates, if it was shuffled."""
     usage: dict[str, float] = Field(default_factory=dict)
     """Tokens and money, by the provider's names."""
     spread: tuple[float, ...] = ()
@@ -117,7 +117,7 @@ class Verdict(Record):
 
 
 class Step(Record):
-    """One decision: what was proposed, how it was judged, what was chosen and what came of it."""
+    """One decision: the proposed candidates, the verdict on them, and the chosen one with its result."""
 
     candidates: tuple[Candidate, ...]
     verdict: Verdict | None = None
@@ -132,9 +132,9 @@ class Step(Record):
     context_ids: tuple[int, ...] = ()
     """Tokens that the environment put after the chosen candidate: observation and turn markers."""
     marks: dict[str, float] = Field(default_factory=dict)
-    """What annotators said of the chosen candidate once the episode was over, each in [0, 1] (StepTool):
+    """Annotators' ratings of the chosen candidate, given after the episode, each in [0, 1] (StepTool):
     `succ_calling` and `contribution` for a step, `is_solved` for the closing answer; `succ_calling/0` and so on for
-    what was said each time. `reward` where only the sum is known."""
+    each repeat. `reward` if only the sum is known."""
 
     @property
     def candidate(self) -> Candidate:
@@ -148,6 +148,7 @@ class Step(Record):
 
     @property
     def is_answer(self) -> bool:
+        """Whether the step is the closing answer."""
         return self.candidate.action == ANSWER
 
 
@@ -165,15 +166,15 @@ class Trajectory(Record):
     steps: tuple[Step, ...]
     """The last one is the closing answer."""
     answer: int | None
-    """Index of the option that was answered; None where no option could be read from the text."""
+    """Index of the option that was answered; None if no option could be read from the text."""
     correct: bool
     prompt_ids: tuple[int, ...] = ()
     policy: str = ""
     """Fingerprint of the policy that wrote it: weights, tokenizer, format, dtype."""
 
     def process_ok(self, step: Step) -> bool:
-        """The judge's word on the chosen candidate. The closing answer is ok when it is right and follows from sound
-        steps: a lucky guess is not."""
+        """The judge's process_ok of the chosen candidate. The closing answer is ok if it is right and follows from
+        sound steps; a lucky guess is not ok."""
         if step.verdict is not None:
             return step.verdict.process_ok[step.chosen]
         return self.correct and all(s.verdict.process_ok[s.chosen] for s in self.steps if s.verdict is not None)

@@ -64,7 +64,7 @@ class PPO(PenalisedAlgorithm):
         metrics.surrogate(logp, old, config.clip)
         metrics.advantages(row.tree, advantage_D)
         if config.replay and tensors.success_D.any():
-            loss = loss + config.replay * maths.imitation_loss(tensors, logp, actions=False, only_success=True)
+            loss = loss + config.replay * maths.sft_loss(tensors, logp, actions=False, only_success=True)
         return loss
 
 

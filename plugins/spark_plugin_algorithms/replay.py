@@ -34,7 +34,7 @@ class Replay(PenalisedAlgorithm):
         from spark_framework.api import spark_maths as maths
 
         penalty = self.penalty(row, metrics)
-        return penalty + maths.imitation_loss(row.tensors, row.logp, actions=False, only_success=True)
+        return penalty + maths.sft_loss(row.tensors, row.logp, actions=False, only_success=True)
 
 
 @hookimpl

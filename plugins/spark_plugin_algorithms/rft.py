@@ -34,7 +34,7 @@ class RFT(PenalisedAlgorithm):
     def loss(self, row: TreeReading, metrics: UpdateMetrics) -> Any:
         from spark_framework.api import spark_maths as maths
 
-        return self.penalty(row, metrics) + maths.imitation_loss(row.tensors, row.logp, only_success=True)
+        return self.penalty(row, metrics) + maths.sft_loss(row.tensors, row.logp, only_success=True)
 
 
 @hookimpl

@@ -52,7 +52,7 @@ class SFT(TreeAlgorithm):
     def loss(self, row: TreeReading, metrics: UpdateMetrics) -> Any:
         from spark_framework.api import spark_maths as maths
 
-        return maths.imitation_loss(row.tensors, row.logp)
+        return maths.sft_loss(row.tensors, row.logp)
 
 
 def _is_new(taken: set[str], threshold: float, number: int, candidate: Candidate, score: float) -> bool:

@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         args = parser().parse_args(argv)
-    except SystemExit as exc:  # argparse ends the program after --help and after a wrong option
+    except SystemExit as exc:  # argparse raises it after --help and after a wrong option
         return int(exc.code or 0)
     args.disable = [*args.disable, *args.disable_too]
     try:
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # `… | head` has read enough
+    except BrokenPipeError:  # `… | head` has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as exc:
@@ -67,7 +67,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _check_disabled(names: list[str]) -> None:
-    """Refuse names that are not installed: unlike a config or the environment, a typed option is for this machine."""
+    """Refuse names that are not installed: unlike a config or the environment, an option is written for this
+    machine."""
     from ..host.discovery import scan
 
     scan().check_disabled(names)

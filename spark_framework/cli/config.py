@@ -25,7 +25,7 @@ def run_schema(args: argparse.Namespace) -> int:
 
 
 def run_check(args: argparse.Namespace) -> int:
-    """Check a config file; every plugin that it uses is loaded."""
+    """Check a config file and load every plugin that it uses."""
     from ..config.load import load_config
     from ..config.run import RunConfig
 

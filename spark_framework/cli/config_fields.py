@@ -1,4 +1,4 @@
-"""The fields of a component's `Config` as a table."""
+"""Formats the fields of a component's `Config` as a table."""
 
 from __future__ import annotations
 

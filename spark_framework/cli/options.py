@@ -1,4 +1,4 @@
-"""How commands describe their arguments, and how they open the plugin host. Only argparse is imported here."""
+"""Helpers to add commands and options, and to open the plugin host. Only argparse is imported here."""
 
 from __future__ import annotations
 
@@ -32,27 +32,27 @@ def add_command(
 
 
 def add_group(commands: Commands, name: str, text: str) -> Commands:
-    """Add a command that has commands of its own."""
+    """Add a command that has subcommands."""
     return commands.add_parser(name, help=text, description=text).add_subparsers(metavar="COMMAND", required=True)
 
 
 def add_run(parser: argparse.ArgumentParser, text: str = "run folder") -> None:
-    """The positional argument RUN."""
+    """Add the positional argument RUN."""
     parser.add_argument("folder", metavar="RUN", help=text)
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
-    """The positional argument CONFIG."""
+    """Add the positional argument CONFIG."""
     parser.add_argument("config", metavar="CONFIG", help="config file (YAML)")
 
 
 def add_set(parser: argparse.ArgumentParser, text: str) -> None:
-    """The option --set."""
+    """Add the option --set."""
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=text)
 
 
 def add_disable(parser: argparse.ArgumentParser, dest: str) -> None:
-    """The option -p."""
+    """Add the option -p."""
     text = "disable a plugin (repeatable); write no:DISTRIBUTION/KIND.NAME if two distributions provide it"
     parser.add_argument(
         "-p", dest=dest, action="append", default=[], type=_disabled, metavar="no:KIND.NAME", help=text
@@ -60,13 +60,13 @@ def add_disable(parser: argparse.ArgumentParser, dest: str) -> None:
 
 
 def add_judge_cost(parser: argparse.ArgumentParser) -> None:
-    """The options --estimate and --batch."""
+    """Add the options --estimate and --batch."""
     parser.add_argument("--estimate", action="store_true", help="print calls, tokens and price, then stop")
     parser.add_argument("--batch", action="store_true", help="same as --set judging.batch=true")
 
 
 def add_questions(parser: argparse.ArgumentParser) -> None:
-    """The option --questions of commands that sample a run's questions."""
+    """Add the option --questions, for commands that sample a run's questions."""
     parser.add_argument(
         "--questions", type=positive, metavar="N", help="use only N questions, evenly from all categories"
     )
@@ -85,7 +85,7 @@ def open_host(args: argparse.Namespace) -> AbstractContextManager[Host]:
 
 
 def positive(text: str) -> int:
-    """A whole number from 1."""
+    """Parse a whole number of at least 1."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)

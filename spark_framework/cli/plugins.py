@@ -30,18 +30,18 @@ def register(commands: Commands) -> None:
     command = add_command(plugins, "show", run_show, "show what a component does, its settings and its origin")
     command.add_argument("component", metavar="NAME", help=_COMPONENT)
 
-    command = add_command(plugins, "new", run_new, "write a plugin to start from: a distribution with its tests")
+    command = add_command(plugins, "new", run_new, "create a new plugin: a distribution with tests")
     command.add_argument("kind", choices=_NEW, metavar="KIND", help=f"{', '.join(_NEW[:-1])} or {_NEW[-1]}")
     command.add_argument("name", metavar="NAME", help="the component's name, like word_count")
     command.add_argument("--to", default=".", metavar="DIR", help="folder to create it in (default: this one)")
 
-    text = "check that a component keeps its contract"
+    text = "check a component against its contract"
     command = add_command(plugins, "check", run_check, text)
     command.add_argument("component", metavar="NAME", help=_COMPONENT)
     add_set(command, "change a setting of the component")
     _add_timeout(command, "for all checks")
 
-    text = "load each plugin in a process of its own, and report what is wrong"
+    text = "load each plugin in a separate process, and report problems"
     command = add_command(plugins, "doctor", run_doctor, text)
     _add_timeout(command, "for each plugin")
 
@@ -66,7 +66,7 @@ def run_list(args: argparse.Namespace) -> int:
         print(plain_table(("kind", "name", "distribution", "version", "state"), rows))
     if installed.problem:
         print(
-            f"note: `entrypoints` failed ({installed.problem}); listed with {installed.road} instead", file=sys.stderr
+            f"note: `entrypoints` failed ({installed.problem}); listed with {installed.reader} instead", file=sys.stderr
         )
     if not any(entry.distribution == OWN_DISTRIBUTION for entry in installed.entry_points):
         print(f"note: {OWN_DISTRIBUTION} itself is not installed; run `pip install -e .`", file=sys.stderr)
@@ -74,7 +74,7 @@ def run_list(args: argparse.Namespace) -> int:
 
 
 def run_show(args: argparse.Namespace) -> int:
-    """Import one component and print what it is."""
+    """Import one component and print its docstring, arguments and settings."""
     import inspect
 
     from ..contracts.components import Tool, Toolset
@@ -100,7 +100,7 @@ def run_show(args: argparse.Namespace) -> int:
 
 
 def run_new(args: argparse.Namespace) -> int:
-    """Write a plugin to start from, and say what to do with it."""
+    """Create a plugin from a template, and print the next command."""
     from ..host.discovery import scan
     from ..scaffold import new_plugin
 
@@ -113,15 +113,15 @@ def run_new(args: argparse.Namespace) -> int:
 
 
 def run_check(args: argparse.Namespace) -> int:
-    """Check one component's contract, in a process of its own."""
+    """Check one component's contract, in a separate process."""
     from ..host.discovery import scan
-    from ..host.subprocess_call import isolated
+    from ..host.subprocess_call import call_in_subprocess
 
     installed = scan(args.disable)
     kind, reference = _kind_and_reference(installed, args.component)
     entry = installed.find(kind, reference)
     order = {"kind": kind, "reference": reference, "settings": args.set, "disable": args.disable}
-    answer = isolated("spark_framework.testing.check:run", order, args.timeout)
+    answer = call_in_subprocess("spark_framework.testing.check:run", order, args.timeout)
     results = [("the checks finish", answer.problem)] if answer.problem else answer.value
     for title, problem in results:
         print(f"{'FAIL' if problem else 'ok':4}  {title}{': ' * bool(problem)}{problem}")
@@ -131,7 +131,7 @@ def run_check(args: argparse.Namespace) -> int:
 
 
 def run_doctor(args: argparse.Namespace) -> int:
-    """Load every plugin in a process of its own, read all metadata, and say what is wrong."""
+    """Load every plugin in a separate process, read all metadata, and print the problems."""
     from ..host.discovery import scan
     from ..host.doctor import examine, examine_metadata
     from ..stats.tables import plain_table
@@ -148,7 +148,7 @@ def run_doctor(args: argparse.Namespace) -> int:
 
 
 def _needs(cls: type[Tool] | type[Toolset]) -> str:
-    """The permissions that a component with default settings needs."""
+    """The permissions that a component needs with its default settings."""
     from pydantic import ValidationError
 
     try:
@@ -158,7 +158,7 @@ def _needs(cls: type[Tool] | type[Toolset]) -> str:
 
 
 def _kind_and_reference(installed: InstalledPlugins, text: str) -> tuple[str, str]:
-    """Of `kind.name` or `name`, each also after `distribution/`."""
+    """(kind, reference) from `kind.name` or `name`, optionally after `distribution/`."""
     from ..host.discovery import KINDS, did_you_mean
 
     distribution, slash, key = text.rpartition("/")

@@ -23,7 +23,7 @@ _STAGE = "name of a stage in the run's config"
 def register(commands: Commands) -> None:
     """Add the commands of this module."""
     command = add_command(
-        commands, "quickstart", run_quickstart, "run the whole loop in small, on a laptop", settings=True
+        commands, "quickstart", run_quickstart, "run all steps on a small example, on a laptop", settings=True
     )
     command.add_argument("--run", dest="folder", metavar="DIR", help="run folder to create")
 
@@ -55,15 +55,15 @@ def register(commands: Commands) -> None:
 
 
 def run_quickstart(args: argparse.Namespace) -> int:
-    """The ladder of the preset `quickstart`, on one seed."""
+    """Run the ladder of the preset `quickstart` on one seed."""
     from ..config.files import preset
 
     overrides = [*args.set, *([f"run={json.dumps(args.folder)}"] if args.folder else [])]
-    return _climb(args, preset("quickstart"), overrides, seeds=1)
+    return _run_ladder(args, preset("quickstart"), overrides, seeds=1)
 
 
 def run_generate(args: argparse.Namespace) -> int:
-    """Generate and judge; prints the run folder, or what the judge would cost."""
+    """Generate and judge; prints the run folder, or the estimated cost of the judge."""
     from ..config.load import load_config
     from ..config.run import RunConfig
     from ..pipeline.estimate import forecast_rollouts
@@ -76,7 +76,7 @@ def run_generate(args: argparse.Namespace) -> int:
 
 
 def run_train(args: argparse.Namespace) -> int:
-    """Train one stage; prints the adapter's folder, or what training would cost."""
+    """Train one stage; prints the adapter's folder, or the estimated cost of training."""
     from ..config.load import load_config
     from ..config.run import RunConfig
     from ..pipeline.train import plan, train
@@ -111,10 +111,10 @@ def run_evaluate(args: argparse.Namespace) -> int:
 
 def run_ladder(args: argparse.Namespace) -> int:
     """Compare the stages over one or several seeds."""
-    return _climb(args, args.config, args.set, args.seeds)
+    return _run_ladder(args, args.config, args.set, args.seeds)
 
 
-def _climb(args: argparse.Namespace, config: str | Path, overrides: list[str], seeds: int) -> int:
+def _run_ladder(args: argparse.Namespace, config: str | Path, overrides: list[str], seeds: int) -> int:
     from ..config.load import load_config
     from ..config.run import RunConfig
     from ..studies.ladder import ladder

@@ -44,7 +44,7 @@ def _add_trajectories(parser: argparse.ArgumentParser, stage: str) -> None:
     parser.add_argument("--round", metavar="NAME", help="round of trajectories")
     judge = "annotate with this judge; change its settings with --set judge.KEY=VALUE"
     parser.add_argument("--judge", metavar="X", help=judge)
-    repeats = "how often the judge is asked (default 3)"
+    repeats = "number of times the judge rates each trajectory (default 3)"
     parser.add_argument("--repeats", type=positive, default=3, metavar="R", help=repeats)
 
 
@@ -71,7 +71,7 @@ def run_export(args: argparse.Namespace) -> int:
 
 
 def run_evaluate(args: argparse.Namespace) -> int:
-    """Prints the figures as JSON."""
+    """Compute StepTool's metrics; prints them as JSON."""
     from ..steptool.commands import evaluate_trajectories
     from ..steptool.metrics import read_needed
 

@@ -56,14 +56,14 @@ def register(commands: Commands) -> None:
     add_run(command)
     judges = "names of judges, or a YAML file that maps labels to judges"
     command.add_argument("--judges", required=True, metavar="A,B|FILE", help=judges)
-    repeats = "how often each judge is asked (default 2)"
+    repeats = "number of times each judge scores a step (default 2)"
     command.add_argument("--repeats", type=positive, default=2, metavar="R", help=repeats)
     add_questions(command)
-    command.add_argument("--estimate", action="store_true", help="print what it would cost, then stop")
+    command.add_argument("--estimate", action="store_true", help="print calls, tokens and price, then stop")
 
 
 def run_rejudge(args: argparse.Namespace) -> int:
-    """Score with another judge; prints where the verdicts are and what they cost, or would cost."""
+    """Score with another judge; prints the file of the verdicts and their cost, or the estimated cost."""
     from ..studies.rejudge import estimate_rejudging, rejudge
 
     act = estimate_rejudging if args.estimate else rejudge
@@ -84,7 +84,7 @@ def run_reselect(args: argparse.Namespace) -> int:
 
 
 def run_calibrate(args: argparse.Namespace) -> int:
-    """Fit a judge's map; prints where it is and how good it is."""
+    """Fit a judge's calibration map; prints its file and how well it fits."""
     from ..studies.calibrate import calibrate
 
     with open_host(args):
@@ -97,7 +97,7 @@ def run_calibrate(args: argparse.Namespace) -> int:
 
 
 def run_judges(args: argparse.Namespace) -> int:
-    """Compare judges; prints the summary, or what it would cost."""
+    """Compare judges; prints the summary, or the estimated cost."""
     from ..studies.judge_sensitivity.study import estimate_study, study_judges
 
     file = Path(args.judges)

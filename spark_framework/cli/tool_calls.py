@@ -1,4 +1,4 @@
-"""Calls of tools by hand: what `tools try` and `tools prepare` do."""
+"""Calls tools by hand, for `tools try` and `tools prepare`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ..util.strict_json import read_json
 
 
 def call_tool(host: Host, args: argparse.Namespace) -> tuple[bool, str]:
-    """Call one tool with the arguments that were typed: (succeeded, what a model would read)."""
+    """Call one tool with the arguments of the command line. Returns (succeeded, what a model would read)."""
     with ExitStack() as stack:
         tools = _ToolRegistry(stack, args)
         arguments = _mapping(args.arguments, "the arguments")
@@ -40,7 +40,7 @@ def answer_calls(host: Host, args: argparse.Namespace) -> None:
 
 
 def tool_spec(name: str, settings: list[str], allowed: list[str]) -> ComponentSpec:
-    """A tool as chosen on the command line. ConfigError where it is unknown or lacks a permission."""
+    """A tool as chosen on the command line. Raises `UserError` if it is unknown or lacks a permission."""
     prefixed = [f"tool.{setting}" for setting in settings]
     spec: ComponentSpec = build_config({"tool": {"use": name}}, _OneTool, prefixed, "--set").tool
     try:
@@ -56,7 +56,7 @@ class _OneTool(BaseModel):
 
 
 class _ToolRegistry:
-    """The tools by name: those of a config file, or any that is installed, opened when it is first called."""
+    """Tools by name: those of a config file, or any installed tool, opened at its first call."""
 
     def __init__(self, stack: ExitStack, args: argparse.Namespace) -> None:
         self._stack, self._args = stack, args
@@ -96,7 +96,7 @@ def _tools_of(path: str) -> Iterator[dict[str, Tool]]:
 
 
 def _answer(host: Host, tools: _ToolRegistry, name: str, arguments: dict[str, Any] | str) -> dict[str, Any]:
-    """What a line of the file gets: every call gets an answer, also one that cannot be made."""
+    """The answer to one line of the file. A call that cannot be made gets an error as its answer."""
     start = time.perf_counter()
     try:
         if isinstance(arguments, str):
@@ -110,7 +110,7 @@ def _answer(host: Host, tools: _ToolRegistry, name: str, arguments: dict[str, An
 
 
 def _calls(source: str) -> Iterator[tuple[str, dict[str, Any] | str]]:
-    """(tool, arguments) of each line; of a line that is not a call: the tool, if it can be read, and what is wrong."""
+    """(tool, arguments) of each line; for a line that is not a call: the tool, if it can be read, and the problem."""
     try:
         text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:
@@ -124,7 +124,7 @@ def _calls(source: str) -> Iterator[tuple[str, dict[str, Any] | str]]:
             call = read_json(line)
         except ValueError as strict:
             problem = str(strict)
-            with suppress(ValueError, RecursionError):  # the tool's name may be read all the same
+            with suppress(ValueError, RecursionError):  # the tool's name may be readable nevertheless
                 call = json.loads(line)
         name = call.get("tool") if isinstance(call, dict) else None
         arguments = call.get("arguments") if isinstance(call, dict) else None
@@ -141,5 +141,5 @@ def _mapping(text: str, where: str) -> dict[str, Any]:
     except ValueError as exc:
         raise DataError(f"{where}: not JSON ({exc})") from exc
     if not isinstance(value, dict):
-        raise DataError(f"{where}: should be a JSON object, and is {text.strip()[:60]}")
+        raise DataError(f"{where}: should be a JSON object, but is {text.strip()[:60]}")
     return value

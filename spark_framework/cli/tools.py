@@ -39,7 +39,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
 
 
 def run_list(args: argparse.Namespace) -> int:
-    """Print every tool with its description; a broken one is a row like the others."""
+    """Print every tool with its description, including broken ones."""
     from ..host.manager import Host
     from ..stats.tables import plain_table
 
@@ -65,7 +65,7 @@ def run_show(args: argparse.Namespace) -> int:
 
 
 def run_prepare(args: argparse.Namespace) -> int:
-    """Build what a tool needs on disk, try its connections, and print what a policy would see of it."""
+    """Build a tool's files, try its connections, and print its name, description and fingerprint."""
     from ..host.lifecycle import open_tools
     from .tool_calls import tool_spec
 

@@ -1,1 +1,1 @@
-"""What a run is told: a YAML file, checked."""
+"""The configuration of a run: YAML files, validated."""

@@ -1,4 +1,4 @@
-"""YAML files to plain data: duplicate keys are refused, and a config may build on another one (`base`)."""
+"""Reads YAML files as plain data: duplicate keys are refused, and a config may build on another one (`base`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ SUFFIXES = (".yaml", ".yml")
 
 
 def preset(name: str) -> Path:
-    """The file of a configuration that ships with the package: `quickstart`, `ladder`, `paper`."""
+    """The file of a configuration that ships with the package: `quickstart`, `ladder`, `paper`.
+
+    Raises:
+        ConfigError: there is no such preset.
+    """
     path = Path(str(files("spark_framework") / "presets" / f"{name}.yaml"))
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
@@ -27,7 +31,7 @@ def read_composed(path: Path) -> dict[str, Any]:
     """A file's mapping, merged over the one that its key `base` names: a preset, or a file relative to this one.
 
     Raises:
-        ConfigError: a file cannot be read, there is no such preset, or a file builds on itself.
+        ConfigError: a file cannot be read, the preset does not exist, or a file builds on itself.
     """
     return _composed(path, ())
 
@@ -54,9 +58,9 @@ def _composed(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
 
 
 def _merged(below: Any, own: Any) -> Any:
-    """Mappings are merged key by key; any other value of one's own replaces the one below it.
+    """Merge mappings key by key; any other value replaces the one of the base.
 
-    A component's bare name is short for a mapping, and the settings of another component are not kept.
+    A component's bare name is short for a mapping. If another component is chosen, the base's settings are dropped.
     """
     if isinstance(below, str) and isinstance(own, Mapping) and "use" not in own:
         return {"use": below, **own}
@@ -68,7 +72,11 @@ def _merged(below: Any, own: Any) -> Any:
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """The mapping that a YAML file holds; an empty file is an empty mapping."""
+    """The mapping in a YAML file; an empty file is an empty mapping.
+
+    Raises:
+        ConfigError: the file is missing, is not UTF-8 text or YAML, or holds something else.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -79,12 +87,12 @@ def read_mapping(path: Path) -> dict[str, Any]:
     if data is None:
         return {}
     if not isinstance(data, dict):
-        raise ConfigError(f"{path}: should hold a mapping of keys to values, and holds a {type(data).__name__}")
+        raise ConfigError(f"{path}: should hold a mapping of keys to values, but holds a {type(data).__name__}")
     return data
 
 
 def parse(text: str, source: str) -> Any:
-    """A YAML text as plain data. ConfigError, which begins with the source, where it is not YAML."""
+    """A YAML text as plain data. Raises `ConfigError`, with the source at its start, if it is not YAML."""
     try:
         return yaml.load(text, _Loader)
     except yaml.YAMLError as exc:
@@ -95,7 +103,7 @@ def parse(text: str, source: str) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML silently keeps the last of two equal keys; this one refuses them."""
+    """Refuses duplicate keys, of which PyYAML silently uses the last."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
@@ -103,6 +111,6 @@ class _Loader(yaml.SafeLoader):
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
                 if key.value in seen:
-                    raise yaml.MarkedYAMLError(problem=f"key {key.value!r} is there twice", problem_mark=key.start_mark)
+                    raise yaml.MarkedYAMLError(problem=f"key {key.value!r} is given twice", problem_mark=key.start_mark)
                 seen.add(key.value)
         return node

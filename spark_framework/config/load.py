@@ -1,4 +1,4 @@
-"""YAML files to checked models: `base` and `--set` applied, every mistake reported in one line."""
+"""Reads YAML files into validated models: applies `base` and `--set`, and reports every mistake in one line."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def load_config(path: Path | str, model_cls: type[Model], overrides: Iterable[st
     """Read a config file into a model.
 
     Args:
-        path: a YAML file that holds a mapping; its key `base` names a preset or a file that it is merged over.
-        model_cls: its pydantic model. A top-level key `plugins.disable` is honoured while components are looked up.
-        overrides: `path.to.key=value` each, applied in order; the value is YAML, list entries go by number.
+        path: a YAML file that holds a mapping; its key `base` names a preset or a file to merge it over.
+        model_cls: its pydantic model. A top-level key `plugins.disable` applies while components are looked up.
+        overrides: `path.to.key=value` each, applied in order; the value is YAML, list entries are numbered from 0.
 
     Raises:
         ConfigError: one line `path.to.key: what is wrong (got …)`, with the file's name.
@@ -39,7 +39,7 @@ def build_config(data: dict[str, Any], model_cls: type[Model], overrides: Iterab
 
 
 def check_config(data: Mapping[str, Any], model_cls: type[Model], source: str) -> Model:
-    """A model from data that were read already, `run.json` for example; errors as for `load_config`."""
+    """A model from data that are already read, for example from `run.json`; errors as for `load_config`."""
     try:
         with _without_disabled(data):
             return validate_with_suggestions(model_cls, data)
@@ -64,7 +64,7 @@ def _override(data: dict[str, Any], override: str, defaults: Mapping[str, str]) 
         inner = here[key] if isinstance(here, list) else here.get(key)
         if inner is None and depth == 0:
             inner = defaults.get(part)
-        # A missing mapping is made; a component's bare name is the short form of one.
+        # A missing mapping is created; a component's bare name is the short form of one.
         here[key] = {} if inner is None else {"use": inner} if isinstance(inner, str) else inner
         here = here[key]
 
@@ -94,7 +94,7 @@ _IN_YAML = {
     "model_type": "should be a mapping",
     "tuple_type": "should be a list",
 }
-"""What pydantic calls by their Python names."""
+"""YAML terms for errors in which pydantic uses names of Python types."""
 
 
 def _explain(exc: ValidationError, data: Any) -> str:
@@ -110,12 +110,12 @@ def _explain(exc: ValidationError, data: Any) -> str:
             what += f" (got {_shortened(repr(error['input']))})"
         problems.setdefault(where, []).append(" ".join(what.split()))
     first, *others = problems
-    more = f" (wrong too: {', '.join(others)})" if others else ""
+    more = f" (also wrong: {', '.join(others)})" if others else ""
     return f"{first}: {' or '.join(dict.fromkeys(problems[first]))}{more}"
 
 
 def _as_typed(location: tuple[Any, ...], data: Any, *, about_a_key: bool) -> str:
-    """The path as it stands in the file: without the names that pydantic gives to the members of a union."""
+    """The path as written in the file, without the names that pydantic gives to the members of a union."""
     path = []
     for depth, part in enumerate(location, start=1):
         try:

@@ -1,4 +1,4 @@
-"""What writes the actions of a run: a model on this machine, or a server."""
+"""The policy that writes the actions of a run: a model on this machine, or a server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class LocalPolicyConfig(Section):
     model: str = SMOLLM2
     """A model folder, a hub id, `PATH.gguf`, or `gguf:PACKAGE/FILE` for a file inside an installed Python package."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """`auto`: bfloat16 where the hardware multiplies it, else float32."""
+    """`auto`: bfloat16 if the hardware supports it, else float32."""
     quantization: Literal["4bit"] | None = None
     """`4bit`: the frozen weights in NF4 (QLoRA). It needs CUDA and the extra `qlora`."""
     device: str = "auto"
@@ -30,15 +30,15 @@ class LocalPolicyConfig(Section):
     constrained: bool = True
     """Choose actions by the softmax over the action names. False: generate freely and parse."""
     batch_size: int = Field(default=16, ge=1)
-    """Questions that share one key-value cache."""
+    """Number of questions that share one key-value cache."""
     max_new_tokens: int = Field(default=256, ge=1)
-    """Limit for one thought and input."""
+    """Maximum number of tokens of one thought and input."""
     threads: int | None = Field(default=None, ge=1)
-    """CPU threads of torch; None leaves torch's own choice."""
+    """CPU threads of torch; None uses torch's default."""
 
 
 class ServerPolicyConfig(Section):
-    """Any server that speaks the OpenAI chat-completions protocol (vLLM, llama.cpp, Ollama, a provider)."""
+    """Any server that supports the OpenAI chat-completions protocol (vLLM, llama.cpp, Ollama, a provider)."""
 
     use: Literal["server"]
     model: str

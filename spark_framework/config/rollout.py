@@ -1,4 +1,4 @@
-"""How trajectories come about: rounds of rollouts, tools' recorded replies, rewards, evaluation."""
+"""Settings of rounds of rollouts, tools' recorded replies, rewards and evaluation."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class RoundConfig(Section):
     proposer: Literal["policy", "scripted"] = "policy"
     """Who writes the candidates: the policy itself, or the question set's own script (it knows the solution)."""
     adapter: str | None = None
-    """Stage whose adapter the policy carries; None is the base model."""
+    """Stage whose adapter the policy uses; None is the base model."""
     temperature: float = Field(default=0.7, ge=0)
     execute: Literal["chosen", "all"] = "all"
-    """Whether all candidates are executed before they are judged, or only the one that was chosen."""
+    """Whether all candidates are executed before they are judged, or only the chosen one afterwards."""
     branches: int = Field(default=1, ge=1)
-    """How many candidates of the first step are followed to the end: the selector's choice, then others."""
+    """Number of candidates of the first step that are followed to the end: the selector's choice, then others."""
     branch_among: Literal["viable", "policy"] = "viable"
-    """Where further branches come from: viable candidates only, or all of them, drawn by the policy's own probabilities
-    (temperature 2), so that failures are seen too."""
+    """Where further branches come from: `viable` draws from viable candidates only, `policy` from all of them, so that
+    failures are seen too. Both draw by the policy's own probabilities (temperature 2)."""
     wave_size: int = Field(default=64, ge=1)
     """Questions that are rolled out together; a killed run repeats at most one wave's work."""
     max_failed: float = Field(default=0.02, ge=0, le=1)
@@ -35,11 +35,11 @@ class RoundConfig(Section):
 
 
 class RepliesSection(Section):
-    """What tools of the network said. It is kept, so that a run can be replayed and nothing is asked twice."""
+    """Recorded replies of tools that use the network. With them a run can be replayed, and no request is sent twice."""
 
     mode: Literal["use", "refresh", "only"] = "use"
-    """`use` asks only what is not recorded, `refresh` asks everything again, `only` asks nothing: a call without a
-    recorded reply ends the command."""
+    """`use` sends only requests without a recorded reply, `refresh` sends all of them again, `only` sends none: a call
+    without a recorded reply ends the command."""
     file: Path | None = None
     """An SQLite file, which several runs may share. None: `replies.sqlite` in the run's folder."""
 
@@ -55,13 +55,13 @@ class EvaluationSection(Section):
     """The policy acts alone on held-out questions."""
 
     questions: int | None = Field(default=100, ge=1)
-    """None: the whole test split."""
+    """None: the entire test split."""
     temperatures: tuple[float, ...] = (0.0,)
-    """0 is greedy; the first one is the one that the ladder shows."""
+    """0 is greedy. The ladder shows the first one."""
     batch_size: int = Field(default=32, ge=1)
     extraction: Literal["resolve", "official"] = "resolve"
     """How an option is read from an answer. `resolve`: its text, letter or number. `official`: a letter, as MMLU-Pro's
-    own script reads it. An answer from which none can be read is wrong."""
+    own script reads it. An answer from which no option can be read is wrong."""
 
     @field_validator("temperatures")
     @classmethod

@@ -1,4 +1,4 @@
-"""What a run is told. Every key is honoured or refused; `spark-framework config schema` prints all of them."""
+"""The configuration of a run. Unknown keys are refused; `spark-framework config schema` prints all keys."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from .rollout import EvaluationSection, RepliesSection, RewardSection, RoundConf
 from .section import Section
 
 UNTRAINED = ("base", "tools")
-"""Rungs of the untrained model, without tools and with them. No stage can have these names."""
+"""Names of the untrained model in the ladder, without and with tools. No stage can have these names."""
 EIGHT_TOOLS = ("calculator", "python", "solver", "science", "stats_finance", "encyclopedia", "dictionary", "search")
 
 
 class PluginSection(Section):
-    """Which plugins may load, and what they may do."""
+    """Disabled plugins, and the permissions of tools."""
 
     disable: tuple[str, ...] = ()
     """`kind.name` or `distribution/kind.name`."""
@@ -33,13 +33,13 @@ class PluginSection(Section):
 
 
 def _describe_base(schema: dict[str, Any]) -> None:
-    """Files may have a key that `load_config` resolves; a run's config itself has none."""
+    """Add the key `base` of config files to the schema. `load_config` resolves it, so `RunConfig` has no such field."""
     text = "A preset, or a file relative to this one, that this file is merged over: own keys win"
     schema["properties"] = {"base": {"description": text, "type": "string"}, **schema["properties"]}
 
 
 class RunConfig(Section):
-    """A whole run: questions, policy, plugins, rollouts, stages, evaluation."""
+    """A run: questions, policy, plugins, rollouts, stages, evaluation."""
 
     model_config = ConfigDict(json_schema_extra=_describe_base)
 
@@ -55,9 +55,9 @@ class RunConfig(Section):
     judging: JudgingSection = JudgingSection()
     selector: SelectorSpec = "rarity_first"  # type: ignore[assignment]
     threshold: float = Field(default=6.0, ge=0, le=10)
-    """A candidate is viable when its score is above it (SPaRK: 6.0)."""
+    """A candidate is viable if its score is above this value (SPaRK: 6.0)."""
     steps: int = Field(default=5, ge=1)
-    """Most actions before an answer is asked for (SPaRK: 5)."""
+    """Maximum number of actions before an answer is required (SPaRK: 5)."""
     rollouts: tuple[RoundConfig, ...] = (RoundConfig(),)
     reward: RewardSection = Field(default_factory=RewardSection)  # its terms are plugins: not at import
     stages: dict[str, AlgorithmSpec] = Field(default_factory=dict)
@@ -76,7 +76,7 @@ class RunConfig(Section):
     @field_validator("stages", mode="before")
     @classmethod
     def _kind_from_name(cls, value: object) -> object:
-        """A stage named after its kind need not repeat it; an empty stage takes every default."""
+        """A stage that is named after its kind need not repeat it; an empty stage uses all defaults."""
         if not isinstance(value, dict):
             return value
         return {
@@ -86,15 +86,15 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _names_fit(self) -> RunConfig:
-        check_names(choice.name for choice in self.tools if issubclass(choice.cls, Tool))
-        for choice in self.tools:
-            check_permissions(choice, self.plugins.allow)
+        check_names(spec.name for spec in self.tools if issubclass(spec.cls, Tool))
+        for spec in self.tools:
+            check_permissions(spec, self.plugins.allow)
         rounds = [r.name for r in self.rollouts]
         if len(set(rounds)) < len(rounds):
             raise ConfigError("rollouts: two rounds have the same name")
         for r in self.rollouts:
             if r.adapter is not None and r.adapter not in self.stages:
-                raise ConfigError(f"rollouts: round {r.name} wants the adapter of {r.adapter}, which is no stage")
+                raise ConfigError(f"rollouts: round {r.name} needs the adapter of {r.adapter}, which is not a stage")
             if r.proposer == "scripted" and self.questions.use != "practice":
                 raise ConfigError(f"rollouts: round {r.name} is scripted, but only practice questions have a script")
         for name in self.stages:
@@ -104,19 +104,23 @@ class RunConfig(Section):
             if stage.data not in rounds:
                 raise ConfigError(f"stages.{name}.data: there is no round {stage.data}; rounds: {', '.join(rounds)}")
             if stage.shard and isinstance(self.policy, LocalPolicyConfig) and self.policy.quantization:
-                raise ConfigError(f"stages.{name}.shard: weights in 4 bits cannot be divided; leave one of the two out")
+                raise ConfigError(f"stages.{name}.shard: 4-bit weights cannot be sharded; remove shard or quantization")
             if stage.init is not None and stage.init not in self.stages:
                 raise ConfigError(f"stages.{name}.init: there is no stage {stage.init}")
         return self
 
     def stage_config(self, name: str) -> StageConfig:
-        """The settings of a stage, as its algorithm's `Config` reads them."""
+        """The settings of a stage, parsed by its algorithm's `Config`."""
         config = self.stages[name].config
         assert isinstance(config, StageConfig)  # the kind of component has been checked
         return config
 
     def round_start(self, name: str) -> int:
-        """Index of the round's first training question: rounds never share questions."""
+        """Index of the round's first training question; rounds never share questions.
+
+        Raises:
+            ConfigError: the round does not exist.
+        """
         start = 0
         for r in self.rollouts:
             if r.name == name:
@@ -126,5 +130,5 @@ class RunConfig(Section):
 
 
 def questions_per_wave(judging: JudgingSection, one: RoundConfig) -> int:
-    """Questions that are rolled out together. A batch service gets one step of all questions at a time."""
+    """Number of questions that are rolled out together: with a batch service, all questions of the round."""
     return one.questions if judging.batch else one.wave_size

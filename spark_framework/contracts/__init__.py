@@ -1,1 +1,1 @@
-"""What a plugin implements: base classes of the components, and the hooks."""
+"""What a plugin implements: the base class of each kind of component, and the hooks."""

@@ -14,36 +14,36 @@ from .stage import CriticConfig, StageConfig
 
 @dataclass(frozen=True)
 class Work:
-    """What an algorithm does with each row: the base of a stage's cost estimate."""
+    """The forward and backward passes over each row, from which the cost of a stage is estimated."""
 
     reference: bool = True
-    """The policy that the stage starts from reads every row once, before training."""
+    """One forward pass over every row with the policy that the stage starts from, before training."""
     reads: int = 0
     """Further forward passes over every row in each epoch."""
     updates: int = 1
     """Forward and backward passes over every row in each epoch."""
     rows_at_once: int | None = None
-    """Rows whose graphs are kept until one backward pass; None: those of one forward pass."""
+    """Rows whose graphs stay in memory until one backward pass; None: those of one forward pass."""
 
 
 class Algorithm(Component):
-    """How a stage learns: what it takes of a round, how that becomes a loss, and what it costs.
+    """How a stage learns: what it takes from a round, how that becomes a loss, and what it costs.
 
-    Most algorithms derive from `TreeAlgorithm`, which needs a loss only. This base is for those that bring a trainer of
-    their own. An algorithm keeps no state of training.
+    Most algorithms derive from `TreeAlgorithm`, which only needs a loss. Derive from this class to bring your own
+    trainer. An algorithm holds no training state.
     """
 
     Config: ClassVar[type[ComponentConfig]] = StageConfig
 
     @property
     def reads_round(self) -> bool:
-        """Whether it learns from the round that `data` names. False: it reads a file of its own."""
+        """Whether it learns from the round that `data` names. False: it reads its own file."""
         return True
 
     @property
     def annotator(self) -> tuple[Any, int] | None:
-        """A judge (a `JudgeSpec`) that annotates the finished trajectories first, and how often it is asked; None takes
-        them as they are stored."""
+        """A judge (a `JudgeSpec`) that annotates the finished trajectories first, and the number of times it rates each
+        of them; None uses the stored trajectories unchanged."""
         return None
 
     def components(self) -> Sequence[Any]:
@@ -57,7 +57,7 @@ class Algorithm(Component):
 
     @property
     def critic(self) -> CriticConfig | None:
-        """The value function that is trained beside the policy; None for none."""
+        """The value function that is trained together with the policy, or None."""
         return None
 
     @abstractmethod
@@ -72,8 +72,8 @@ class Algorithm(Component):
         """
 
     def examples(self, data: Any) -> Sequence[tuple[Trajectory, list[float]]] | None:
-        """The trajectories that it learns from, each with the reward of its steps, for export as text; None where it
-        has none to export."""
+        """The trajectories that it learns from, each with the reward of its steps, for export as text; None if
+        it has none to export."""
         return None
 
     @property

@@ -1,4 +1,4 @@
-"""From a model's raw values to scores from 0 to 10: a monotone map, fitted once and kept in a file."""
+"""Maps a model's raw values to scores from 0 to 10: a monotone map, fitted once and stored in a file."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Calibration(Record):
         return min(y0 + (y1 - y0) * (value - x0) / (x1 - x0), y1)
 
     def save(self, path: Path) -> None:
-        """Write the file. Raises `RunError` where the disk refuses."""
+        """Write the file. Raises `RunError` if it cannot be written."""
         text = json.dumps({**self.model_dump(), "hash": self.hash}, indent=1, ensure_ascii=False) + "\n"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +72,7 @@ class Calibration(Record):
 
     @classmethod
     def load(cls, path: Path) -> Calibration:
-        """Read the file. Raises `DataError` where it is not there, not a map, or was changed."""
+        """Read the file. Raises `DataError` if it is missing, is not a map, or was changed."""
         try:
             fields: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")))
             stored = fields.pop("hash", None)
@@ -101,7 +101,7 @@ def fit_calibration(
     Args:
         raw: the judge's raw values.
         target: for each the score that it should have, in [0, 10].
-        judge, scale, fitted_on: what the map is for, and made of; they are kept in it.
+        judge, scale, fitted_on: what the map is for and what it was fitted on; stored in the map.
 
     Raises:
         DataError: values are not finite or not in range, there are fewer than two different raw values, or the targets
@@ -135,38 +135,39 @@ def fit_calibration(
 
 
 class CalibratedJudge(RemoteJudge):
-    """A judge whose model gives raw values in a unit of its own. A fitted map makes scores of them; without one it
-    gives none, since a threshold on the 0-10 scale would mean nothing.
+    """A judge whose model gives raw values in its own unit. A fitted map turns them into scores; without a map there
+    are no scores, since a threshold on the 0-10 scale would be meaningless.
 
     `spark-framework calibrate` fits the map. Implement `scale`, `request` and `send`; a reply's body is
-    `{"values": [one raw value for each candidate]}`. Raw values are stored as replies, so that another map costs
-    nothing.
+    `{"values": [one raw value for each candidate]}`. Raw values are stored as replies, so another map needs
+    no new request.
     """
 
     class Config(ComponentConfig):
         calibration: Path | None = None
         """The map from raw values to scores: a file that `spark-framework calibrate` wrote."""
         process_threshold: float = Field(default=6.0, ge=0, le=10)
-        """A candidate is process_ok when its score is above it and its call was readable and did not fail."""
+        """A candidate is process_ok if its score is above this value and its call could be parsed and did not fail."""
 
     not_behaviour: ClassVar[frozenset[str]] = frozenset({"calibration"})
-    """Settings that the fingerprint leaves out: where files are. What is in them counts."""
+    """Settings that the fingerprint leaves out: paths of files. Their content counts."""
     _calibration: Calibration | None = None
 
     @abstractmethod
     def scale(self) -> str:
-        """**REQUIRED.** Hex digits that name everything the raw values depend on besides the step: weights, tokenizer,
-        form of the text. A map fitted on another scale is refused. Raises `UserError` where the model is missing."""
+        """**REQUIRED.** Hex digits that identify everything the raw values depend on besides the step: weights,
+        tokenizer, form of the text. A map fitted on another scale is refused. Raises `UserError` if the model is
+        missing."""
 
     def raw(self, reply: ApiReply) -> tuple[float, ...]:
-        """The raw values in a reply, in the candidates' order. Raises `JudgeError` where one is not a finite number."""
+        """The raw values in a reply, in the candidates' order. Raises `JudgeError` if one is not a finite number."""
         values = reply.body.get("values")
         if not isinstance(values, list) or not all(type(v) in (int, float) and math.isfinite(v) for v in values):
             raise JudgeError("the model's raw values are not all finite numbers", "invalid")
         return tuple(map(float, values))
 
     def calibration(self) -> Calibration:
-        """The map. Raises `UserError` where there is none, or one for another scale."""
+        """The map. Raises `UserError` if there is none, or if it was fitted on another scale."""
         if self._calibration is None:
             path = self.config.calibration
             if path is None:
@@ -187,29 +188,29 @@ class CalibratedJudge(RemoteJudge):
         self.calibration()
 
     def fingerprint(self) -> str:
-        """Covers the settings, what the raw values depend on, and the content of the map."""
+        """Depends on the settings, on everything the raw values depend on, and on the content of the map."""
         settings = self.config.model_dump_json(exclude=set(self.not_behaviour))
         fitted = self.calibration().hash if self.config.calibration else ""
         text = f"{type(self).__module__}.{type(self).__qualname__}\n{settings}\n{self.scale()}\n{fitted}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def score(self, step: JudgeRequest) -> Verdict:
+    def score(self, request: JudgeRequest) -> Verdict:
         try:
             self.calibration()  # before anything is computed
         except UserError as exc:
             raise JudgeError(str(exc), "config") from exc
-        return super().score(step)
+        return super().score(request)
 
-    def read(self, step: JudgeRequest, reply: ApiReply) -> Verdict:
+    def read(self, request: JudgeRequest, reply: ApiReply) -> Verdict:
         values = self.raw(reply)
-        if len(values) != len(step.candidates):
-            raise JudgeError(f"{len(values)} raw values for {len(step.candidates)} candidates", "invalid")
+        if len(values) != len(request.candidates):
+            raise JudgeError(f"{len(values)} raw values for {len(request.candidates)} candidates", "invalid")
         scores = tuple(map(self.calibration().score, values))
         return Verdict(
             scores=scores,
             process_ok=tuple(
                 score > self.config.process_threshold and _ran(candidate)
-                for score, candidate in zip(scores, step.candidates, strict=True)
+                for score, candidate in zip(scores, request.candidates, strict=True)
             ),
             judge=self.name,
             fingerprint=self.fingerprint(),

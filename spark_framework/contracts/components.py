@@ -1,4 +1,4 @@
-"""What a plugin implements: one abstract class for each kind. Their docstrings are the tutorial."""
+"""What a plugin implements: one abstract class for each kind of component."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ComponentConfig(BaseModel):
 
 
 class Component(ABC):
-    """What all five kinds share.
+    """What all kinds of components share.
 
     Construction is cheap and does no I/O: import heavy packages inside methods, open clients on first use.
     """
@@ -38,10 +38,10 @@ class Component(ABC):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def prepare(self) -> None:  # noqa: B027 (most components are ready once they are built)
-        """Make ready what construction left: keys, files, indexes, workers, connections. Calling it twice is harmless.
+        """Open what the constructor did not: keys, files, indexes, workers, connections. Calling it twice is harmless.
 
-        Called once before a run's first call, so that what is missing is known before anything is spent. Raise
-        `UserError` with one line that says what is missing and how to mend it.
+        Called once before a run's first call, so that missing requirements are reported before any money is spent.
+        Raise `UserError` with one line that says what is missing and how to fix it.
         """
 
     def close(self) -> None:  # noqa: B027 (most components have nothing to release)
@@ -49,7 +49,7 @@ class Component(ABC):
 
 
 class ToolContext(Record):
-    """What a tool may know about the call it serves. Never the question's answer."""
+    """What a tool may know about a call. Never the question's answer."""
 
     question_id: str = ""
     step: int = 0
@@ -78,28 +78,28 @@ class Tool(Component):
 
     @property
     def needs(self) -> frozenset[str]:
-        """Permissions beyond computing and reading what the settings name: `network`, `filesystem`. A run has to allow
-        them. Where they do not depend on the settings, write `needs = frozenset({"network"})`."""
+        """Permissions beyond computing and reading the files named in the settings: `network`, `filesystem`. A run has
+        to allow them. If they do not depend on the settings, write `needs = frozenset({"network"})`."""
         return frozenset()
 
     @abstractmethod
     def call(self, args: Any, context: ToolContext) -> str:
         """**REQUIRED.** Answer one call with text. Deterministic given (args, context.seed), and thread-safe.
 
-        Raise `ToolError` where there is no answer: the text becomes the observation `error: …`, and the call counts as
-        failed. Any other exception is caught and attributed the same way. Output is cut at 2,000 characters. The
-        replies of a tool that needs the network are kept with the run, so that it can be replayed.
+        Raise `ToolError` if there is no answer: its text becomes the observation `error: …`, and the call counts as
+        failed. Any other exception is caught and also counts as a failed call. Output is truncated to 2,000 characters.
+        The replies of a tool that needs the network are stored with the run, so that the run can be replayed.
         """
 
 
 class Toolset(Component):
-    """Several tools that become known only when it is prepared: those of a server, of a schema file.
+    """Several tools that are only known once it is prepared, such as those of a server or of a schema file.
 
-    A plugin offers it like a tool, and a run lists it among its tools; the policy sees the tools inside.
+    A plugin offers it like a tool, and a run lists it among its tools; the policy sees the tools that it contains.
     """
 
     description: ClassVar[str]
-    """**REQUIRED.** One sentence for people: where the tools come from."""
+    """**REQUIRED.** One sentence for users: where the tools come from."""
 
     @property
     def needs(self) -> frozenset[str]:
@@ -118,7 +118,7 @@ class ToolArgs(BaseModel):
 
 
 class JudgeRequest(Record):
-    """Everything a judge gets for one step."""
+    """The input of a judge for one step."""
 
     question: Question
     """Without answer and plan, unless the judge declares `uses_gold`."""
@@ -130,8 +130,8 @@ class JudgeRequest(Record):
     """For shuffling the candidates reproducibly."""
 
     def without_gold(self) -> JudgeRequest:
-        """The same step for a judge that may not know the answer. Earlier verdicts go too: an oracle's hold the answer,
-        and another judge's would bias this one."""
+        """The same step for a judge that may not know the answer. Earlier verdicts are removed too: an oracle's
+        verdicts reveal the answer, and another judge's would bias this one."""
         bare = self.question.answer is None and not self.question.plan
         if bare and not any(step.verdict for step in self.steps):
             return self
@@ -143,18 +143,18 @@ class Judge(Component):
     """Scores all candidates of a step at once, each from 0 to 10, with 6 meaning worth doing (SPaRK, section 3)."""
 
     uses_gold: bool = False
-    """True where the judge reads the stored answer: an oracle, and reported as one."""
+    """True if the judge reads the stored answer. Such a judge is an oracle, and reports call it one."""
 
     def parts(self) -> Sequence[Judge]:
-        """The judges that this one asks, if it is made of others."""
+        """The judges that this judge combines; empty for a single judge."""
         return ()
 
     @abstractmethod
     def score(self, request: JudgeRequest) -> Verdict:
         """**REQUIRED.** One score and one process_ok for each candidate, in the candidates' order.
 
-        Called from worker threads. Raise `JudgeError` where the verdict is not complete: a missing, extra, non-finite
-        or out-of-range score included. Never invent a score.
+        Called from worker threads. Raise `JudgeError` if the verdict is not complete. A missing, extra, non-finite
+        or out-of-range score counts as incomplete. Never invent a score.
         """
 
 
@@ -179,7 +179,7 @@ class Selector(Component):
 
 
 class RewardTerm(Component):
-    """One term of the step reward. Pure: it sees only what is stored, so that rewards can be computed again offline."""
+    """One term of the step reward. Pure: it only sees stored data, so that rewards can be recomputed offline."""
 
     @abstractmethod
     def value(self, step: Step, trajectory: Trajectory) -> float:

@@ -1,4 +1,4 @@
-"""Every hook, in the order in which a run meets them. Import `hookimpl` from `spark_framework.api`."""
+"""Every hook, in the order in which a run calls them. Import `hookimpl` from `spark_framework.api`."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
-# -- what a plugin offers: asked once, when the plugin is loaded ---------------------------------------------------
+# -- what a plugin offers: called once, when the plugin is loaded --------------------------------------------------
 
 
 @hookspec
 def spark_tools() -> Sequence[type[Tool | Toolset]]:  # type: ignore[empty-body]
-    """Offer tool classes. When: the plugin was selected. Return: classes; the one whose `name` is wanted is used.
+    """Offer tool classes. When: the plugin was selected. Return: classes; the class with the requested `name` is used.
 
-    A `Toolset` stands for several tools that become known when it is prepared.
+    A `Toolset` offers several tools that are known once it is prepared.
     """
 
 
@@ -55,7 +55,7 @@ def spark_algorithms() -> Sequence[type[Algorithm]]:  # type: ignore[empty-body]
 def spark_call_tool(tool: Tool, arguments: Mapping[str, Any], context: ToolContext) -> tuple[bool, str] | None:
     """Answer a tool call in the tool's place: a cache, a recording, a person.
 
-    When: once for each executed candidate, maybe from a worker thread. Return: (succeeded, text), or None to pass.
+    When: once for each executed candidate, possibly from a worker thread. Return: (succeeded, text), or None to pass.
     If you raise: the call counts as failed, and the text says which plugin failed.
     """
 
@@ -94,9 +94,9 @@ def spark_update_finished(stage: str, metrics: Mapping[str, float]) -> None:
 
 @hookspec
 def spark_run_finished(error: BaseException | None) -> None:
-    """The command ended. `error` is None where it ended well."""
+    """The command ended. `error` is None if it succeeded."""
 
 
 @hookspec
 def spark_metrics(trajectories: Sequence[Trajectory]) -> Mapping[str, float] | None:
-    """Add figures to an evaluation. Return: name -> value; shown beside the framework's own."""
+    """Add figures to an evaluation. Return: name -> value; shown together with the framework's own figures."""

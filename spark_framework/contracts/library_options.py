@@ -1,5 +1,5 @@
-"""Options that a stage passes on to transformers and PEFT: unknown ones, and those that would not be honoured, are
-refused when the config is read. The libraries are imported only where such options are given."""
+"""Options that a stage passes on to transformers and PEFT. Unknown options, and options that training would ignore, are
+refused when the config is read. The libraries are imported only if such options are given."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def check_lora(given: Mapping[str, Any], *, has_layers: bool) -> None:
     from peft import LoraConfig
 
     if has_layers and "layers_to_transform" in given:
-        raise ValueError("layers and layers_to_transform say which layers are trained; keep one of them")
+        raise ValueError("layers and layers_to_transform both say which layers are trained; remove one of them")
     _check(given, OWN_LORA, [field.name for field in fields(LoraConfig)], "PEFT's LoraConfig")
 
 

@@ -1,4 +1,4 @@
-"""What every training stage is told, whatever its algorithm. An algorithm's `Config` adds its own fields to these."""
+"""The settings of every training stage, whatever its algorithm. An algorithm's `Config` adds its own fields."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class LoraConfig(ComponentConfig):
     alpha: float = Field(default=16.0, gt=0)
     """The update is scaled by alpha / r."""
     layers: int | None = Field(default=None, ge=1)
-    """Train only this many transformer layers, counted from the top. None trains all."""
+    """Train only this many transformer layers, counted from the top. None trains all layers."""
     targets: tuple[str, ...] = ()
     """Module names. Empty: all linear layers but the output layer."""
 
@@ -35,7 +35,7 @@ class LoraConfig(ComponentConfig):
         for theirs, ours in (("lora_alpha", "alpha"), ("target_modules", "targets")):
             if theirs in found:
                 if ours in found:
-                    raise ValueError(f"{theirs} and {ours} are two names of one setting; keep one of them")
+                    raise ValueError(f"{theirs} and {ours} are two names of one setting; remove one of them")
                 found[ours] = found.pop(theirs)
         return found
 
@@ -54,8 +54,8 @@ class CriticConfig(ComponentConfig):
     """The value function V(s), read at the last token of a state. Trained by mean squared error on the step rewards."""
 
     kind: Literal["separate", "shared", "detached", "frozen_features"] = "separate"
-    """`separate`: its own LoRA adapter and MLP head (SPaRK). The others put an MLP head on hidden states that exist
-    already: `shared` on the actor's, and its gradient reaches the actor; `detached` on the actor's, without that
+    """`separate`: its own LoRA adapter and MLP head (SPaRK). The other kinds put an MLP head on existing hidden
+    states: `shared` on the actor's, and its gradient reaches the actor; `detached` on the actor's, without that
     gradient; `frozen_features` on those of the policy that the stage starts from."""
     coef: float = Field(default=1.0, gt=0)
     """Weight of the value loss. It matters with `shared`, where it is added to the actor's loss."""
@@ -64,7 +64,7 @@ class CriticConfig(ComponentConfig):
     hidden: int = Field(default=128, ge=1)
     """Width of the value head."""
     warmup_epochs: int = Field(default=1, ge=0)
-    """Passes over the stored rewards before V_old is first read. With 0, V_old starts at 0."""
+    """Passes over the stored rewards before V_old is first computed. With 0, V_old starts at 0."""
 
 
 class AlarmConfig(ComponentConfig):
@@ -99,7 +99,8 @@ class StageConfig(ComponentConfig):
     lora: LoraConfig = LoraConfig()
     """The adapter's shape. With `init`, the earlier stage's shape is kept."""
     gradient_checkpointing: bool = False
-    """Keep no activations between layers and recompute them for the gradient: far less memory, a third more work."""
+    """Do not store activations between layers; recompute them for the gradient. Far less memory, a third more
+    compute."""
     shard: bool = False
     """Divide the frozen layers among the processes of `accelerate launch` (FSDP2): each layer is gathered when it is
     used. This frees memory for activations; while it is loaded, the base still has to fit on one GPU."""

@@ -1,4 +1,4 @@
-"""Arguments of tools that come with a JSON schema of their own: MCP servers, OpenAI functions."""
+"""Arguments of tools that define a JSON schema: MCP servers, OpenAI functions."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ MAX_SCHEMA = 20_000
 def arguments_from_schema(schema: Mapping[str, Any]) -> type[ToolArgs]:
     """An `Args` class for a JSON schema (draft 2020-12) of an object: `model_dump()` gives the arguments back.
 
-    The schema may come from strangers: nothing is fetched, and `pattern` is left to the tool itself, since a regular
-    expression can take for ever.
+    The schema may be untrusted: no reference is fetched, and `pattern` is not checked here but by the tool itself,
+    since matching a regular expression can take unbounded time.
 
     Raises:
-        ConfigError: it is no schema of an object, is longer than 20,000 characters, or refers to another document.
+        ConfigError: it is not a schema of an object, has more than 20,000 characters, or refers to another document.
     """
     from jsonschema import Draft202012Validator, SchemaError
 
@@ -32,7 +32,7 @@ def arguments_from_schema(schema: Mapping[str, Any]) -> type[ToolArgs]:
         text = json.dumps(schema, allow_nan=False)
         own = json.loads(text)
         if len(text) > MAX_SCHEMA:
-            raise ConfigError(f"the schema has {len(text)} characters; at most {MAX_SCHEMA} are taken")
+            raise ConfigError(f"the schema has {len(text)} characters; at most {MAX_SCHEMA} are allowed")
         Draft202012Validator.check_schema(own)
         foreign = [reference for reference in _references(own) if not str(reference).startswith("#")]
     except (SchemaError, TypeError, ValueError, RecursionError) as exc:

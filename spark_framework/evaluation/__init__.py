@@ -1,1 +1,1 @@
-"""The policy alone on held-out questions, and the metrics of its answers."""
+"""Evaluation: the policy acts alone on held-out questions, and its answers are measured."""

@@ -1,4 +1,4 @@
-"""How the answers of an evaluation are read."""
+"""Extracts the answers of an evaluation as MMLU-Pro does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of an evaluation, each with a 95 % interval. What is not defined is None, never NaN or 0."""
+"""Metrics of an evaluation, with 95 % intervals. An undefined metric is None, never NaN or 0."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..stats.intervals import EstimateWithInterval, wilson
 
 
 class ToolEntropy(NamedTuple):
-    """Entropy in bits of the actions that were taken, `answer` left out."""
+    """Entropy in bits of the actions that were taken, without `answer`."""
 
     marginal: EstimateWithInterval | None
     by_category: dict[str, EstimateWithInterval]
@@ -71,7 +71,7 @@ def tool_entropy(trajectories: Sequence[Trajectory]) -> ToolEntropy:
 def policy_entropy(trajectories: Sequence[Trajectory]) -> PolicyEntropy:
     """Exact entropy of the policy's distribution in the first state, `answer` dropped and the rest renormalised.
 
-    Trajectories without stored probabilities are left out.
+    Trajectories without stored probabilities are skipped.
     """
     known = [t for t in trajectories if t.steps and sum(_tool_probs(t).values()) > 0]
     actions = sorted({action for t in known for action in _tool_probs(t)})
@@ -88,7 +88,8 @@ def policy_entropy(trajectories: Sequence[Trajectory]) -> PolicyEntropy:
 
 
 def valid_calls(trajectories: Sequence[Trajectory]) -> float | None:
-    """Share of executed tool calls that were valid and succeeded. Chain of thought is no call."""
+    """Share of executed tool calls that were valid and succeeded, in [0, 1]. Thoughts do not count as calls; None if
+    there are no calls."""
     chosen = [step.candidate for t in trajectories for step in t.steps if not step.is_answer]
     executed = [candidate.ok for candidate in chosen if candidate.action != THINK and candidate.ok is not None]
     return sum(executed) / len(executed) if executed else None
@@ -128,7 +129,7 @@ def _estimate(rows: Floats, statistic: Callable[[Floats], Floats]) -> EstimateWi
 
 
 def _by_question(trajectories: Sequence[Trajectory], row: Callable[[Trajectory], Floats]) -> Floats:
-    """One row a question: the sum over its trajectories, since branches of one question are not independent."""
+    """One row per question: the sum over its trajectories, since branches of one question are not independent."""
     rows: dict[str, Floats] = {}
     for trajectory in trajectories:
         key = trajectory.question.id

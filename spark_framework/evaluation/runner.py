@@ -1,4 +1,4 @@
-"""Evaluation: the policy acts alone, without judge or selector, in the loop of the rollouts."""
+"""Evaluation: the policy acts alone, without judge or selector, in the same loop as in rollouts."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ def act(
 
     Args:
         questions: with indices `first`, `first + 1`, … in the test split.
-        name: of the evaluated stage; the trajectories carry it as their round.
-        use_tools: False asks for the answer at once (the rung without tools).
+        name: of the evaluated stage; it is stored as the trajectories' round.
+        use_tools: False requires the answer at once (the rung without tools).
+
+    Returns:
+        One finished trajectory per question.
     """
 
     def take_step(batch: EpisodeBatch, episodes: Sequence[Episode], number: int) -> list[list[Step]]:

@@ -1,1 +1,1 @@
-"""The plugin manager: finds, loads and calls plugins. The only code that touches pluggy."""
+"""The plugin manager: finds, loads and calls plugins. No other code uses pluggy, except for the hook markers."""

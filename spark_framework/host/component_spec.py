@@ -1,4 +1,4 @@
-"""What a config holds for a component: which one, its own settings, and where it came from."""
+"""A component as a config names it: its class, its settings and its origin."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, cor
 
 from ..contracts.components import Component, ComponentConfig
 from ..errors import PluginError
-from .discovery import did_you_mean, one_line
+from .discovery import did_you_mean, exception_text
 from .manager import checked_class, current_host, import_target
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -21,11 +21,11 @@ UNKNOWN_KEY = "unknown_key"
 
 @dataclass(frozen=True)
 class ComponentSpec:
-    """A component as chosen in a config: the class is loaded, the settings are checked, nothing is built yet."""
+    """A component as chosen in a config: the class is loaded and the settings are valid, but nothing is built yet."""
 
     kind: str
     use: str
-    """As it is written: `name`, `distribution/name`, or `module:Class` for a class without an entry point."""
+    """The reference as written: `name`, `distribution/name`, or `module:Class` for a class without an entry point."""
     config: ComponentConfig
     cls: type[Component]
     target: str
@@ -35,7 +35,7 @@ class ComponentSpec:
     weight: float = 1.0
     """Factor of a reward term; 1 for the other kinds."""
     instance: Component | None = field(default=None, compare=False, repr=False)
-    """What the Python API was given, where it was given an instance."""
+    """The instance, if the Python API was given one."""
 
     @property
     def name(self) -> str:
@@ -43,7 +43,11 @@ class ComponentSpec:
         return self.cls.name
 
     def build(self) -> Component:
-        """The component, ready for use; its plugin's other hooks take part in the current host from now on."""
+        """The component; from now on the current host also calls its plugin's other hooks.
+
+        Raises:
+            PluginError: its constructor failed.
+        """
         if self.distribution is not None:
             current_host().register_loaded(self.target)  # the config may have been read under another host
         if self.instance is not None:
@@ -52,11 +56,11 @@ class ComponentSpec:
             return self.cls(self.config)
         except Exception as exc:
             where = f" of {self.distribution} {self.version}" if self.distribution else ""
-            reason = f"{type(exc).__name__}: {one_line(exc)}"
+            reason = f"{type(exc).__name__}: {exception_text(exc)}"
             raise PluginError(f"{self.kind} {self.name!r}{where} ({self.target}) cannot be built: {reason}") from exc
 
     def lock(self) -> dict[str, Any]:
-        """What `run.json` keeps, so that a run says which code it was made with."""
+        """The entry in `run.json` that records which code a run was made with."""
         return {
             "kind": self.kind,
             "name": self.name,
@@ -67,11 +71,11 @@ class ComponentSpec:
         }
 
 
-def choose(kind: str, value: Any) -> ComponentSpec:
-    """Read a choice from a name, a mapping `{use: name, ...settings}`, a component class or an instance.
+def parse_spec(kind: str, value: Any) -> ComponentSpec:
+    """Parse a component from a name, a mapping `{use: name, ...settings}`, a component class or an instance.
 
     Raises:
-        PluginError: there is no such component, or it is broken.
+        PluginError: the component does not exist, or is broken.
         pydantic.ValidationError: the settings do not fit the component's Config.
     """
     if isinstance(value, ComponentSpec) and value.kind == kind:
@@ -106,7 +110,7 @@ def _direct(
     try:
         component = checked_class(kind, cls)
     except TypeError as exc:
-        raise PydanticCustomError("component", "{reason}", {"reason": one_line(exc)}) from exc
+        raise PydanticCustomError("component", "{reason}", {"reason": exception_text(exc)}) from exc
     config = (
         settings if isinstance(settings, ComponentConfig) else validate_with_suggestions(component.Config, settings)
     )
@@ -118,7 +122,7 @@ def _import_class(kind: str, use: str) -> Any:
     try:
         return import_target(use)
     except Exception as exc:
-        raise PluginError(f"{kind} {use!r} cannot be imported: {type(exc).__name__}: {one_line(exc)}") from exc
+        raise PluginError(f"{kind} {use!r} cannot be imported: {type(exc).__name__}: {exception_text(exc)}") from exc
 
 
 class _Weight(BaseModel):
@@ -127,13 +131,13 @@ class _Weight(BaseModel):
 
 @dataclass(frozen=True)
 class _SpecField:
-    """Makes `ComponentSpec` a pydantic field type for one kind."""
+    """Makes `ComponentSpec` a pydantic field type for one kind of component."""
 
     kind: str
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(
-            lambda value: choose(self.kind, value),
+            lambda value: parse_spec(self.kind, value),
             serialization=core_schema.plain_serializer_function_ser_schema(_as_written, info_arg=True),
         )
 
@@ -164,9 +168,9 @@ def _settings_by_name(kind: str, handler: GetJsonSchemaHandler) -> Iterator[dict
         yield {**schema, "title": entry.name, "properties": named}
 
 
-def _as_written(choice: ComponentSpec, info: core_schema.SerializationInfo) -> dict[str, Any]:
-    weight = {"weight": choice.weight} if choice.kind == "reward" else {}
-    return {key_of(choice.kind): choice.use, **weight, **choice.config.model_dump(mode=info.mode)}
+def _as_written(spec: ComponentSpec, info: core_schema.SerializationInfo) -> dict[str, Any]:
+    weight = {"weight": spec.weight} if spec.kind == "reward" else {}
+    return {key_of(spec.kind): spec.use, **weight, **spec.config.model_dump(mode=info.mode)}
 
 
 AlgorithmSpec = Annotated[ComponentSpec, _SpecField("algorithm")]
@@ -180,7 +184,7 @@ ToolSpec = Annotated[ComponentSpec, _SpecField("tool")]
 
 
 def validate_with_suggestions(model: type[Model], data: Any) -> Model:
-    """Validate, and say of every unknown key which key may have been meant.
+    """Validate, and suggest a similar key for every unknown key.
 
     Raises:
         pydantic.ValidationError: the data do not fit the model.

@@ -1,4 +1,4 @@
-"""What is installed: the entry points of all distributions, listed without importing any of them."""
+"""Lists the entry points of all installed distributions without importing any of them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class EntryPoint:
 
     @property
     def key(self) -> str:
-        """The entry point's name, as `-p no:` takes it."""
+        """The entry point's name, as in `-p no:NAME`."""
         return f"{self.kind}.{self.name}"
 
     def __str__(self) -> str:
@@ -53,13 +53,13 @@ class InstalledPlugins:
     """All entry points, sorted by kind, name and distribution."""
 
     entry_points: tuple[EntryPoint, ...]
-    road: str
+    reader: str
     """The package that read the metadata: `entrypoints`, or `importlib.metadata` where that failed."""
     problem: str = ""
     """Why `entrypoints` failed."""
 
     def find(self, kind: str, reference: str) -> EntryPoint:
-        """The one usable entry point for `name` or `distribution/name`.
+        """The usable entry point for `name` or `distribution/name`.
 
         Raises:
             PluginError: unknown, disabled, in conflict, or written for another plugin API.
@@ -102,17 +102,17 @@ def scan(disable: Iterable[str] = ()) -> InstalledPlugins:
     """List the entry points of all distributions on `sys.path`; the environment can disable more of them.
 
     Args:
-        disable: `kind.name` or `distribution/kind.name`, once for each entry point that is not to be used.
+        disable: `kind.name` or `distribution/kind.name`, one for each entry point to disable.
 
     Raises:
-        ConfigError: an entry of `disable` or of SPARK_DISABLE_PLUGINS is not written like that.
+        ConfigError: an entry of `disable` or of SPARK_DISABLE_PLUGINS has another form.
     """
     disabled = _parse_disabled([*disable, *os.environ.get(DISABLE_VARIABLE, "").split(",")])
-    road, problem = "entrypoints", ""
+    reader, problem = "entrypoints", ""
     try:
         entry_points = _read(_by_entrypoints)
-    except Exception as exc:  # one malformed foreign file ends the listing of `entrypoints`, in many ways
-        road, problem = "importlib.metadata", f"{type(exc).__name__}: {one_line(exc)}"
+    except Exception as exc:  # `entrypoints` raises various errors for one malformed file of any distribution
+        reader, problem = "importlib.metadata", f"{type(exc).__name__}: {exception_text(exc)}"
         entry_points = _read(_by_metadata)
 
     all_off = os.environ.get(AUTOLOAD_VARIABLE) == "0"
@@ -127,23 +127,23 @@ def scan(disable: Iterable[str] = ()) -> InstalledPlugins:
         replace(o, state="conflict") if o.state == "ready" and claims[o.key] > 1 else o for o in entry_points
     ]
     return InstalledPlugins(
-        tuple(sorted(entry_points, key=lambda o: (o.kind, o.name, o.distribution, o.api))), road, problem
+        tuple(sorted(entry_points, key=lambda o: (o.kind, o.name, o.distribution, o.api))), reader, problem
     )
 
 
 def normalise(distribution: str) -> str:
-    """A distribution's name in its one canonical spelling (PEP 503)."""
+    """A distribution's normalised name (PEP 503)."""
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def did_you_mean(word: str, options: Iterable[str]) -> str:
-    """`; did you mean 'x'?` for the nearest option, or nothing."""
+    """`; did you mean 'x'?` for the most similar option, or an empty string."""
     near = difflib.get_close_matches(word, list(options), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def one_line(exc: BaseException) -> str:
-    """An exception's text without line breaks, or its type where it has no text."""
+def exception_text(exc: BaseException) -> str:
+    """An exception's text without line breaks, or its type if it has no text."""
     return " ".join(str(exc).split()) or type(exc).__name__
 
 
@@ -158,10 +158,10 @@ def _conflict(rivals: list[EntryPoint]) -> str:
 
 def _why_not(entry: EntryPoint) -> str:
     if entry.state == "incompatible":
-        return f"{entry} is written for plugin API v{entry.api}, and this is v{API}: install a version of it that fits"
+        return f"{entry} is written for plugin API v{entry.api}, but this is v{API}: install a matching version"
     if os.environ.get(AUTOLOAD_VARIABLE) == "0":
-        return f"{entry} is disabled, as all plugins are: unset {AUTOLOAD_VARIABLE}"
-    return f"{entry} is disabled: take it out of -p no:, `plugins.disable` or {DISABLE_VARIABLE}"
+        return f"{entry} is disabled, like all plugins: unset {AUTOLOAD_VARIABLE}"
+    return f"{entry} is disabled: remove it from -p no:, `plugins.disable` or {DISABLE_VARIABLE}"
 
 
 def _parse_disabled(names: Iterable[str]) -> set[str]:
@@ -181,25 +181,26 @@ _Listing = tuple[str, str, list[tuple[str, str, str]]]
 """Distribution, version, and its entry points as (group, name, value)."""
 
 
-def _read(road: Callable[[str], Iterator[_Listing]]) -> list[EntryPoint]:
-    """All entry points. A distribution found twice counts once: in the earlier folder, or with the higher version."""
+def _read(reader: Callable[[str], Iterator[_Listing]]) -> list[EntryPoint]:
+    """All entry points. A distribution that is found twice counts once: the one in the earlier folder, or with the
+    higher version."""
     found: dict[tuple[str, str, int], EntryPoint] = {}
     seen: set[str] = set()
     for folder in dict.fromkeys(sys.path):
-        for distribution, version, entries in sorted(road(folder), key=lambda row: _numbers(row[1]), reverse=True):
+        for distribution, version, entries in sorted(reader(folder), key=lambda row: _numbers(row[1]), reverse=True):
             if distribution in seen:
                 continue
             seen.add(distribution)
             for group, key, value in entries:
                 entry = _entry_point(distribution, version, group, key, value)
                 found.setdefault((distribution, entry.key, entry.api), entry)
-    # A distribution may serve several API versions at once; only the one that fits matters then.
+    # A distribution may support several API versions at once; then only the matching one counts.
     return [o for (distribution, key, api), o in found.items() if api == API or (distribution, key, API) not in found]
 
 
 def _entry_point(distribution: str, version: str, group: str, key: str, value: str) -> EntryPoint:
     kind, _, name = key.partition(".")
-    target = re.sub(r"\[.*\]|\s", "", value)  # extras and spaces carry no meaning here
+    target = re.sub(r"\[.*\]|\s", "", value)  # extras and spaces have no meaning here
     api = int(group.removeprefix(PREFIX))
     state: State = "ready" if api == API and kind in KINDS and name else "incompatible"
     return EntryPoint(kind, name, target, distribution, version, state, api)
@@ -209,7 +210,7 @@ def _by_entrypoints(folder: str) -> Iterator[_Listing]:
     import entrypoints
 
     for file, distribution in entrypoints.iter_files_distros([folder], repeated_distro="all"):
-        # The name comes from the folder's name; old egg-info folders add `-py3.11` to the version, or have none.
+        # The version comes from the folder's name; old egg-info folders add `-py3.11` to it, or have no version.
         version = re.sub(r"-py\d.*", "", distribution.version or "unknown")
         groups = [group for group in file.sections() if _ours(group)]
         entries = [(group, key, value) for group in groups for key, value in file.items(group)]

@@ -1,4 +1,4 @@
-"""Examine every installed plugin in a process of its own, and the metadata of all distributions."""
+"""Checks every installed plugin in a separate process, and the metadata of all distributions."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ..errors import PluginError
-from .discovery import API, GROUP, OWN_DISTRIBUTION, EntryPoint, InstalledPlugins, normalise, one_line
-from .subprocess_call import isolated
+from .discovery import API, GROUP, OWN_DISTRIBUTION, EntryPoint, InstalledPlugins, exception_text, normalise
+from .subprocess_call import call_in_subprocess
 
 SLOW = 5.0
-"""Seconds for importing one plugin. A sound one takes a hundredth of that; a slow machine may take longer."""
-_DEFER = "only its users are affected; its author should do that in `prepare` or at the first call"
+"""Seconds for importing one plugin. A good plugin takes a hundredth of that; the margin is for slow machines."""
+_DEFER = "only runs that use it are affected; its author should move that to `prepare` or to the first call"
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What is known of one component, or of one distribution's metadata."""
+    """The state of one component, or of one distribution's metadata."""
 
     subject: str
     distribution: str
     version: str
     state: str
-    """`good`, `disabled`, or what is wrong in a few words."""
+    """`good`, `disabled`, or a short description of the problem."""
     advice: str = ""
-    """What to do; empty where nothing is wrong."""
+    """What to do; empty if nothing is wrong."""
 
 
 def examine(installed: InstalledPlugins, disable: Iterable[str], timeout: float) -> list[Diagnosis]:
-    """One diagnosis for each entry point, in order. What may be used is loaded, each in a process of its own.
+    """One diagnosis for each entry point, in order. Each usable entry point is loaded in a separate process.
 
     Args:
         timeout: seconds for loading one plugin.
@@ -51,7 +51,7 @@ def examine(installed: InstalledPlugins, disable: Iterable[str], timeout: float)
 
 
 def examine_metadata() -> list[Diagnosis]:
-    """What is wrong with the metadata on `sys.path`: unreadable files, editable installs out of date."""
+    """Problems of the metadata on `sys.path`: unreadable files, editable installs that are out of date."""
     diagnoses = [*_unreadable(), *_stale()]
     if OWN_DISTRIBUTION not in {normalise(name) for name in _names()}:
         advice = "run `pip install -e .` in the checkout: without it there are no plugins"
@@ -73,7 +73,7 @@ def _examined(entry: EntryPoint, installed: InstalledPlugins, disable: list[str]
             return diagnosis("no such kind", f"{entry.distribution}: name its entry point judge.X, tool.X …")
         return diagnosis(
             f"written for plugin API v{entry.api}",
-            f"install a version of {entry.distribution} for API v{API}; it cannot be used until then; others can",
+            f"install a version of {entry.distribution} for API v{API}; other plugins are unaffected",
         )
     if entry.state == "conflict":
         rivals = [o.distribution for o in installed.entry_points if o.key == entry.key and o.state == "conflict"]
@@ -84,7 +84,7 @@ def _examined(entry: EntryPoint, installed: InstalledPlugins, disable: list[str]
             f"or disable it with -p no:{entry.distribution}/{entry.key}, `plugins.disable` or SPARK_DISABLE_PLUGINS",
         )
     order = {"kind": entry.kind, "reference": f"{entry.distribution}/{entry.name}", "disable": disable}
-    answer = isolated(f"{__name__}:load", order, timeout)
+    answer = call_in_subprocess(f"{__name__}:load", order, timeout)
     loaded = answer.value or {"problem": answer.problem}
     if problem := loaded["problem"]:
         return diagnosis("broken", f"{problem}; until {entry.distribution} is fixed, disable it with -p no:{entry.key}")
@@ -93,14 +93,15 @@ def _examined(entry: EntryPoint, installed: InstalledPlugins, disable: list[str]
     if answer.printed.strip():
         return diagnosis("prints", f"importing {entry.target} prints {answer.printed.strip()[:80]!r}; {_DEFER}")
     if loaded["threads"]:
-        return diagnosis("starts threads", f"importing {entry.target} leaves threads behind; {_DEFER}")
+        return diagnosis("starts threads", f"importing {entry.target} leaves threads running; {_DEFER}")
     return diagnosis("good")
 
 
 def load(order: dict[str, Any]) -> dict[str, Any]:
-    """In a process of its own: load a component, and build it if it has default settings.
+    """Load a component, and build it if it has default settings. Runs in a separate process.
 
-    Returns: `problem`, what went wrong or ''; the `seconds` that loading took; how many `threads` it left.
+    Returns: `problem`: what went wrong, or ''; `seconds`: the time of loading; `threads`: how many threads it left
+    running.
     """
     from pydantic import ValidationError
 
@@ -113,9 +114,9 @@ def load(order: dict[str, Any]) -> dict[str, Any]:
         pass
     except PluginError as exc:
         cause = exc.__cause__ or exc
-        problem = f"{type(cause).__name__}: {one_line(cause)}"
+        problem = f"{type(cause).__name__}: {exception_text(cause)}"
     except Exception as exc:
-        problem = f"cannot be built: {type(exc).__name__}: {one_line(exc)}"
+        problem = f"cannot be built: {type(exc).__name__}: {exception_text(exc)}"
     seconds = time.perf_counter() - start
     return {"problem": problem, "seconds": seconds, "threads": threading.active_count() - threads}
 
@@ -124,7 +125,7 @@ def load(order: dict[str, Any]) -> dict[str, Any]:
 
 
 def _unreadable() -> Iterator[Diagnosis]:
-    """Files of entry points that `entrypoints` gives up on, and so has to be done without."""
+    """Entry point files that `entrypoints` cannot read."""
     for folder in dict.fromkeys(sys.path):
         for file in sorted(Path(folder).glob("*-info/entry_points.txt")):
             parser = configparser.ConfigParser(delimiters=("=",), interpolation=None)
@@ -132,12 +133,12 @@ def _unreadable() -> Iterator[Diagnosis]:
                 parser.read_string(file.read_text(encoding="utf-8"), str(file))
             except (configparser.Error, UnicodeDecodeError, OSError) as exc:
                 name, _, version = file.parent.name.rpartition(".")[0].partition("-")
-                advice = f"{file}: {one_line(exc)}; reinstall {name}, or tell its author"
+                advice = f"{file}: {exception_text(exc)}; reinstall {name}, or report it to its author"
                 yield Diagnosis("metadata", normalise(name), version, "unreadable", advice)
 
 
 def _stale() -> Iterator[Diagnosis]:
-    """Editable installs whose pyproject.toml has other entry points by now: metadata are a snapshot."""
+    """Editable installs whose pyproject.toml has changed its entry points: the metadata are a snapshot."""
     for distribution in metadata.distributions():
         folder = _editable_folder(distribution)
         try:
@@ -148,7 +149,7 @@ def _stale() -> Iterator[Diagnosis]:
         installed = {entry.name: entry.value for entry in distribution.entry_points if entry.group == GROUP}
         changed = sorted(name for name in {*wanted, *installed} if wanted.get(name) != installed.get(name))
         if changed:
-            advice = f"pyproject.toml says otherwise of {', '.join(changed)}: run `pip install -e {folder}` again"
+            advice = f"pyproject.toml now differs in {', '.join(changed)}: run `pip install -e {folder}` again"
             yield Diagnosis("metadata", normalise(distribution.name), distribution.version, "out of date", advice)
 
 

@@ -1,4 +1,4 @@
-"""The typed front of every hook that a run calls. No other file touches `pm.hook`."""
+"""Typed methods for every hook that a run calls. No other file uses `pm.hook`."""
 
 from __future__ import annotations
 
@@ -16,27 +16,28 @@ from ..contracts.components import Judge, JudgeRequest, Tool, ToolContext
 from ..contracts.hookspecs import hookimpl
 from ..errors import JudgeError, ToolError, UserError
 from ..records import Step, Trajectory, Verdict
-from .discovery import one_line
+from .discovery import exception_text
 from .tool_cache import ReplyCache
 
 MAX_OUTPUT = 2000
-"""Characters of a tool's output that the model gets to see."""
+"""Maximum number of characters of a tool's output that the model sees."""
 _log = logging.getLogger(__name__)
 
 
 class PluginHooks:
-    """Calls tools and judges through the hooks that may answer in their place, and tells observers what happened."""
+    """Calls tools and judges through the hooks that may answer in their place, and notifies observers."""
 
     def __init__(self, plugins: pluggy.PluginManager) -> None:
         self._plugins = plugins
         self.failures: Counter[str] = Counter()
-        """How often each observing plugin raised; the run went on."""
+        """Number of errors of each observing plugin; they do not stop the run."""
         self._core = _DefaultHooks()
         plugins.register(self._core, name="spark_framework")
 
     @contextmanager
     def recorded(self, replies: ReplyCache) -> Iterator[None]:
-        """Answer from the recorded replies, and record what tools of the network say, while the block lasts."""
+        """Answer from the recorded replies, and record new replies of tools that use the network, while the block
+        lasts."""
         before, self._core.replies = self._core.replies, replies
         try:
             yield
@@ -46,10 +47,10 @@ class PluginHooks:
     # -- who answers -----------------------------------------------------------------------------------------------
 
     def call_tool(self, tool: Tool, arguments: Mapping[str, Any], context: ToolContext) -> tuple[bool, str]:
-        """Call a tool: (succeeded, what the model reads). A failure is an observation `error: …`.
+        """Call a tool. Returns (succeeded, what the model reads); a failure is an observation `error: …`.
 
         Raises:
-            UserError: the recorded replies lack this one and nothing may be asked, or they cannot be written.
+            UserError: the reply is not recorded and `replies.mode` is `only`, or replies cannot be written.
         """
         hook = self._plugins.hook.spark_call_tool
         try:
@@ -60,17 +61,17 @@ class PluginHooks:
         except (KeyboardInterrupt, UserError):
             raise
         except BaseException as exc:
-            plugin = _culprit(hook, exc)
+            plugin = _failing_plugin(hook, exc)
             _log.warning("spark_call_tool of plugin %s failed", plugin, exc_info=exc)
             ok, text = False, f"error: plugin {plugin} failed ({type(exc).__name__})"
-        return ok, _clipped(text)
+        return ok, _truncated(text)
 
     def judge_step(self, judge: Judge, request: JudgeRequest) -> Verdict:
-        """Judge one step. A judge that does not declare `uses_gold` gets nothing that the gold answer went into.
+        """Judge one step. A judge that does not declare `uses_gold` gets nothing that depends on the gold answer.
 
         Raises:
             JudgeError: there is no verdict with one score for each candidate.
-            UserError: from the judge itself, for what only the user can fix.
+            UserError: raised by the judge for a problem that only the user can fix.
         """
         request = self.redact_gold(judge, request)
         hook = self._plugins.hook.spark_judge_step
@@ -79,9 +80,9 @@ class PluginHooks:
         except (JudgeError, UserError):
             raise
         except Exception as exc:
-            plugin = _culprit(hook, exc)
+            plugin = _failing_plugin(hook, exc)
             blamed = f"judge {judge.name!r}" if plugin == "spark_framework" else f"plugin {plugin}"
-            raise JudgeError(f"{blamed} failed: {type(exc).__name__}: {one_line(exc)}") from exc
+            raise JudgeError(f"{blamed} failed: {type(exc).__name__}: {exception_text(exc)}") from exc
         if not isinstance(verdict, Verdict):
             raise JudgeError(f"judge {judge.name!r} returned {type(verdict).__name__} instead of a Verdict")
         if len(verdict.scores) != len(request.candidates):
@@ -92,12 +93,12 @@ class PluginHooks:
 
     @staticmethod
     def redact_gold(judge: Judge, request: JudgeRequest) -> JudgeRequest:
-        """The request as a judge may see it: without the gold answer and earlier verdicts, unless it `uses_gold`."""
+        """The request without the gold answer and earlier verdicts, unless the judge declares `uses_gold`."""
         return request if judge.uses_gold else request.without_gold()
 
     @property
     def judges_alone(self) -> bool:
-        """Whether no plugin judges in a judge's place."""
+        """Whether no plugin implements `spark_judge_step`, which may answer in a judge's place."""
         return len(self._plugins.hook.spark_judge_step.get_hookimpls()) == 1
 
     # -- what happened ---------------------------------------------------------------------------------------------
@@ -115,17 +116,18 @@ class PluginHooks:
         self._ask_each("spark_trajectory_finished", trajectory=trajectory)
 
     def update_finished(self, stage: str, metrics: Mapping[str, float]) -> None:
-        """Tell observers what the trainer logged."""
+        """Tell observers the figures that the trainer logged."""
         self._ask_each("spark_update_finished", stage=stage, metrics=metrics)
 
     def run_finished(self, error: BaseException | None = None) -> None:
-        """Tell observers that the command ended, well or not."""
+        """Tell observers that the command ended; `error` is None if it succeeded."""
         self._ask_each("spark_run_finished", error=error)
 
     def metrics(self, trajectories: Sequence[Trajectory]) -> dict[str, float]:
         """The figures that plugins add to an evaluation.
 
-        A plugin with a figure that is not finite, or has the name of another plugin's, failed: it adds none.
+        If a plugin gives a figure that is not finite, or that has the name of another plugin's figure, all of its
+        figures are dropped and the plugin counts as failed.
         """
         merged: dict[str, float] = {}
         for plugin, answers in self._ask_each("spark_metrics", trajectories=trajectories):
@@ -133,7 +135,7 @@ class PluginHooks:
                 figures = {name: float(value) for answer in answers for name, value in answer.items()}
                 for name, value in figures.items():
                     if name in merged or not math.isfinite(value):
-                        raise ValueError(f"metric {name!r} = {value} is not finite, or another plugin has that name")
+                        raise ValueError(f"metric {name!r} = {value} is not finite, or its name is already taken")
             except Exception as exc:
                 self._failed(plugin, "spark_metrics", exc)
             else:
@@ -141,7 +143,8 @@ class PluginHooks:
         return merged
 
     def _ask_each(self, name: str, **facts: Any) -> list[tuple[str, list[Any]]]:
-        """(plugin, answers) of one plugin after the other, so that one that raises does not stop the others."""
+        """Call one plugin at a time, so that one that raises does not stop the others. Returns (plugin, answers)
+        pairs."""
         answers = []
         for impl in reversed(getattr(self._plugins.hook, name).get_hookimpls()):
             others = [other for other in self._plugins.get_plugins() if other is not impl.plugin]
@@ -154,11 +157,11 @@ class PluginHooks:
     def _failed(self, plugin: str, hook: str, exc: Exception) -> None:
         self.failures[plugin] += 1
         if self.failures[plugin] == 1:
-            _log.error("%s of plugin %s failed; the run goes on without it", hook, plugin, exc_info=exc)
+            _log.error("%s of plugin %s failed; the run continues without it", hook, plugin, exc_info=exc)
 
 
 class _DefaultHooks:
-    """The plain answer, given when no plugin answers first."""
+    """The default implementations, used if no plugin answers first."""
 
     replies: ReplyCache | None = None
 
@@ -172,12 +175,12 @@ class _DefaultHooks:
             return False, "error: the arguments are nested too deeply"
         replies = self.replies
         if replies is None or not replies.covers(tool):
-            return _asked(tool, args, context)[:2]
+            return _call(tool, args, context)[:2]
         if (found := replies.find(tool, args)) is not None:
             return found
-        ok, text, lasting = _asked(tool, args, context)
+        ok, text, lasting = _call(tool, args, context)
         if lasting:
-            replies.keep(tool, args, ok, _clipped(text))
+            replies.store(tool, args, ok, _truncated(text))
         return ok, text
 
     @hookimpl(trylast=True)
@@ -185,8 +188,8 @@ class _DefaultHooks:
         return judge.score(request)
 
 
-def _asked(tool: Tool, args: Any, context: ToolContext) -> tuple[bool, str, bool]:
-    """(succeeded, what the model reads, whether it would be the same tomorrow)."""
+def _call(tool: Tool, args: Any, context: ToolContext) -> tuple[bool, str, bool]:
+    """(succeeded, what the model reads, whether the reply may be recorded)."""
     try:
         text: Any = tool.call(args, context)
     except ToolError as exc:
@@ -194,7 +197,7 @@ def _asked(tool: Tool, args: Any, context: ToolContext) -> tuple[bool, str, bool
     except KeyboardInterrupt:
         raise
     except BaseException as exc:  # sys.exit() or a panic in a tool must not end the run
-        # The model gets the type alone: texts of unforeseen exceptions hold paths and addresses that vary by run.
+        # The model sees the type only: texts of unexpected exceptions contain paths and addresses that vary by run.
         _log.warning("tool %r failed", tool.name, exc_info=exc)
         return False, f"error: {tool.name} failed ({type(exc).__name__})", False
     if not isinstance(text, str):
@@ -217,12 +220,12 @@ def _bad_arguments(exc: ValidationError) -> str:
     return "; ".join(" ".join(text.split()) for text in texts[:3])
 
 
-def _clipped(text: str) -> str:
+def _truncated(text: str) -> str:
     text = text.encode("utf-8", "replace").decode()  # lone surrogates cannot be stored
     return text if len(text) <= MAX_OUTPUT else text[: MAX_OUTPUT - 1] + "…"
 
 
-def _culprit(hook: pluggy.HookCaller, exc: BaseException) -> str:
+def _failing_plugin(hook: pluggy.HookCaller, exc: BaseException) -> str:
     """The plugin whose implementation is innermost in the traceback."""
     owners = {getattr(impl.function, "__code__", None): impl.plugin_name for impl in hook.get_hookimpls()}
     plugin, trace = "spark_framework", exc.__traceback__

@@ -1,4 +1,4 @@
-"""Calls in a process of their own: a module that hangs or crashes there does not affect this program."""
+"""Calls a function in a separate process: a module that hangs or crashes there does not affect this program."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ serve(order, int(sys.argv[1]))
 
 
 @dataclass(frozen=True)
-class Answer:
+class SubprocessResult:
     """The result of a call."""
 
     value: Any = None
-    """What the function returned, as JSON has it; None where it did not return."""
+    """The function's return value after a JSON round trip; None if it did not return."""
     problem: str = ""
-    """Why it did not return, in one line."""
+    """Why it did not return, in one line; empty if it did."""
     printed: str = ""
-    """What the process wrote on its standard output."""
+    """The process's standard output."""
 
 
-def isolated(function: str, payload: Any, timeout: float) -> Answer:
-    """Call `module:function` with a JSON value in a fresh interpreter with this one's `sys.path`.
+def call_in_subprocess(function: str, payload: Any, timeout: float) -> SubprocessResult:
+    """Call `module:function` with a JSON value in a new interpreter with the same `sys.path`.
 
     Args:
-        timeout: seconds; then the process and its children are killed.
+        timeout: seconds, after which the process and its children are killed.
     """
     order = {"function": function, "payload": payload, "path": [folder or os.getcwd() for folder in sys.path]}
     with tempfile.TemporaryFile() as reply, tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
@@ -56,18 +56,20 @@ def isolated(function: str, payload: Any, timeout: float) -> Answer:
             _end(process)
         answer, printed, complaints = _text(reply), _text(output), _text(errors)
     if answer and not problem:
-        return Answer(json.loads(answer), "", printed)
+        return SubprocessResult(json.loads(answer), "", printed)
     last = (complaints.strip().splitlines() or [""])[-1]
-    return Answer(None, problem or f"ended its process ({_how(process.returncode)}){': ' * bool(last)}{last}", printed)
+    return SubprocessResult(
+        None, problem or f"ended its process ({_how(process.returncode)}){': ' * bool(last)}{last}", printed
+    )
 
 
 def serve(order: dict[str, Any], reply: int) -> None:
-    """The other side: one call, whose result goes to a file that the plugin's own output does not reach."""
+    """Make the call inside the child process. The result goes to its own file, apart from what the plugin prints."""
     module, _, name = order["function"].partition(":")
     value = getattr(import_module(module), name)(order["payload"])
     os.write(reply, json.dumps(value).encode())
     sys.stdout.flush()
-    os._exit(0)  # threads that a plugin left behind would keep the process alive
+    os._exit(0)  # threads that a plugin left running would keep the process alive
 
 
 def _text(file: IO[bytes]) -> str:
@@ -76,7 +78,7 @@ def _text(file: IO[bytes]) -> str:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill what is left: the process, and the children that it started."""
+    """Kill the process and the children that it started."""
     with suppress(ProcessLookupError, PermissionError):  # all of them have ended
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -1,4 +1,4 @@
-"""What the network said, kept on disk: a run can be replayed, and no question is asked twice."""
+"""Replies of tools that use the network, stored on disk: a run can be replayed, and no request is sent twice."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ CREATE TABLE IF NOT EXISTS reply (
 class ReplyCache(SqliteFile):
     """Replies keyed by tool, version (its fingerprint) and canonical arguments. Several processes may share the file.
 
-    Modes: `use` asks only what is not recorded; `refresh` asks everything and records it; `only` asks nothing, and a
-    call without a recorded reply ends the command. Raises `RunError` as `SqliteFile` does.
+    Modes: `use` calls the tool only if no reply is recorded; `refresh` always calls it and records the reply; `only`
+    never calls it, and a call without a recorded reply ends the command. Raises `RunError` as `SqliteFile` does.
     """
 
     def __init__(self, path: Path, mode: Mode) -> None:
@@ -37,14 +37,14 @@ class ReplyCache(SqliteFile):
 
     @staticmethod
     def covers(tool: Tool) -> bool:
-        """Whether a tool's replies are recorded: those of tools that compute are the same every time."""
+        """Whether a tool's replies are recorded. Tools without network access compute the same reply every time."""
         return "network" in tool.needs
 
     def find(self, tool: Tool, arguments: Any) -> tuple[bool, str] | None:
-        """The recorded (succeeded, text), or None where the tool has to be asked.
+        """The recorded (succeeded, text), or None if the tool has to be called.
 
         Raises:
-            UserError: nothing may be asked, and nothing is recorded.
+            UserError: no reply is recorded, and the mode is `only`.
         """
         if self.mode == "refresh":
             return None
@@ -56,12 +56,12 @@ class ReplyCache(SqliteFile):
         if self.mode == "only":
             raise UserError(
                 f"{self.path} holds no reply of {tool.name} to {written[:200]}, and replies.mode is `only`; "
-                "use `use` to ask the network"
+                "set it to `use` to query the network"
             )
         return None
 
-    def keep(self, tool: Tool, arguments: Any, ok: bool, text: str) -> None:
-        """Record a reply, in the place of an older one."""
+    def store(self, tool: Tool, arguments: Any, ok: bool, text: str) -> None:
+        """Record a reply, replacing an older one."""
         key, version, written = self._identity(tool, arguments)
         with self._access() as database:
             database.execute(
@@ -80,6 +80,6 @@ class ReplyCache(SqliteFile):
 
 @contextmanager
 def open_replies(path: Path, mode: Mode) -> Iterator[ReplyCache]:
-    """Open or make the file, and close it in the end. Raises `RunError` as `SqliteFile` does."""
+    """Open or create the file, and close it at the end. Raises `RunError` as `SqliteFile` does."""
     with closing(ReplyCache(path, mode)) as cache:
         yield cache

@@ -1,6 +1,7 @@
-"""A wave through a provider's batch service: half the price, within a day. Requests that fail in it are asked live.
+"""Sends a wave through a provider's batch service: half the price, within a day. Failed requests are sent again live.
 
-A killed process finds its batches again: each is noted before it is submitted, by a name that the provider keeps too.
+A process that was killed finds its batches again: the name of each is stored before it is submitted, here and by the
+provider.
 """
 
 from __future__ import annotations
@@ -21,80 +22,84 @@ from .budget import cost
 from .client import JudgeClient, UnusableReply, remote_judges
 
 log = logging.getLogger(__name__)
-Asked = dict[str, tuple[ApiRequest, JudgeRequest]]
-"""Request and step by the request's key."""
+PendingRequests = dict[str, tuple[ApiRequest, JudgeRequest]]
+"""The API request and the judge's request, by the API request's key."""
 Result = TypeVar("Result")
 
 
-def run_batches(client: JudgeClient, judge: Judge, steps: Sequence[JudgeRequest]) -> None:
-    """Bring the replies of a wave into the store, as far as the judge and its parts have a batch service.
+def run_batches(client: JudgeClient, judge: Judge, requests: Sequence[JudgeRequest]) -> None:
+    """Fetch and store the replies of a wave, for those of the judge's parts that have a batch service.
 
     Raises:
-        RunError: the worst case exceeds the budget, or the service stays out of reach.
+        RunError: the worst case exceeds the budget, or the service remains unreachable.
     """
     for part in remote_judges(judge):
         service = part.batches()
         if service is None:
             continue
-        seen = [client.calls.redact_gold(part, step) for step in steps]
-        asked: Asked = {(wire := part.request(step)).key: (wire, step) for step in seen}
+        seen = [client.calls.redact_gold(part, request) for request in requests]
+        pending: PendingRequests = {
+            (api_request := part.request(request)).key: (api_request, request) for request in seen
+        }
         for name, noted in client.store.open_batches(client.run, part.name):
             batch = _with_retries(client, partial(service.find, name)) if noted is None else noted
             if batch is not None:
-                _finish(client, part, service, name, batch, asked)
+                _finish(client, part, service, name, batch, pending)
             client.store.forget_batch(name)
-        open_keys = iter([key for key in asked if client.store.reply(key) is None])
+        open_keys = iter([key for key in pending if client.store.reply(key) is None])
         while keys := list(islice(open_keys, service.max_requests)):
-            _run(client, part, service, {key: asked[key] for key in keys})
+            _run(client, part, service, {key: pending[key] for key in keys})
 
 
-def _run(client: JudgeClient, judge: RemoteJudge, service: Batches, asked: Asked) -> None:
-    worst = sum(cost(judge, judge.most_tokens(wire), batch=True) or 0.0 for wire, _ in asked.values())
+def _run(client: JudgeClient, judge: RemoteJudge, service: Batches, pending: PendingRequests) -> None:
+    worst = sum(cost(judge, judge.most_tokens(api_request), batch=True) or 0.0 for api_request, _ in pending.values())
     name = f"spark-{secrets.token_hex(12)}"
     try:
         with client.budget.reserved(worst) as costs:
             client.store.note_batch(name, client.run, judge.name, None)
-            batch = service.submit(name, {key: wire for key, (wire, _) in asked.items()})
+            batch = service.submit(name, {key: api_request for key, (api_request, _) in pending.items()})
             client.store.note_batch(name, client.run, judge.name, batch)
-            log.info("batch %s of judge %s: %d requests", batch, judge.name, len(asked))
-            costs.append(_finish(client, judge, service, name, batch, asked))
+            log.info("batch %s of judge %s: %d requests", batch, judge.name, len(pending))
+            costs.append(_finish(client, judge, service, name, batch, pending))
     except JudgeError as exc:
         raise RunError(f"judge {judge.name}: {exc}") from exc
     client.store.forget_batch(name)
 
 
-def _finish(client: JudgeClient, judge: RemoteJudge, service: Batches, name: str, batch: str, asked: Asked) -> float:
-    """Collect a batch; one that failed as a whole is forgotten, so that the next command can submit it again."""
+def _finish(
+    client: JudgeClient, judge: RemoteJudge, service: Batches, name: str, batch: str, pending: PendingRequests
+) -> float:
+    """Collect a batch. A batch that failed entirely is forgotten, so that the next command can submit it again."""
     try:
-        return _collect(client, judge, service, batch, asked)
+        return _collect(client, judge, service, batch, pending)
     except JudgeError as exc:
         client.store.forget_batch(name)
-        raise RunError(f"batch {batch} of judge {judge.name} failed: {exc}; give the same command again") from exc
+        raise RunError(f"batch {batch} of judge {judge.name} failed: {exc}; run the same command again") from exc
 
 
-def _collect(client: JudgeClient, judge: RemoteJudge, service: Batches, batch: str, asked: Asked) -> float:
-    """Wait for a batch and store its usable replies; returns US dollars. Rows that failed are asked live later."""
+def _collect(client: JudgeClient, judge: RemoteJudge, service: Batches, batch: str, pending: PendingRequests) -> float:
+    """Wait for a batch and store its usable replies; returns US dollars. Failed rows are sent again live later."""
     while not _with_retries(client, lambda: service.is_done(batch)):
         time.sleep(client.section.batch_poll)
     spent = 0.0
     for key, reply in _with_retries(client, lambda: list(service.results(batch))):
-        if key not in asked or client.store.reply(key) is not None:
+        if key not in pending or client.store.reply(key) is not None:
             continue
-        wire, step = asked[key]
+        api_request, request = pending[key]
         if isinstance(reply, JudgeError):
-            client.record_attempt(judge, wire, reply.kind, None, None, 0.0, "batch")
+            client.record_attempt(judge, api_request, reply.kind, None, None, 0.0, "batch")
             continue
         usd = cost(judge, reply.usage, batch=True)
         spent += usd or 0.0
         try:
-            client.accept(judge, step, wire, reply, usd, 0.0, "batch")
+            client.accept(judge, request, api_request, reply, usd, 0.0, "batch")
         except UnusableReply as unusable:
             log.info("batch %s of judge %s: a reply is unusable (%s)", batch, judge.name, unusable)
     return spent
 
 
 def _with_retries(client: JudgeClient, act: Callable[[], Result]) -> Result:
-    """Try again while the service is out of reach."""
+    """Retry while the service is unreachable."""
     for attempt in range(1, client.section.attempts + 1):
         try:
             return act()
@@ -102,6 +107,6 @@ def _with_retries(client: JudgeClient, act: Callable[[], Result]) -> Result:
             if exc.kind != "transient":
                 raise
             if attempt == client.section.attempts:
-                raise RunError(f"the batch service: {exc}; give the same command again") from exc
+                raise RunError(f"the batch service: {exc}; run the same command again") from exc
             time.sleep(next_delay(exc.retry_after or None, client.section.batch_poll))
     raise AssertionError("the last attempt returns or raises")

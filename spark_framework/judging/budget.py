@@ -1,4 +1,4 @@
-"""What an attempt costs, and the budget that stops before it is exceeded."""
+"""The cost of an attempt, and a budget that is never exceeded."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ MILLION = 1_000_000
 
 
 def cost(judge: RemoteJudge, usage: Usage | None, *, batch: bool = False) -> float | None:
-    """US dollars for some tokens, by the settings' price or genai-prices' list; None where no price is known.
+    """US dollars for some tokens, by the price in the settings or in genai-prices; None if no price is known.
 
-    A batch costs half (OpenAI and Anthropic, November 2026); genai-prices says so itself where its list has it.
+    A batch costs half (OpenAI and Anthropic, November 2026), unless genai-prices lists another batch price.
     """
     if usage is None:
         return None
@@ -44,11 +44,11 @@ def _by_price(price: Price, usage: Usage) -> float:
 
 
 class Budget:
-    """Admits an attempt only where its worst case still fits: what is spent never exceeds the limit.
+    """Admits an attempt only if its worst case still fits, so that spending never exceeds the limit.
 
     Args:
         limit: US dollars for the run; None admits everything.
-        spent: US dollars that the run has cost before.
+        spent: US dollars that the run has cost so far.
     """
 
     def __init__(self, limit: float | None, spent: float) -> None:
@@ -58,19 +58,19 @@ class Budget:
 
     @contextmanager
     def reserved(self, worst: float) -> Iterator[list[float]]:
-        """Hold the worst case while an attempt is made; append to the list what it really cost.
+        """Reserve the worst case while an attempt is made; append its actual cost to the list, in US dollars.
 
         Raises:
             JudgeError: (budget) it does not fit.
         """
         costs: list[float] = []
         with self._changed:
-            # Attempts on their way mostly cost less than their worst case: wait for them before giving up.
+            # Running attempts mostly cost less than their worst case: wait for them before giving up.
             self._changed.wait_for(lambda: self._fits(worst) or self._held == 0)
             if not self._fits(worst):
                 raise JudgeError(
                     f"the budget of ${self.limit:g} is used up: ${self.spent:.4f} are spent, and the next call may "
-                    f"cost ${worst:.4f}; raise judging.budget and give the same command again",
+                    f"cost ${worst:.4f}; raise judging.budget and run the same command again",
                     "budget",
                 )
             self._held += worst
@@ -80,7 +80,7 @@ class Budget:
         finally:
             with self._changed:
                 self._admitted -= 1
-                self._held = self._held - worst if self._admitted else 0.0  # exactly nothing, also in floating point
+                self._held = self._held - worst if self._admitted else 0.0  # exactly 0, also in floating point
                 self.spent += sum(costs)
                 self._changed.notify_all()
 

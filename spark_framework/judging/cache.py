@@ -1,12 +1,12 @@
-"""Replies, verdicts and the ledger in one SQLite file (WAL). Several processes may share it; not over a network drive.
+"""Replies, verdicts and the ledger in one SQLite file (WAL). Several processes may share it; not on a network drive.
 
-`NAME-leases` next to it is an empty file. The process that asks for a reply holds the lock of one of its bytes; the
+`NAME-leases` in the same folder is an empty file. A process that requests a reply holds a lock on one of its bytes; the
 kernel releases the lock when the process ends, however it ends.
 
-memo      a step as a judge with this code and these settings sees it -> the request that it leads to
-response  SHA-256 of the exact request                               -> the reply as it came
-verdict   request and reader (`fingerprint.behaviour_id`)            -> the verdict
-attempt   the ledger: every attempt, failed ones too, with what it cost
+memo      a step as seen by a judge with this code and these settings -> the key of its request
+response  SHA-256 of the exact request                               -> the unparsed reply
+verdict   request and judge (`fingerprint.behaviour_id`)             -> the verdict
+attempt   the ledger: every attempt with its cost, including failed ones
 batch     batches that were submitted and not yet collected
 """
 
@@ -44,7 +44,7 @@ CREATE TABLE IF NOT EXISTS batch (
 
 
 class JudgeStore(SqliteFile):
-    """Replies, verdicts and the ledger; see the module. Raises `RunError` as `SqliteFile` does."""
+    """Replies, verdicts and the ledger; see the module's docstring. Raises `RunError` as `SqliteFile` does."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, _TABLES, "judge store", "judging.file")
@@ -60,14 +60,14 @@ class JudgeStore(SqliteFile):
     # -- replies and verdicts --------------------------------------------------------------------------------------
 
     def cached_verdict(self, step: str, behaviour: str) -> Verdict | None:
-        """The verdict on a step (`StepFingerprints.of`) by a judge with this `behaviour_id`."""
+        """The stored verdict on a step (`StepFingerprints.of`) by a judge with this `behaviour_id`, or None."""
         query = "SELECT verdict FROM memo JOIN verdict USING (key) WHERE step = ? AND reader = ?"
         with self._access() as database:
             row = database.execute(query, (step, behaviour)).fetchone()
         return None if row is None else Verdict.model_validate_json(row[0])
 
     def reply(self, key: str) -> ApiReply | None:
-        """The stored reply to a request."""
+        """The stored reply to the request with this key, or None."""
         with self._access() as database:
             row = database.execute("SELECT body, usage, model FROM response WHERE key = ?", (key,)).fetchone()
         if row is None:
@@ -75,26 +75,26 @@ class JudgeStore(SqliteFile):
         usage = None if row[1] is None else Usage.model_validate_json(row[1])
         return ApiReply(body=json.loads(row[0]), usage=usage, model=row[2])
 
-    def keep_verdict(self, step: str, wire: ApiRequest, behaviour: str, verdict: Verdict) -> None:
-        """Keep the verdict that was read from a stored reply."""
+    def store_verdict(self, step: str, api_request: ApiRequest, behaviour: str, verdict: Verdict) -> None:
+        """Store a verdict that was read from a stored reply."""
         with self._transaction() as database:
-            _insert_verdict(database, step, wire.key, behaviour, verdict)
+            _insert_verdict(database, step, api_request.key, behaviour, verdict)
 
-    def keep(
-        self, judge: str, wire: ApiRequest, reply: ApiReply, attempt: Sequence[object],
+    def store_reply(
+        self, judge: str, api_request: ApiRequest, reply: ApiReply, attempt: Sequence[object],
         step: str = "", behaviour: str = "", verdict: Verdict | None = None,
     ) -> None:  # fmt: skip
-        """Keep a usable reply, its ledger row and its verdict (if there is one) in one transaction."""
+        """Store a usable reply, its ledger row and its verdict (if there is one) in one transaction."""
         usage = None if reply.usage is None else reply.usage.model_dump_json()
-        request = zlib.compress(wire.text.encode("utf-8", "surrogatepass"), 1)
+        request = zlib.compress(api_request.text.encode("utf-8", "surrogatepass"), 1)
         with self._transaction() as database:
             database.execute(
                 "INSERT OR REPLACE INTO response VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (wire.key, judge, reply.model, request, json.dumps(reply.body), usage, time.time()),
+                (api_request.key, judge, reply.model, request, json.dumps(reply.body), usage, time.time()),
             )
             _insert_attempt(database, attempt)
             if verdict is not None:
-                _insert_verdict(database, step, wire.key, behaviour, verdict)
+                _insert_verdict(database, step, api_request.key, behaviour, verdict)
 
     # -- the ledger ------------------------------------------------------------------------------------------------
 
@@ -110,7 +110,8 @@ class JudgeStore(SqliteFile):
         return float(usd)
 
     def ledger(self, run: str, keys: Iterable[str] | None = None) -> list[tuple[str, str, int, int, int, int, float]]:
-        """(judge, outcome, attempts, input, cached, output tokens, US dollars) of a run, or of some of its requests."""
+        """(judge, outcome, attempts, input, cached and output tokens, US dollars) of a run, or of some of its
+        requests."""
         wanted = None if keys is None else json.dumps(list(keys))
         query = (
             "SELECT judge, outcome, count(*), total(input_tokens), total(cached_tokens), total(output_tokens), "
@@ -124,7 +125,8 @@ class JudgeStore(SqliteFile):
     # -- leases ----------------------------------------------------------------------------------------------------
 
     def lease(self, key: str) -> bool:
-        """Whether this process may ask now: no other process is asking. Threads need a lock of their own."""
+        """Try to lock a request for this process; False if another process is sending it. Threads need a separate
+        lock."""
         try:
             file = self._lease_file()
             try:
@@ -132,15 +134,17 @@ class JudgeStore(SqliteFile):
             except (BlockingIOError, PermissionError):
                 return False
         except OSError as exc:
-            raise RunError(f"{self.path}: no lock ({exc}); set judging.file to a place on a local disk") from exc
+            raise RunError(
+                f"{self.path}: cannot be locked ({exc}); set judging.file to a path on a local disk"
+            ) from exc
         return True
 
     def release(self, key: str) -> None:
-        """Let other processes ask."""
+        """Unlock a request for other processes."""
         fcntl.lockf(self._lease_file(), fcntl.LOCK_UN, 1, _place(key))
 
     def _lease_file(self) -> IO[bytes]:
-        if self._leases is None:  # not before it is needed: closing it in a reader would end this process's leases
+        if self._leases is None:  # opened late: closing it in a second store would release this process's locks
             with self._lock:
                 shared = str(self.path) != ":memory:"
                 self._leases = self._leases or (open(f"{self.path}-leases", "ab") if shared else TemporaryFile())  # noqa: SIM115
@@ -149,8 +153,8 @@ class JudgeStore(SqliteFile):
     # -- batches ---------------------------------------------------------------------------------------------------
 
     def open_batches(self, run: str, judge: str) -> list[tuple[str, str | None]]:
-        """(name, id) of a run's batches that were not collected to the end; the id is None where a process was killed
-        before it learned it."""
+        """(name, id) of a run's batches that were not collected completely; the id is None if a process was killed
+        before it got one."""
         query = "SELECT name, id FROM batch WHERE run = ? AND judge = ? ORDER BY at, name"
         with self._access() as database:
             return [(row[0], row[1]) for row in database.execute(query, (run, judge)).fetchall()]
@@ -163,7 +167,7 @@ class JudgeStore(SqliteFile):
             )
 
     def forget_batch(self, name: str) -> None:
-        """A batch was collected, or was never submitted."""
+        """Delete the record of a batch that was collected, or never submitted."""
         with self._access() as database:
             database.execute("DELETE FROM batch WHERE name = ?", (name,))
 
@@ -182,5 +186,5 @@ def _insert_verdict(database: sqlite3.Connection, step: str, key: str, behaviour
 
 
 def _place(key: str) -> int:
-    """The byte of a request. Two requests with the same one would only wait for each other."""
+    """The byte that is locked for a request. Two requests with the same byte would only wait for each other."""
     return int(key[:15], 16)

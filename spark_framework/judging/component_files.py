@@ -1,4 +1,4 @@
-"""Which files a component consists of, found without running any of them."""
+"""Finds the files that a component consists of, without running them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def component_files(module: str, file: Path) -> list[tuple[str, Path]]:
     """(Name inside the top-level package, path) of the files that could change what a component does, by name.
 
     These are its module, every module of the same top-level package that it imports, directly or through others, and
-    the data files in the folders of these modules, sub-packages left out. A component that is defined in a package's
-    `__init__.py` consists of the whole package. Neighbours that it does not import are left out.
+    the data files in the folders of these modules, without sub-packages. A component that is defined in a package's
+    `__init__.py` consists of the whole package. Other modules that it does not import are excluded.
 
     Args:
         module: the dotted name of the module that defines the component, in a package.
@@ -53,7 +53,7 @@ def _module_name(package: str, folder: Path, file: Path) -> str:
 
 
 class _Package:
-    """A top-level package that is imported already."""
+    """A top-level package that is already imported."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -63,7 +63,7 @@ class _Package:
         """(Name, file) of the modules of this package that a module imports, in functions too."""
         try:
             tree = ast.parse(file.read_bytes())
-        except (SyntaxError, ValueError):  # a file for another Python, which cannot be imported here
+        except (SyntaxError, ValueError):  # a file for another version of Python
             return
         package = module if file.name == "__init__.py" else module.rpartition(".")[0]
         for node in ast.walk(tree):
@@ -72,7 +72,7 @@ class _Package:
                     yield name, path
 
     def _file(self, module: str) -> Path | None:
-        """The source file of a module; None where it is not one of this package's."""
+        """The source file of a module; None if it is not part of this package."""
         top, *rest = module.split(".")
         if top != self._name:
             return None

@@ -1,4 +1,4 @@
-"""What judging will cost, before anything is spent."""
+"""Estimates the cost of judging before any money is spent."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from .budget import cost
 from .client import JudgeClient, remote_judges
 
 CHARACTERS_PER_TOKEN = 3.8
-"""Of our prompts: 8,600 characters are 2,250 tokens (SmolLM2's tokenizer; providers' differ by some per cent)."""
+"""Measured on the judges' prompts: 8,600 characters are 2,250 tokens (SmolLM2's tokenizer; others differ by a few per
+cent)."""
 TOKENS_PER_VERDICT = 14
-"""A label with its score and its process_ok."""
+"""Output tokens per candidate: a label with its score and its process_ok."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """One judge's share. US dollars are None where no price is known."""
+    """The cost of one judge. US dollars are None if no price is known."""
 
     judge: str
     model: str
@@ -41,17 +42,18 @@ class Estimate:
 
 
 def estimate(judge: Judge, sample: Sequence[JudgeRequest], calls: int) -> list[Estimate]:
-    """An estimate for every judge that asks over a wire, from the mean of sampled steps; nothing is asked.
+    """An estimate for every remote judge, from the mean of sampled steps; no request is sent.
 
     Args:
-        sample: steps like those that will be judged; all of them where they are known.
-        calls: how many steps will be judged.
+        sample: steps like those that will be judged, or all of them if they are known.
+        calls: number of steps that will be judged.
     """
     estimates = []
     for part in remote_judges(judge):
-        wires = [part.request(PluginHooks.redact_gold(part, step)) for step in sample]
-        characters = sum(len(json.dumps(wire.body, ensure_ascii=False)) for wire in wires) / len(wires)
-        candidates = sum(len(step.candidates) for step in sample) / len(sample)
+        api_requests = [part.request(PluginHooks.redact_gold(part, request)) for request in sample]
+        lengths = [len(json.dumps(one.body, ensure_ascii=False)) for one in api_requests]
+        characters = sum(lengths) / len(lengths)
+        candidates = sum(len(request.candidates) for request in sample) / len(sample)
         mean = Usage(
             input_tokens=round(characters / CHARACTERS_PER_TOKEN), output_tokens=round(candidates * TOKENS_PER_VERDICT)
         )
@@ -59,7 +61,7 @@ def estimate(judge: Judge, sample: Sequence[JudgeRequest], calls: int) -> list[E
         estimates.append(
             Estimate(
                 judge=part.name,
-                model=str(wires[0].body.get("model", wires[0].endpoint)),
+                model=str(api_requests[0].body.get("model", api_requests[0].endpoint)),
                 calls=calls,
                 input_tokens=mean.input_tokens * calls,
                 output_tokens=mean.output_tokens * calls,
@@ -72,26 +74,26 @@ def estimate(judge: Judge, sample: Sequence[JudgeRequest], calls: int) -> list[E
 
 @dataclass(frozen=True)
 class Forecast:
-    """Estimates of all judges that ask over a wire, and the assumptions behind them."""
+    """Estimates for all remote judges, and their assumptions."""
 
     estimates: tuple[Estimate, ...]
     assumed: str
 
     @property
     def lines(self) -> list[str]:
-        """One a judge."""
-        return list(map(str, self.estimates)) or ["nothing is asked over a wire: 0 calls, $0.00"]
+        """One line per judge."""
+        return list(map(str, self.estimates)) or ["no judge sends requests: 0 calls, $0.00"]
 
     def __str__(self) -> str:
         return "\n".join([*self.lines, self.assumed])
 
 
 def forecast_steps(client: JudgeClient, judge: Judge, steps: Sequence[JudgeRequest]) -> Forecast:
-    """For steps that are known: their requests are counted as they are, and those with a stored reply cost nothing."""
+    """An estimate for known steps: their actual requests are counted, and those with a stored reply are free."""
     estimates = []
     for part in remote_judges(judge):
-        seen = [client.calls.redact_gold(part, step) for step in steps]
-        fresh = [step for step in seen if not client.is_stored(part, step)]
+        seen = [client.calls.redact_gold(part, request) for request in steps]
+        fresh = [request for request in seen if not client.is_stored(part, request)]
         estimates += estimate(part, fresh, len(fresh)) if fresh else [Estimate(part.name, "-", 0, 0, 0, 0.0, None)]
     return Forecast(
         tuple(estimates), f"assumed: {len(steps):,} steps have no verdict yet; their requests are known, and every "

@@ -1,4 +1,5 @@
-"""Names for a judge's behaviour and for a step as it sees it: whatever could change a verdict changes them."""
+"""Fingerprints of a judge's behaviour and of a step as the judge sees it. They change with all that affects a
+verdict."""
 
 from __future__ import annotations
 
@@ -23,14 +24,14 @@ _GOLD = {"answer", "plan"}
 
 
 class StepFingerprints:
-    """Fingerprints of steps. Candidates are hashed once and kept for the wave: call `forget` after each."""
+    """Fingerprints of steps. Hashes of candidates are cached for a wave: call `forget` after each one."""
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[tuple[Candidate, ...], bytes]] = {}
 
     def of(self, judge: Judge, request: JudgeRequest) -> str:
-        """64 hex digits over the judge's code and settings, the question (gold only where the judge sees it), all steps
-        so far, the candidates and the seed."""
+        """64 hex digits over the judge's code and settings, the question (with the gold answer only if the judge sees
+        it), all steps so far, the candidates and the seed."""
         question = request.question.model_dump_json(exclude=None if judge.uses_gold else _GOLD)
         digest = hashlib.sha256(f"{behaviour_id(judge)}\n{request.seed}\n{question}".encode())
         for step in request.steps:
@@ -39,7 +40,7 @@ class StepFingerprints:
         return digest.hexdigest()
 
     def forget(self) -> None:
-        """Drop the candidates."""
+        """Clear the cache."""
         self._known.clear()
 
     def _candidates(self, candidates: tuple[Candidate, ...]) -> bytes:
@@ -51,14 +52,13 @@ class StepFingerprints:
 
 
 def behaviour_id(judge: Judge) -> str:
-    """Names the judge's behaviour: its settings (fingerprint) and its code."""
+    """Identifies a judge's behaviour: its settings (`fingerprint`) and its code."""
     return f"{judge.fingerprint()}-{_code(type(judge))}"
 
 
 @cache
 def _code(cls: type) -> str:
-    """Digest of the code that a judge consists of: its module, what that imports of its package, and their data files;
-    of a module without a package, its file; of a class written in a notebook, its methods."""
+    """Digest of the code of a judge (`_parts`)."""
     digest = hashlib.sha256()
     for part in _parts(cls):
         digest.update(part)
@@ -66,8 +66,8 @@ def _code(cls: type) -> str:
 
 
 def _parts(cls: type) -> Iterator[bytes]:
-    """Of a class in a package: its module, what that imports of the package, and the data files beside it; of a module
-    in a shared folder (site-packages), its file; of a class written in a notebook, its methods."""
+    """For a class in a package: its module, what that imports from the package, and their data files; for a module in a
+    shared folder (site-packages): its file; for a class written in a notebook: its methods."""
     try:
         file = Path(inspect.getfile(cls))
     except (TypeError, OSError):  # a notebook's classes have no file

@@ -1,7 +1,7 @@
 """Annotators in hindsight: judges that rate the steps of a finished trajectory instead of the candidates of one step.
 
-The contract is the judges' own. The request's candidates are the actions taken, the final answer last, and its `seed`
-is the number of the repeat. In the verdict a step's score is its contribution to the final answer (0 to 10),
+They implement the same contract as judges. The request's candidates are the actions taken, the final answer last, and
+its `seed` is the number of the repeat. In the verdict a step's score is its contribution to the final answer (0 to 10),
 its process_ok says whether the call succeeded, and the last score is IsSolved (10, Unsure 5, 0).
 """
 
@@ -27,14 +27,14 @@ log = logging.getLogger(__name__)
 
 
 def hindsight_request(trajectory: Trajectory, repeat: int = 0) -> JudgeRequest:
-    """What an annotator gets. A trajectory that ended without an answer has an empty one."""
+    """The request for an annotator. A trajectory that ended without an answer gets an empty one."""
     done = [step.candidate for step in trajectory.steps]
     if not trajectory.steps[-1].is_answer:
         done.append(Candidate(action=ANSWER, arguments=None, error="error: no answer was given"))
     return JudgeRequest(question=trajectory.question, steps=(), candidates=tuple(done), seed=repeat)
 
 
-def marks_of(verdicts: Sequence[Verdict]) -> RewardComponents:
+def average_verdicts(verdicts: Sequence[Verdict]) -> RewardComponents:
     """The mean of some annotations of one trajectory, each component in [0, 1]."""
     ok_S = zip(*(verdict.process_ok[:-1] for verdict in verdicts), strict=True)
     score_S = zip(*(verdict.scores[:-1] for verdict in verdicts), strict=True)
@@ -46,7 +46,7 @@ def marks_of(verdicts: Sequence[Verdict]) -> RewardComponents:
 
 
 def annotate(judge: Judge, runner: JudgeRunner, trajectories: Sequence[Trajectory], repeats: int) -> list[Trajectory]:
-    """The trajectories with their marks. One that the judge fails on is left out and logged, never given a number."""
+    """The trajectories with their annotations. If the judge fails on one, it is left out and logged."""
     requests = [hindsight_request(one, repeat) for one in trajectories for repeat in range(repeats)]
     outcomes = runner.judge_all(judge, requests)
     kept = []
@@ -55,30 +55,30 @@ def annotate(judge: Judge, runner: JudgeRunner, trajectories: Sequence[Trajector
         verdicts = [outcome for outcome in own if isinstance(outcome, Verdict)]
         if len(verdicts) < repeats:
             failure = next(outcome for outcome in own if not isinstance(outcome, Verdict))
-            log.warning("trajectory %s is not annotated and left out: %s", trajectory.id, failure)
+            log.warning("trajectory %s is not annotated, and is left out: %s", trajectory.id, failure)
         else:
-            each = {str(repeat): marks_of([verdict]) for repeat, verdict in enumerate(verdicts)}
-            kept.append(with_annotations(trajectory, marks_of(verdicts), each))
+            each = {str(repeat): average_verdicts([verdict]) for repeat, verdict in enumerate(verdicts)}
+            kept.append(with_annotations(trajectory, average_verdicts(verdicts), each))
     return kept
 
 
 def annotated_by(
-    choice: ComponentSpec, trajectories: Sequence[Trajectory], repeats: int,
+    spec: ComponentSpec, trajectories: Sequence[Trajectory], repeats: int,
     *, calls: PluginHooks, store: Path, judging: JudgingSection, run: str,
 ) -> list[Trajectory]:  # fmt: skip
-    """The trajectories with the marks of a judge that is opened and closed here.
+    """The trajectories with the annotations of a judge, which is opened and closed here.
 
     Args:
         store: the SQLite file with replies and the ledger.
-        judging: how the judge is asked.
+        judging: settings for requests to the judge.
         run: the run's name in the ledger.
 
     Raises:
         DataError: the judge failed on all of them.
     """
     with ExitStack() as stack:
-        judge = stack.enter_context(open_component(choice))
-        assert isinstance(judge, Judge)  # the choice has checked the kind
+        judge = stack.enter_context(open_component(spec))
+        assert isinstance(judge, Judge)  # the spec has checked the kind
         runner = stack.enter_context(open_judging(calls, store, judging, run, [judge]))
         kept = annotate(judge, runner, trajectories, repeats)
     if trajectories and not kept:

@@ -12,9 +12,9 @@ from ..records import THINK, Record, Step, Trajectory
 
 Status = Literal["Solved", "Unsure", "Unsolved"]
 SOLVED: Mapping[Status, float] = {"Solved": 1.0, "Unsure": 0.5, "Unsolved": 0.0}
-"""IsSolved, and what a query counts in the pass rate."""
+"""IsSolved of each status; also a query's weight in the pass rate."""
 MOST_CONTRIBUTION = 5
-"""Annotators rate contributions in whole numbers from 0 to 5."""
+"""Upper bound of contributions, which annotators rate in whole numbers from 0."""
 
 
 class Annotation(Record):
@@ -42,7 +42,7 @@ def average_annotations(annotations: Sequence[Annotation]) -> RewardComponents:
     """The mean of some annotations of one trajectory.
 
     Raises:
-        DataError: there is none, they differ in the number of steps, or a contribution is not in 0 … 5.
+        DataError: there are none, they differ in the number of steps, or a contribution is not in 0 … 5.
     """
     lengths = {len(part) for one in annotations for part in (one.succeeded, one.contributions)}
     if len(lengths) != 1:
@@ -77,7 +77,7 @@ def with_annotations(
     """The trajectory with the components as its steps' `marks`, which the reward terms read.
 
     Args:
-        repeats: the components of each repeat by its name; kept as `succ_calling/NAME` and so on.
+        repeats: the components of each repeat by its name; stored as `succ_calling/NAME` and so on.
 
     Raises:
         DataError: the number of steps differs. Thoughts may go without marks.
@@ -106,7 +106,7 @@ def with_annotations(
 
 
 def marks_of_steps(trajectory: Trajectory) -> RewardComponents:
-    """The components that `with_annotations` put there.
+    """The components that `with_annotations` stored.
 
     Raises:
         DataError: there are none, or the trajectory ends without an answer.

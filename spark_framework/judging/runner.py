@@ -1,4 +1,4 @@
-"""Many steps at a time: stored verdicts first, then a provider's batch service if wanted, then live requests."""
+"""Judges many steps: stored verdicts first, then a provider's batch service if enabled, then live requests."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ Outcome = Verdict | JudgeError
 
 
 class JudgeRunner:
-    """Judges waves of steps through a client to which the judges are attached."""
+    """Judges waves of steps through a client. The judges have to be attached to it."""
 
     def __init__(self, client: JudgeClient) -> None:
         self.client = client
 
     def judge_all(self, judge: Judge, requests: Sequence[JudgeRequest]) -> list[Outcome]:
-        """A verdict for each request, in order, or why there is none.
+        """For each request, in order, a verdict or the error that explains why there is none.
 
         Raises:
-            ConfigError, RunError: only the user can fix it: a wrong key or model, a used up budget.
+            ConfigError, RunError: for problems that only the user can fix: a wrong key or model, an exhausted budget.
         """
         section = self.client.section
         known: Iterable[Verdict | None] = (self._cached_verdict(judge, request) for request in requests)
@@ -39,7 +39,7 @@ class JudgeRunner:
             if missing := [request for request, verdict in zip(requests, known, strict=True) if verdict is None]:
                 run_batches(self.client, judge, missing)
         with ThreadPoolExecutor(section.concurrency) as pool:
-            try:  # the first are asked while the last are still looked up
+            try:  # the first requests are sent while the last verdicts are still looked up
                 outcomes = [
                     verdict or pool.submit(self._judged, judge, request)
                     for request, verdict in zip(requests, known, strict=True)
@@ -52,7 +52,7 @@ class JudgeRunner:
                 self.client.fingerprints.forget()
 
     def _cached_verdict(self, judge: Judge, request: JudgeRequest) -> Verdict | None:
-        """A stored verdict, where no hook could give another one: the fast path of a repeated run."""
+        """A stored verdict, unless a hook could return another one: the fast path of a repeated run."""
         client = self.client
         if not isinstance(judge, RemoteJudge) or client.section.mode == "refresh" or not client.calls.judges_alone:
             return None
@@ -73,7 +73,7 @@ class JudgeRunner:
 def open_judging(
     calls: PluginHooks, path: Path, section: JudgingSection, run: str, judges: Sequence[Judge]
 ) -> Iterator[JudgeRunner]:
-    """A runner for some judges, closed when the block ends. Without a wire judge nothing is stored.
+    """A runner for some judges, closed when the block ends. Without a remote judge nothing is stored.
 
     Args:
         path: the SQLite file with replies, verdicts and the ledger.

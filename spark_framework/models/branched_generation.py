@@ -1,8 +1,8 @@
-"""Branches: many continuations of a few states at once, on one copy of each state's key-value cache.
+"""Generates many continuations (branches) of a few states at once, on one copy of each state's key-value cache.
 
-A row of the batch is a token tree, as in training: the state is its trunk, followed by the tokens of all its branches
-side by side. A mask lets each token see the trunk and its own branch. So nine candidates of a state cost nine new
-tokens a step, not nine copies of the cache.
+A row of the batch is a token tree, as in training: the state is its trunk, followed by the tokens of all its branches.
+A mask lets each token see the trunk and its own branch. Nine candidates of a state therefore cost nine new tokens a
+step, not nine copies of the cache.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any
 from .tree_masks import layer_masks
 
 COMPACT_BELOW = 0.75
-"""Rows are dropped as soon as fewer than this share still have a branch that grows."""
+"""Finished rows are dropped once less than this share of the rows has an unfinished branch."""
 NO_BRANCH = -1
 """Owner of padding."""
 
 
 class Branches:
-    """Branches that grow from the states of a batch; the states stay as they are.
+    """Branches that continue the states of a batch; the states themselves are not changed.
 
     Args:
         model: the model without its output matrix.
@@ -48,10 +48,10 @@ class Branches:
         self._drop_rows(range(len(rows)), below=1.0)
 
     def feed(self, tokens: Sequence[Sequence[int]]) -> list[Any]:
-        """Append tokens to every branch. A branch that gets none is finished.
+        """Append tokens to every branch. A branch that gets no tokens is finished.
 
         Returns:
-            For each branch the hidden states [tokens, width] of what was appended.
+            For each branch, the hidden states [tokens, width] of the appended tokens.
         """
         import torch
 
@@ -86,7 +86,7 @@ class Branches:
         return new
 
     def _drop_rows(self, growing: Sequence[int], below: float) -> None:
-        """Drop rows without a growing branch, once few enough are left to make it worthwhile."""
+        """Drop rows without an unfinished branch, once that saves enough."""
         import torch
 
         left = self._row_W[list(growing)].unique()  # sorted

@@ -1,6 +1,6 @@
-"""Checks that a model supports token-tree attention: shared tokens read once, branches side by side, and the output
-layer applied separately. Some families do not (recurrent layers, positions that are counted from the tokens, scaled or
-capped logits), and most of those would give wrong numbers without an error."""
+"""Checks that a model supports token-tree attention: shared tokens read once, branches in one sequence, and the output
+layer applied separately. Some families do not (recurrent layers, positions counted from the tokens, scaled or capped
+logits), and most of those would give wrong numbers without an error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def check_model(model: Any, name: str) -> None:
     """Compute a few tokens in several ways that have to agree.
 
     Raises:
-        ConfigError: they do not.
+        ConfigError: the results differ, or the model cannot be called this way.
     """
     import torch
 
@@ -47,14 +47,14 @@ def check_model(model: Any, name: str) -> None:
             enable_tree_attention(model)
             in_segments = trunk(**tree, segments=segments(parents, model.device)).last_hidden_state[0]
             model.set_attn_implementation(plain)
-    except Exception as exc:  # a family with another calling convention: it raises in many ways
+    except Exception as exc:  # a family with another calling convention may raise any error
         reason = (str(exc).strip() or type(exc).__name__).splitlines()[0]
         raise _unfit(name, f"it cannot be read in parts ({reason})") from exc
     if _differ(apart, logits):
-        raise _unfit(name, "its logits are more than its output layer (a bias, a scale or a cap)")
+        raise _unfit(name, "its logits are not the plain output layer (there is a bias, a scale or a cap)")
     expected = torch.cat([one, other[n:]])
     if _differ(masked, expected) or _differ(in_segments, expected):
-        raise _unfit(name, "it does not tell branches apart")
+        raise _unfit(name, "it does not keep branches apart")
 
 
 def _differ(found: Any, expected: Any) -> bool:
@@ -64,4 +64,4 @@ def _differ(found: Any, expected: Any) -> bool:
 
 
 def _unfit(name: str, why: str) -> ConfigError:
-    return ConfigError(f"policy.model: {name} does not fit: {why}; take a model like Llama, Qwen, Mistral or SmolLM")
+    return ConfigError(f"policy.model: {name} is not supported: {why}; use a model like Llama, Qwen, Mistral or SmolLM")

@@ -1,4 +1,4 @@
-"""Finding and loading a local model: a folder, a hub id, or a GGUF file (also inside an installed Python package)."""
+"""Finds and loads a local model: a folder, a hub id, or a GGUF file (also inside an installed Python package)."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _SMALL_FILES = ("*.json", "*.txt", "*.model", "*.jinja")
 
 
 def model_folder(model: str, key: str) -> Path:
-    """The folder with a model's files; what is on the hub is downloaded into the hub's own cache, or found there.
+    """The folder with a model's files. A model from the hub is downloaded into the hub's cache, or found there.
 
     Args:
         model: a folder, a hub id, `PATH.gguf`, or `gguf:PACKAGE/FILE`.
         key: the setting that names it, for messages.
 
     Raises:
-        ConfigError: there is no such model.
+        ConfigError: the model does not exist, or cannot be downloaded.
     """
     place = locate(model, key)
     if Path(place).is_dir():
@@ -47,8 +47,8 @@ def locate(model: str, key: str = "policy.model") -> str:
     """The folder or hub id to load.
 
     `gguf:PACKAGE/FILE` names a GGUF file inside an installed Python package, `PATH.gguf` one on disk. GGUF is converted
-    to safetensors once (loading is then about ten times faster). Raises `ConfigError` where nothing is found; `key` is
-    the setting that it blames.
+    to safetensors once (loading is then about ten times faster). Raises `ConfigError` if nothing is found; `key` is
+    the setting that the message names.
     """
     if model.startswith("gguf:") or model.endswith(".gguf"):
         return str(_convert(_gguf_file(model, key)))
@@ -78,7 +78,7 @@ def _gguf_file(model: str, key: str) -> Path:
 
 
 def _convert(gguf: Path) -> Path:
-    """GGUF to a safetensors folder in the cache. Atomic: a killed conversion leaves nothing that is read."""
+    """GGUF to a safetensors folder in the cache. Atomic: a killed conversion leaves no folder that would be used."""
     stat = gguf.stat()
     digest = hashlib.sha256(f"{gguf.name} {stat.st_size}".encode()).hexdigest()[:12]
     target = cache_folder() / "models" / f"{gguf.stem}-{digest}"
@@ -106,13 +106,14 @@ def _convert(gguf: Path) -> Path:
 
 
 def load_tokenizer(model: str) -> Any:
+    """The tokenizer of a model; names as for `locate`. Raises `ConfigError` if it cannot be loaded."""
     from transformers import AutoTokenizer
 
     return _loaded(model, AutoTokenizer.from_pretrained, locate(model))
 
 
 def resolve_dtype(dtype: str, device: str) -> Any:
-    """`auto` is bfloat16 where the hardware multiplies it (CUDA, AVX512-BF16, AMX), else float32."""
+    """`auto` is bfloat16 if the hardware supports it (CUDA, AVX512-BF16, AMX), else float32."""
     import torch
 
     if dtype == "auto":
@@ -122,7 +123,7 @@ def resolve_dtype(dtype: str, device: str) -> Any:
 
 
 def resolve_device(device: str) -> str:
-    """`auto` is the GPU where there is one; of processes that were launched together, each has its own."""
+    """`auto` is the GPU if there is one; processes that were launched together use one GPU each."""
     import torch
 
     if device != "auto":
@@ -134,7 +135,7 @@ def resolve_device(device: str) -> str:
 
 
 def use_threads(threads: int | None) -> None:
-    """Set torch's CPU threads; None leaves its own choice."""
+    """Set torch's CPU threads; None leaves torch's default."""
     import torch
 
     if threads is not None:
@@ -148,7 +149,7 @@ def load_model(model: str, *, dtype: str = "auto", device: str = "auto", quantiz
         quantization: `4bit` keeps linear layers in NF4 (Dettmers et al. 2023, QLoRA); products are in `dtype`.
 
     Raises:
-        ConfigError: it cannot be loaded, or does not support token trees (`compatibility.check_model`).
+        ConfigError: it cannot be loaded, or it does not support token trees (`compatibility.check_model`).
     """
     from transformers import AutoModelForCausalLM
 
@@ -164,13 +165,11 @@ def load_model(model: str, *, dtype: str = "auto", device: str = "auto", quantiz
 
 
 def _four_bits(dtype: Any, device: str) -> Any:
-    """How bitsandbytes quantises. Raises `ConfigError` where it cannot."""
+    """Settings of bitsandbytes for 4 bits. Raises `ConfigError` if it cannot be used."""
     from transformers import BitsAndBytesConfig
 
     if not device.startswith("cuda"):
-        raise ConfigError(
-            f"policy.quantization: 4bit needs CUDA, and policy.device is {device}; leave quantization out"
-        )
+        raise ConfigError(f"policy.quantization: 4bit needs CUDA, but policy.device is {device}; remove quantization")
     if importlib.util.find_spec("bitsandbytes") is None:
         raise ConfigError(
             "policy.quantization: bitsandbytes is not installed; run `pip install 'spark-framework[qlora]'`"
@@ -190,7 +189,7 @@ def load_skeleton(model: str, dtype: Any) -> Any:
 
 
 def context_length(model: str) -> int:
-    """Most tokens that the model reads."""
+    """The model's context length in tokens."""
     return int(_load_config(model).max_position_embeddings)
 
 
@@ -202,14 +201,14 @@ def _load_config(model: str) -> Any:
 
 @contextmanager
 def quiet_peft() -> Iterator[None]:
-    """Without the warning that peft uses transformers' old names: users cannot act on it."""
+    """Suppress the warning that peft uses deprecated names of transformers, which users cannot act on."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
         yield
 
 
 def _no_bars() -> None:
-    """Loading takes a second: transformers' progress bars would only hide ours."""
+    """Switch off transformers' progress bars: loading takes a second, and they would hide ours."""
     from transformers.utils import logging
 
     logging.disable_progress_bar()

@@ -1,7 +1,7 @@
-"""Attention over a token tree: rows that share a prefix, and branches, in one sequence without a mask over all of it.
+"""Attention over a token tree: rows that share a prefix, and branches, in one sequence without a full mask.
 
-The tree is cut into segments, runs of tokens without a branch. Each segment's queries meet the keys of the segments
-that it grows from, and its own causally: just the pairs that exist. A plain row is one segment.
+The tree is split into segments, runs of tokens without a branch. Each segment's queries attend to the keys of its
+ancestor segments and, causally, to its own, so only pairs that attend are computed. A plain row is one segment.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 NAME = "spark_segments"
 LONGEST = {"cpu": 128, "gpu": 512}
-"""Most tokens of a segment that grows from another, by kind of device. Longer segments waste work, since half of their
-own query-key pairs are masked; shorter ones need more calls."""
+"""Maximum number of tokens of a segment that has ancestors, by kind of device. Longer segments waste work, since half
+of their own query-key pairs are masked; shorter ones need more calls."""
 Span = tuple[int, int]
 """Begin and end (exclusive) of consecutive tokens."""
 
 
 @dataclass
 class Segment:
-    """A run of tokens, and the runs that it grows from, first token first."""
+    """A run of tokens, and the spans of its ancestors, in order of their tokens."""
 
     begin: int
     end: int
     before: tuple[Span, ...]
     masks: dict[int | None, Tensor] = field(default_factory=dict)
-    """By sliding window: the additive mask [queries, keys], where one is needed."""
+    """By sliding window: the additive mask [queries, keys], if one is needed."""
 
     def mask(self, window: int | None, like: Tensor) -> Tensor | None:
-        """None where every query sees all keys up to its own."""
+        """The additive mask [queries, keys] for a sliding window; None if every query sees all keys up to its own."""
         past, size = sum(end - begin for begin, end in self.before), self.end - self.begin
         if window is not None and past + size <= window:
             window = None
@@ -56,10 +56,10 @@ def device_kind(device: torch.device | str) -> str:
 
 
 def segments(parents: Sequence[int], device: torch.device | str) -> list[Segment]:
-    """The segments of a tree, in order of their tokens; long ones that grow from others are cut.
+    """The segments of a tree, in order of their tokens; long ones that have ancestors are split.
 
     Args:
-        parents: of each token the index of the token before it, -1 for none; a parent comes before its children.
+        parents: for each token the index of its parent, -1 for none; a parent comes before its children.
         device: where the model is.
     """
     jumps = {i: parent for i, parent in enumerate(parents) if parent != i - 1 or i == 0}
@@ -70,13 +70,13 @@ def segments(parents: Sequence[int], device: torch.device | str) -> list[Segment
     for begin, end in pairwise(cuts):
         before = paths[parents[begin] + 1]
         size = LONGEST[device_kind(device)] if before else end - begin
-        found += [Segment(at, min(at + size, end), _and(before, begin, at)) for at in range(begin, end, size)]
-        paths[end] = _and(before, begin, end)
+        found += [Segment(at, min(at + size, end), _append_span(before, begin, at)) for at in range(begin, end, size)]
+        paths[end] = _append_span(before, begin, end)
     return found
 
 
-def _and(spans: tuple[Span, ...], begin: int, end: int) -> tuple[Span, ...]:
-    """Spans and one more, which may be empty or touch the last."""
+def _append_span(spans: tuple[Span, ...], begin: int, end: int) -> tuple[Span, ...]:
+    """Append a span, which may be empty, or adjacent to the last one."""
     if begin == end:
         return spans
     if spans and spans[-1][1] == begin:
@@ -85,7 +85,7 @@ def _and(spans: tuple[Span, ...], begin: int, end: int) -> tuple[Span, ...]:
 
 
 def enable_tree_attention(model: Any) -> None:
-    """Make a transformers model attend over token trees: its trunk takes `segments` in place of a mask."""
+    """Make a transformers model attend over token trees: its trunk takes `segments` instead of a mask."""
     AttentionInterface.register(NAME, _attention)
     model.set_attn_implementation(NAME)
 
@@ -98,7 +98,7 @@ def _attention(
     found = []
     for one in segments:
         spans = [*one.before, (one.begin, one.end)]
-        keys, values = (torch.cat([whole[:, :, a:b] for a, b in spans], 2) for whole in (key, value))
+        keys, values = (torch.cat([tensor[:, :, a:b] for a, b in spans], 2) for tensor in (key, value))
         mask = one.mask(sliding_window, query)
         out, _ = sdpa_attention_forward(
             module, query[:, :, one.begin : one.end], keys, values, None if mask is None else mask[None, None], **kwargs

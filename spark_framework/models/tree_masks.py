@@ -11,9 +11,9 @@ def layer_masks(config: Any, seen_BQK: Any, distance_BQK: Any, dtype: Any) -> An
     layers differ.
 
     Args:
-        config: the model's.
-        seen_BQK: bool, whether a key is an ancestor of a query, or itself.
-        distance_BQK: how many tokens before the query a key stands, where it is seen.
+        config: of the model.
+        seen_BQK: bool, whether a key is an ancestor of a query, or the query's own token.
+        distance_BQK: how many tokens the key is before the query, for visible keys.
         dtype: of the scores.
     """
     window = getattr(config, "sliding_window", None)

@@ -1,1 +1,1 @@
-"""The verbs of the Python API, a file each: `generate`, `train` with `plan` and `export`, `evaluate`."""
+"""The functions of the Python API, one module each: `generate`, `train` with `plan` and `export`, `evaluate`."""

@@ -1,4 +1,4 @@
-"""What the commands open before they work on a run: its components, a progress bar."""
+"""Opens what commands need to work on a run: its components, a progress bar."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def open_context(folder: RunFolder, *, judged: bool) -> Iterator[RolloutContext]
         judged: also open the judge and the selector. Evaluation needs neither.
 
     Raises:
-        RunError: the run was made with other tools.
+        RunError: the run was created with other tools.
         UserError: a component lacks something that it needs.
     """
     config = folder.config
@@ -77,12 +77,15 @@ def reward_terms(section: RewardSection) -> tuple[list[tuple[float, RewardTerm]]
 def resolve_judge(
     judge: JudgeLike, judging: JudgingSection, overrides: Iterable[str], command: str
 ) -> tuple[ComponentSpec, JudgingSection]:
-    """A judge and how it is asked, after a command's overrides.
+    """A judge and its `judging` settings, after a command's overrides.
 
     Args:
         judging: the section that the overrides change.
         overrides: `judge.KEY=VALUE` and `judging.KEY=VALUE` each.
-        command: what error messages name as the source.
+        command: the source that error messages name.
+
+    Raises:
+        UserError: an override is not valid, or the judge is unknown.
     """
     data = {"judge": judge, "judging": judging.model_dump(mode="json")}
     settings = build_config(data, _JudgeSettings, overrides, command)
@@ -97,7 +100,7 @@ class _JudgeSettings(BaseModel):
 
 
 def progress(steps: Iterable[int], title: str) -> Any:
-    """A bar over some steps, on a terminal only."""
+    """Iterate over steps with a progress bar, which is shown on a terminal only."""
     from tqdm import tqdm
 
     return tqdm(list(steps), desc=title, disable=not sys.stderr.isatty(), leave=False)

@@ -1,4 +1,4 @@
-"""What judging a run's rollouts will cost, before anything is spent."""
+"""Estimates the cost of judging a run's rollouts before any money is spent."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from ..records import Candidate, Question, Step
 from ..runs.run_dir import RunFolder
 
 SAMPLE = 20
-"""Questions that an estimate of rollouts reads."""
+"""Number of questions that an estimate of rollouts reads."""
 INPUT, OBSERVATION = 60, 200
-"""Characters of a call that the policy has not written yet, and of its observation."""
+"""Assumed characters of a call that the policy has not written yet, and of its observation."""
 
 
-def forecast_rollouts(config: RunConfig, round: str | None = None) -> Forecast:
+def forecast_rollouts(config: RunConfig, round_name: str | None = None) -> Forecast:
     """An upper bound for `generate`: every question takes all steps in all branches, and no call fails.
 
     Args:
-        round: name of a round; None takes every round.
+        round_name: name of a round; None takes every round.
     """
-    rounds = [one for one in config.rollouts if round in (None, one.name)]
+    rounds = [one for one in config.rollouts if round_name in (None, one.name)]
     if not rounds:
-        config.round_start(round or "")  # says which rounds there are
+        config.round_start(round_name or "")  # says which rounds there are
     store = RunFolder(config.run, config).trajectories()
     left = {one.name: max(0, one.questions - store.next_index(one.name)) for one in rounds}
     calls = sum(left[one.name] * (1 + one.branches * (config.steps - 1)) for one in rounds)
@@ -41,14 +41,14 @@ def forecast_rollouts(config: RunConfig, round: str | None = None) -> Forecast:
         estimates = estimate(judge, seen, calls) if seen else []
     return Forecast(
         tuple(estimates),
-        f"assumed: {sum(left.values()):,} questions x (1 + {config.steps - 1} further steps x branches), the most that "
-        f"there can be; {len(names)} candidates a step, each with {INPUT} characters of input and {OBSERVATION} of "
+        f"assumed: {sum(left.values()):,} questions x (1 + {config.steps - 1} further steps x branches), the "
+        f"maximum; {len(names)} candidates a step, each with {INPUT} characters of input and {OBSERVATION} of "
         f"observation, around the real questions ({len(steps) // config.steps} read); every call succeeds at once",
     )
 
 
 def _sample(config: RunConfig, one: RoundConfig, names: Sequence[str]) -> list[JudgeRequest]:
-    """The first questions of a round at every step, with stand-ins for what the policy will write."""
+    """The first questions of a round at every step, with placeholders for the policy's calls."""
     source = RunFolder(config.run, config).questions()
     questions = source.train(config.round_start(one.name), min(SAMPLE, one.questions))
     return [_stand_in(question, number, names) for question in questions for number in range(config.steps)]

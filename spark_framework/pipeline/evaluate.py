@@ -1,4 +1,4 @@
-"""Let the policy of a stage answer held-out questions alone. Safe to repeat: answers that are stored are kept."""
+"""Lets the policy of a stage answer held-out questions alone. Safe to repeat: stored answers are reused."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def evaluate(run: str | Path, stage: str, questions: int | None = None) -> dict[
 
     Args:
         stage: a trained stage, or `base` (no tools) or `tools` (the untrained model with tools).
-        questions: how many; None takes the config's number.
+        questions: number of questions; None uses the config's number.
 
     Returns:
         The figures of `evaluation.metrics.summary` for the config's first temperature; all are in `eval/STAGE.json`.

@@ -1,6 +1,6 @@
-"""Train one stage of a run, estimate what it would cost, and export what it learned.
+"""Trains one stage of a run, estimates its cost, and exports its model.
 
-Safe to repeat: a finished stage stays as it is, an interrupted one resumes from its last checkpoint.
+Safe to repeat: a finished stage is not trained again, an interrupted one resumes from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -29,12 +29,15 @@ def train(run: str | Path | RunConfig, stage: str) -> Path:
     """Train one stage of a run; returns the adapter's folder. Repeating it resumes from the last checkpoint.
 
     Args:
-        run: its folder, or its config: a stage that reads StepTool's CSV needs no round, and so perhaps no folder yet.
+        run: its folder, or its config: a stage that reads StepTool's CSV needs no round, so there may be no folder yet.
+
+    Raises:
+        UserError: the stage does not exist, its round is not complete, or the policy cannot be trained.
     """
     folder = open_run(run) if isinstance(run, RunConfig) else existing_run(Path(run))
     algorithm = _trainable(folder.config, stage)
     with folder.locked(), observed(folder) as calls:
-        folder.questions()  # raises where they are not the run's
+        folder.questions()  # raises if they have changed
         if not folder.is_trained(stage):
             from ..training.run_stage import train_stage
 
@@ -43,7 +46,7 @@ def train(run: str | Path | RunConfig, stage: str) -> Path:
 
 
 def plan(run: str | Path | RunConfig, stage: str) -> CostEstimate:
-    """What training a stage will cost, before any weight is loaded. Nothing is written."""
+    """Estimate the cost of training a stage. No weights are loaded and nothing is written."""
     folder = RunFolder(run.run, run) if isinstance(run, RunConfig) else existing_run(Path(run))
     config = folder.config
     algorithm = _trainable(config, stage)
@@ -63,6 +66,9 @@ def export(run: str | Path, stage: str, to: str | Path) -> Path:
 
     Args:
         to: a folder that does not exist yet.
+
+    Raises:
+        RunError: the stage has not been trained, or the folder exists.
     """
     folder = existing_run(Path(run))
     _trainable(folder.config, stage)
@@ -73,10 +79,10 @@ def export(run: str | Path, stage: str, to: str | Path) -> Path:
 
 
 def stage_data(folder: RunFolder, name: str, algorithm: Algorithm, calls: PluginHooks | None) -> StageData:
-    """What a stage learns from: its round, by question, annotated where its algorithm asks for it.
+    """The data that a stage learns from: its round, by question, annotated if its algorithm has an annotator.
 
     Args:
-        calls: None leaves the annotations out, which cost money; only an estimate can do without them.
+        calls: None leaves out the annotations, which cost money; only an estimate works without them.
     """
     from ..models.loading import context_length, load_tokenizer
     from ..training.data.dataset import StageData
@@ -97,7 +103,7 @@ def stage_data(folder: RunFolder, name: str, algorithm: Algorithm, calls: Plugin
 def _annotated(
     folder: RunFolder, questions: list[list[Trajectory]], judge: ComponentSpec, repeats: int, calls: PluginHooks
 ) -> list[list[Trajectory]]:
-    """A round with a judge's annotations. Replies are kept with the run."""
+    """A round with a judge's annotations. Replies are stored with the run."""
     from ..judging.hindsight import annotated_by
 
     kept = annotated_by(
@@ -110,25 +116,27 @@ def _annotated(
     return list(grouped.values())
 
 
-def _round_of(folder: RunFolder, round: str) -> list[list[Trajectory]]:
-    """All trajectories of a round, by question. Raises where the round is not complete."""
+def _round_of(folder: RunFolder, round_name: str) -> list[list[Trajectory]]:
+    """All trajectories of a round, by question. Raises `UserError` if the round is not complete."""
     store = folder.trajectories()
-    expected = next(r.questions for r in folder.config.rollouts if r.name == round)
-    if (done := store.next_index(round)) < expected:
+    expected = next(r.questions for r in folder.config.rollouts if r.name == round_name)
+    if (done := store.next_index(round_name)) < expected:
         raise RunError(
-            f"round {round} has {done} of {expected} questions; finish it with `spark-framework generate` first"
+            f"round {round_name} has {done} of {expected} questions; finish it with `spark-framework generate` first"
         )
     grouped: dict[int, list[Trajectory]] = defaultdict(list)
-    for trajectory in store.read(round):
+    for trajectory in store.read(round_name):
         for number, step in enumerate(trajectory.steps):
             if step.verdict is None and not step.is_answer:
                 raise DataError(f"trajectory {trajectory.id}, step {number} has no verdict; it cannot be trained on")
         grouped[trajectory.index].append(trajectory)
-    missing = set(range(expected)) - set(grouped) - set(store.lost.get(round, ()))
+    missing = set(range(expected)) - set(grouped) - set(store.dropped.get(round_name, ()))
     if missing:
-        raise DataError(f"round {round} lacks {len(missing)} questions (the first: {min(missing)}); generate it again")
+        raise DataError(
+            f"round {round_name} lacks {len(missing)} questions (the first: {min(missing)}); generate it again"
+        )
     if not grouped:
-        raise DataError(f"round {round} holds no trajectory")
+        raise DataError(f"round {round_name} holds no trajectory")
     return [grouped[index] for index in sorted(grouped)]
 
 
@@ -137,7 +145,7 @@ def _trainable(config: RunConfig, name: str) -> Algorithm:
     if name not in config.stages:
         raise ConfigError(f"stages: there is no stage {name}; stages: {', '.join(config.stages) or 'none'}")
     if not isinstance(config.policy, LocalPolicyConfig):
-        raise ConfigError("policy.use: training needs `local` weights; a server's policy cannot be trained")
+        raise ConfigError("policy.use: training needs a `local` policy; a server's policy cannot be trained")
     algorithm = config.stages[name].build()
     assert isinstance(algorithm, Algorithm)  # the config has checked the kind
     return algorithm

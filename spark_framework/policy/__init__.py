@@ -19,7 +19,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Continuation:
-    """How one episode goes on: the row that it continues, the candidate that was taken, and the observation."""
+    """How one episode continues: its row in the batch, the candidate that was taken, and the observation."""
 
     row: int
     candidate: Candidate
@@ -27,10 +27,10 @@ class Continuation:
 
 
 class EpisodeBatch(Protocol):
-    """Open episodes at the same step. Row i is the i-th question, after `step` the i-th continuation."""
+    """Open episodes at the same step. Row i is the i-th question; after `step`, the i-th continuation."""
 
     def action_probs(self) -> list[dict[str, float]]:
-        """For each row the policy's distribution over all actions, `answer` included; {} where it is not known."""
+        """For each row the policy's distribution over all actions, `answer` included; {} if it is not known."""
         ...
 
     def propose(
@@ -40,19 +40,20 @@ class EpisodeBatch(Protocol):
         ...
 
     def act(self, allowed: Sequence[str], sampling: Sampling, seeds: Sequence[int]) -> list[Candidate]:
-        """For each row, the action that the policy itself takes, out of `allowed`."""
+        """For each row, the action that the policy chooses from `allowed`."""
         ...
 
     def step(self, continuations: Sequence[Continuation]) -> list[tuple[int, ...]]:
-        """Keep these continuations only; a row may have several, or none. Returns the context tokens of each."""
+        """Continue with these episodes only; a row may have several continuations, or none. Returns the context tokens
+        of each."""
         ...
 
 
 class Policy(Protocol):
-    """A text generator."""
+    """Writes the actions of episodes."""
 
     def fingerprint(self) -> str:
-        """Changes with the weights, the tokenizer, the prompt format and the dtype."""
+        """Identifies the weights, the tokenizer, the prompt format and the dtype."""
         ...
 
     def start(self, questions: Sequence[Question]) -> EpisodeBatch:

@@ -1,4 +1,4 @@
-"""The actions of a run: its tools, `think` and `answer`, with what a policy reads about each."""
+"""The actions of a run: its tools, `think` and `answer`, each with the text that a policy reads about it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..records import ANSWER, THINK
 
 @dataclass(frozen=True)
 class Action:
-    """One thing that a policy can do: call a tool, think, or answer."""
+    """One action of a policy: a tool call, a thought, or the answer."""
 
     name: str
     description: str
@@ -21,7 +21,8 @@ class Action:
 
     @property
     def plain_argument(self) -> str | None:
-        """The one required argument, if it is free text and the only one required: it can be written without JSON."""
+        """The name of the only required argument, if it is free text: such a call can be written without JSON. Else
+        None."""
         required = self.schema.get("required", [])
         argument = self.schema["properties"][required[0]] if len(required) == 1 else {}
         return str(required[0]) if argument.get("type") == "string" and "enum" not in argument else None
@@ -54,19 +55,21 @@ class ActionSpace:
 
     @classmethod
     def from_json(cls, text: str) -> ActionSpace:
-        """The space that `to_json` wrote."""
+        """Read the space that `to_json` wrote."""
         return cls(tuple(Action(**fields) for fields in json.loads(text)))
 
     def to_json(self) -> str:
+        """All actions as a JSON list."""
         return json.dumps([asdict(action) for action in self.actions], indent=1) + "\n"
 
     @property
     def names(self) -> tuple[str, ...]:
+        """Names of all actions, in order."""
         return tuple(action.name for action in self.actions)
 
     @property
     def candidates(self) -> tuple[str, ...]:
-        """All actions that are proposed and judged: every one but `answer`."""
+        """Names of the actions that are proposed and judged: all except `answer`."""
         return tuple(name for name in self.names if name != ANSWER)
 
     def __getitem__(self, name: str) -> Action:

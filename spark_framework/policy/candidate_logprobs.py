@@ -1,4 +1,4 @@
-"""How likely a local policy is to write given candidates: all candidates of a state at once, on one cache."""
+"""Log-probabilities of given candidates under a local policy: all candidates of a state at once, on one cache."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from ..records import Candidate
 from .local import CachedRows, LocalEpisodeBatch
 
 CHUNK = 256
-"""Tokens whose logits are in memory at a time."""
+"""Number of tokens whose logits are in memory at a time."""
 
 
 def candidate_logprobs(
     batch: LocalEpisodeBatch, candidates: Sequence[Sequence[Candidate]]
 ) -> list[list[tuple[float, ...]]]:
-    """The log-probability of each token of each candidate, in nats, as `Candidate.token_logprobs` would hold them.
+    """The log-probability of each token of each candidate, in nats, in the format of `Candidate.token_logprobs`.
 
     Args:
-        batch: open episodes; they stay as they are.
-        candidates: for each episode of the batch any number of candidates with token ids, whoever wrote them.
+        batch: open episodes; they are not changed.
+        candidates: for each episode of the batch any number of candidates with token ids; any policy may have written
+            them.
     """
     found: list[list[tuple[float, ...]]] = [[] for _ in candidates]
     for cached, rows in batch.cached_rows():
@@ -42,7 +43,7 @@ def _logprobs(cached: CachedRows, jobs: Sequence[tuple[int, Candidate]]) -> list
     before = branches.hidden
     states = branches.feed([candidate.token_ids for _, candidate in jobs])
     free = [candidate.token_ids[candidate.opening :] for _, candidate in jobs]
-    # A token's distribution is read one token earlier: the first one's in the row's own state.
+    # A token's distribution is read one token earlier: for the first token, in the row's own state.
     read_TH = torch.cat([
         torch.cat([before[k : k + 1], states[k]])[candidate.opening : -1] for k, (_, candidate) in enumerate(jobs)
     ])  # fmt: skip

@@ -1,4 +1,4 @@
-"""Opens the policy that a config names."""
+"""Opens the policy of a config."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 
 def open_renderer(policy: PolicyConfig, space: ActionSpace) -> Renderer:
-    """The renderer of a run's actions for its local model. No weights are loaded."""
+    """The renderer of a run's actions for its local model. No weights are loaded.
+
+    Raises:
+        ConfigError: the policy is a server, or its tokenizer cannot be loaded.
+    """
     from ..models.loading import load_tokenizer
     from .renderer import Renderer
 
@@ -32,7 +36,10 @@ def open_policy(
     """The policy of a run: its server, or its local model with a stage's adapter (merged in, unless it is quantised).
 
     Args:
-        batch_size: questions that share a cache; None takes `policy.batch_size`.
+        batch_size: questions that share a cache; None uses `policy.batch_size`.
+
+    Raises:
+        ConfigError: the model cannot be loaded, or the policy is a server and an adapter is given.
     """
     if not isinstance(policy, LocalPolicyConfig):
         from .openai_server import ServerPolicy

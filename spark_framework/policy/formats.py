@@ -1,6 +1,6 @@
-"""Actions as text: how a call is written for a language model and read back.
+"""Actions as text: writes a call for a language model, and parses it.
 
-The action's name comes before thought and input. So the choice of the action depends on the state alone, its
+The action's name comes before thought and input. The choice of the action then depends on the state alone, its
 distribution is the softmax at one position, and all nine candidates of a step share one prefix.
 """
 
@@ -20,28 +20,36 @@ _OTHER_TURN = re.compile(r"\n\s*(?:Observation|Action|Question)\s*:")
 
 
 class ActionFormat(Protocol):
-    """A text format for actions. `lead` + name + `middle` + `body` is the whole text of an assistant's turn."""
+    """A text format for actions. `lead` + name + `middle` + `body` is the complete text of an assistant's turn."""
 
     @property
     def lead(self) -> str:
         """Fixed text at the start of a turn; the action's name follows directly."""
         ...
 
-    def name_text(self, action: str) -> str: ...
+    def name_text(self, action: str) -> str:
+        """The action's name as it follows the lead."""
+        ...
+
     def middle(self, action: str) -> str:
         """Fixed text between the name and what the policy writes."""
         ...
 
-    def body(self, call: Call, action: Action) -> str: ...
+    def body(self, call: Call, action: Action) -> str:
+        """Thought and arguments of a call."""
+        ...
+
     def parse_body(self, text: str, action: Action) -> tuple[str, dict[str, Any] | None, str | None]:
-        """Thought, arguments (None if they cannot be read) and then the error."""
+        """(thought, arguments, error): arguments are None if they cannot be parsed, and the error says why."""
         ...
 
     def parse_free(self, text: str) -> tuple[str | None, str]:
         """For unconstrained policies: the action's name (None if it is missing) and the body."""
         ...
 
-    def explanation(self) -> str: ...
+    def explanation(self) -> str:
+        """The format's description for the instruction."""
+        ...
 
 
 def _read_arguments(text: str, action: Action) -> tuple[dict[str, Any] | None, str | None]:
@@ -64,7 +72,7 @@ def _compact(arguments: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class ReAct:
-    """`Action: name`, an optional thought, `Input: …` (plain text where one string is all that a tool needs)."""
+    """`Action: name`, an optional thought, `Input: …` (plain text if a tool only needs one string)."""
 
     thoughts: bool = False
     lead: str = "Action:"
@@ -87,8 +95,8 @@ class ReAct:
             thought, found, text = text.partition("\nInput:")
             if not found:
                 return thought.strip(), None, "error: there is no Input"
-        if cut := _OTHER_TURN.search(text):
-            text = text[: cut.start()]
+        if turn := _OTHER_TURN.search(text):
+            text = text[: turn.start()]
         return (thought.strip(), *_read_arguments(text, action))
 
     def parse_free(self, text: str) -> tuple[str | None, str]:
@@ -112,7 +120,7 @@ class ReAct:
 
 @dataclass(frozen=True)
 class JsonCalls:
-    """One JSON object a turn: `{"tool": "name", "arguments": {…}}`, with a `thought` where thoughts are on."""
+    """One JSON object per turn: `{"tool": "name", "arguments": {…}}`, with a `thought` if thoughts are on."""
 
     thoughts: bool = False
     lead: str = '{"tool": "'
@@ -149,7 +157,7 @@ FORMATS: dict[str, type[ReAct] | type[JsonCalls]] = {"react": ReAct, "json": Jso
 
 
 def system_text(space: ActionSpace, form: ActionFormat, *, full: bool) -> str:
-    """The instruction. Short (names only) for policies that are trained on it, full for untrained ones."""
+    """The instruction: short (names only) for policies that were trained on it, full for untrained ones."""
     if not full:
         return f"Solve with tools: {', '.join(space.candidates)}. Then answer with one option."
     lines = ["Answer the multiple-choice question. You can call tools and read their observations before you answer."]
@@ -177,4 +185,5 @@ def question_text(question: Question) -> str:
 
 
 def observation_text(text: str) -> str:
+    """A tool's output as the policy reads it."""
     return f"Observation: {text}"

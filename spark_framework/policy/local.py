@@ -1,4 +1,4 @@
-"""A local transformers model as policy: batched, with one key-value cache kept over candidates and steps."""
+"""A local transformers model as policy: batched, with one key-value cache across candidates and steps."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class LocalPolicy:
     """Writes actions with a causal language model.
 
     Args:
-        model: a transformers model in evaluation mode (a PEFT model works as it is).
+        model: a transformers model in evaluation mode (a PEFT model works too).
         renderer: tokens for the run's actions and prompt format.
         batch_size: questions that share one cache; rows of different length are padded on the left.
         constrained: choose actions by the softmax over the action names. False: generate freely and parse.
-        name: goes into the fingerprint (model and adapter).
+        name: of model and adapter, for the fingerprint.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class LocalEpisodeBatch:
         return list(zip(self._batches, held, strict=True))
 
     def _in_batch_order(self, values: Sequence[Any]) -> list[tuple[tuple[int, int], Any]]:
-        """Rows in the order in which `CachedRows` returns them: that of self._rows, also within every cache."""
+        """Rows in the order in which `CachedRows` returns them, which is that of `self._rows` within every cache."""
         return list(zip(self._rows, values, strict=True))
 
     def _seeds(self, b: int, seeds: Sequence[int]) -> list[tuple[int, int]]:
@@ -161,7 +161,7 @@ class CachedRows:
         self.hidden = out.last_hidden_state[:, -1].contiguous()
 
     def select(self, rows: Sequence[int]) -> None:
-        """Keep these rows, in this order; a row may be named several times."""
+        """Keep these rows, in this order; a row may occur several times."""
         import torch
         from transformers import DynamicCache
 
@@ -206,7 +206,7 @@ class CachedRows:
     ) -> list[tuple[list[int], list[float]]]:
         """Continue every branch until its stop token or the limit: token ids and log-probabilities (temperature 1).
 
-        Each branch draws from its own seed. Which rows share its batch changes the probabilities by rounding only.
+        Each branch draws from its own seed. The other rows of its batch change the probabilities by rounding only.
         """
         import torch
 
@@ -236,12 +236,12 @@ class CachedRows:
         return written
 
     def branches(self, rows: Sequence[int]) -> Branches:
-        """Branches that grow from the states of these rows."""
+        """Branches that continue the states of these rows."""
         return Branches(self.trunk, self.cache, self.mask, self.hidden, rows)
 
 
 def _common_prefix(rows: Sequence[Sequence[int]]) -> int:
-    """How many first tokens all rows share; at least one is left to feed."""
+    """Number of leading tokens that all rows share; at least one token of each row is left to feed."""
     shared = 0
     shortest = min(map(len, rows))
     while shared < shortest - 1 and all(row[shared] == rows[0][shared] for row in rows):
@@ -250,7 +250,7 @@ def _common_prefix(rows: Sequence[Sequence[int]]) -> int:
 
 
 def adapter_name(model: str, adapter: Path | None) -> str:
-    """Model and adapter for a fingerprint: the adapter by the hash of its weights."""
+    """Model and adapter for a fingerprint; the adapter is identified by a hash of its weights."""
     if adapter is None:
         return model
     digest = hashlib.sha256((adapter / "adapter_model.safetensors").read_bytes()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Any server that speaks the OpenAI chat-completions protocol as policy: text in, text out, no token ids.
+"""A server that supports the OpenAI chat-completions protocol as policy: text in, text out, no token ids.
 
 Its rollouts can be judged, stored and evaluated. Training needs token ids, which a server does not return.
 """
@@ -29,7 +29,8 @@ class ServerPolicy:
 
     @cached_property
     def client(self) -> Any:
-        import openai  # 0.4 s: only when a server is asked
+        """The SDK's client."""
+        import openai  # takes 0.4 s: only when a server is used
 
         key = os.environ.get(self.config.api_key_env) or "none"
         return openai.OpenAI(base_url=self.config.base_url, api_key=key, timeout=self.config.timeout)
@@ -49,8 +50,8 @@ class ServerPolicy:
         """One reply.
 
         Raises:
-            ConfigError: a setting is wrong.
-            RunError: the server is unreachable, overloaded, or does not speak the protocol.
+            ConfigError: the server refuses the request: a wrong key, model or setting.
+            RunError: the server is unreachable, overloaded, or does not support the protocol.
         """
         import openai
 
@@ -62,22 +63,24 @@ class ServerPolicy:
         except openai.APIStatusError as exc:
             if exc.status_code in (400, 401, 403, 404):
                 raise ConfigError(
-                    f"policy: {self.config.base_url} refuses {self.config.model!r}: {_line(exc)}"
+                    f"policy: {self.config.base_url} refuses {self.config.model!r}: {_first_line(exc)}"
                 ) from exc
             raise RunError(
-                f"policy: {self.config.base_url} answers {exc.status_code}; repeat the command later"
+                f"policy: {self.config.base_url} returned {exc.status_code}; run the same command again later"
             ) from exc
         except openai.APIConnectionError as exc:
             raise RunError(
-                f"policy: no answer from {self.config.base_url} ({_line(exc)}); is the server running?"
+                f"policy: no answer from {self.config.base_url} ({_first_line(exc)}); is the server running?"
             ) from exc
         except (openai.APIError, ValueError) as exc:  # the reply is not JSON
-            raise RunError(f"policy: {self.config.base_url} does not speak chat completions: {_line(exc)}") from exc
+            raise RunError(
+                f"policy: {self.config.base_url} does not support chat completions: {_first_line(exc)}"
+            ) from exc
         try:
             return str(reply.choices[0].message.content or "")
-        except (AttributeError, IndexError, TypeError) as exc:  # the SDK does not check what it is sent
+        except (AttributeError, IndexError, TypeError) as exc:  # the SDK does not validate replies
             raise RunError(
-                f"policy: {self.config.base_url} does not speak chat completions: {_line(repr(reply))}"
+                f"policy: {self.config.base_url} does not support chat completions: {_first_line(repr(reply))}"
             ) from exc
 
 
@@ -126,7 +129,7 @@ class ServerEpisodeBatch:
         return self._read(self.policy.complete([*row[:-1], {**last, "content": wish}], sampling, seed), action)
 
     def _read(self, text: str, wanted: str | None) -> Candidate:
-        """Parse what the model wrote into a candidate. `wanted` is the action that it was told to take."""
+        """Parse what the model wrote into a candidate. `wanted` is the action that it had to take, or None."""
         space, form = self.policy.space, self.policy.form
         name, body = form.parse_free(text)
         if wanted is not None and name is None:
@@ -140,5 +143,5 @@ class ServerEpisodeBatch:
         return Candidate(action=name, arguments=arguments, thought=thought, text=text, error=error)
 
 
-def _line(what: object) -> str:
+def _first_line(what: object) -> str:
     return " ".join(str(what).split())[:200]

@@ -1,4 +1,4 @@
-"""Everything that a policy reads or writes, as token ids. No weights are needed."""
+"""Renders everything that a policy reads or writes as token ids. No weights are needed."""
 
 from __future__ import annotations
 
@@ -11,26 +11,30 @@ from .action_space import ActionSpace
 from .formats import ActionFormat, observation_text, question_text, system_text
 
 _MARK = ("\ue000", "\ue001", "\ue002", "\ue003")
-"""Private-use characters that stand for turns while the template is read."""
+"""Private-use characters that mark turns while the template is parsed."""
 
 
 @dataclass(frozen=True)
 class ActionPrefix:
-    """The first tokens of an action: the label is drawn from the action head, and the rest follows from it."""
+    """The first tokens of an action: the label is drawn from the action head, and the rest is fixed given the label."""
 
     label: int
     rest: tuple[int, ...]
 
     @property
     def ids(self) -> tuple[int, ...]:
+        """Label and rest."""
         return (self.label, *self.rest)
 
 
 class Renderer:
-    """Renders questions, calls and observations as token ids with the tokenizer's own chat template.
+    """Renders questions, calls and observations as token ids with the tokenizer's chat template.
 
-    What a tool or a question says is tokenised with special tokens split, so that `<|im_end|>` in a tool's text never
-    becomes a control token. Turns only ever append: one row of tokens for a trajectory equals its step-wise prompts.
+    Texts of tools and questions are tokenised with special tokens split, so that `<|im_end|>` in a tool's text never
+    becomes a control token. Turns are only appended: the token row of a trajectory equals its step-wise prompts.
+
+    Raises:
+        ConfigError: the chat template changes turns, or two action names begin with the same token.
     """
 
     def __init__(self, tokenizer: Any, space: ActionSpace, form: ActionFormat, *, full_prompt: bool = False) -> None:
@@ -45,11 +49,11 @@ class Renderer:
         return [int(i) for i in ids]
 
     def prompt_ids(self, question: Question) -> list[int]:
-        """The state before the first step: everything up to where the first action's name is written."""
+        """The state before the first step: everything before the first action's name."""
         return [*self._before_question, *self.text_ids(question_text(question)), *self._after_user]
 
     def call_ids(self, call: Call) -> tuple[int, ...]:
-        """A whole turn that a script wrote: prefix, body, stop token."""
+        """A complete turn of a scripted call: prefix, body, stop token."""
         body = self.form.body(call, self.space[call.action])
         return (*self.prefixes[call.action].ids, *self.text_ids(body), self.stop_id)
 
@@ -60,7 +64,7 @@ class Renderer:
         return (*end, *self.text_ids(observation_text(observation)), *self._after_user)
 
     def scripted(self, call: Call) -> Candidate:
-        """A candidate from a call that a script wrote."""
+        """A candidate from a scripted call."""
         ids = self.call_ids(call)
         text = self.form.body(call, self.space[call.action])
         return Candidate(
@@ -69,7 +73,8 @@ class Renderer:
         )  # fmt: skip
 
     def written(self, action: str, body_ids: list[int], logprobs: list[float]) -> Candidate:
-        """A candidate from what the policy generated after the action's prefix. `logprobs`: label first, then body."""
+        """A candidate from the tokens that the policy generated after the action's prefix. `logprobs`, in nats: of the
+        label, then of the body."""
         prefix = self.prefixes[action]
         text = self.tokenizer.decode([i for i in body_ids if i != self.stop_id])
         thought, arguments, error = self.form.parse_body(text, self.space[action])
@@ -83,17 +88,17 @@ class Renderer:
         """A candidate from a turn that the policy wrote freely after the lead."""
         text = self.tokenizer.decode([i for i in ids if i != self.stop_id])
         name, body = self.form.parse_free(self.form.lead + text)
-        kept = {"text": text, "token_ids": tuple(ids), "token_logprobs": tuple(logprobs)}
+        common = {"text": text, "token_ids": tuple(ids), "token_logprobs": tuple(logprobs)}
         if name not in self.space.names:
             known = ", ".join(self.space.names)
-            return Candidate(action=name or "?", arguments=None, error=f"error: name one action of {known}", **kept)
+            return Candidate(action=name or "?", arguments=None, error=f"error: name one action of {known}", **common)
         thought, arguments, error = self.form.parse_body(body, self.space[name])
-        return Candidate(action=name, arguments=arguments, thought=thought, error=error, **kept)
+        return Candidate(action=name, arguments=arguments, thought=thought, error=error, **common)
 
-    # -- set-up ---------------------------------------------------------------------------------------------------
+    # -- setup ----------------------------------------------------------------------------------------------------
 
     def _read_template(self) -> None:
-        """Find the fixed text around turns: render a conversation of marks."""
+        """Find the fixed text around turns by rendering a conversation of marks."""
         system, user, assistant, reply = _MARK
         if self.tokenizer.chat_template is None:
             stop = self.tokenizer.eos_token
@@ -128,7 +133,7 @@ class Renderer:
         self.stop_id = self._turn_end[0]
 
     def _action_prefixes(self) -> dict[str, ActionPrefix]:
-        """The first token identifies the action: names that begin with the same token get a letter in front."""
+        """The first token identifies the action, so names that begin with the same token get a letter as prefix."""
         ids = {name: self.text_ids(self.form.name_text(name)) for name in self.space.names}
         firsts = [tokens[0] for tokens in ids.values()]
         alike = [name for name, tokens in ids.items() if firsts.count(tokens[0]) > 1]

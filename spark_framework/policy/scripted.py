@@ -1,4 +1,4 @@
-"""A policy whose candidates come from the question set's script: demonstrations. No weights are needed."""
+"""A policy that writes demonstrations from the question set's script. No weights are needed."""
 
 from __future__ import annotations
 

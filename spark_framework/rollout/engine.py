@@ -1,8 +1,8 @@
 """The rollout loop: every open episode of a batch takes one step at a time, until all have answered.
 
-`run_episodes` is the loop; a function that takes one step of each episode is handed in. In a round of rollouts the
-policy proposes, tools are called, a judge scores and a selector chooses (`run_batch`); in an evaluation the policy acts
-alone (`evaluation.runner`). Action counts change in question order after all verdicts of a step are in, and every draw
+`run_episodes` is the loop; its argument `take_step` takes one step of each episode. In a round of rollouts the policy
+proposes, tools are called, a judge scores and a selector chooses (`run_batch`); in an evaluation the policy acts alone
+(`evaluation.runner`). Action counts change in question order after all verdicts of a step have arrived, and every draw
 has its own seed: results do not depend on concurrency.
 """
 
@@ -30,7 +30,7 @@ class TakeStep(Protocol):
     """One step of every open episode of a batch."""
 
     def __call__(self, batch: EpisodeBatch, episodes: Sequence[Episode], number: int) -> Sequence[Sequence[Step]]:
-        """For each episode the steps that it continues with: several where it branches, none where it is dropped.
+        """For each episode the steps that it continues with: several if it branches, none if it is dropped.
 
         A step that answers ends its branch; all others have been executed.
         """
@@ -45,7 +45,7 @@ def run_episodes(
 
     Args:
         questions: by their index in the round.
-        on_step: called with the question's id and each step that is no answer, in question order.
+        on_step: called with the question's id and each step that is not an answer, in question order.
 
     Returns:
         The finished trajectories by question and branch.
@@ -82,7 +82,7 @@ def run_batch(
     questions: Mapping[int, Question], policy: Policy, context: RolloutContext, plan: RoundPlan,
     usage: Mapping[str, int],
 ) -> RolloutResult:  # fmt: skip
-    """Roll out some questions together with the judge and the selector.
+    """Roll out some questions together, with the run's judge and selector.
 
     Args:
         questions: by their index in the round.
@@ -92,7 +92,7 @@ def run_batch(
         ConfigError, RunError: the judge or the selector failed in a way that only the user can fix.
     """
     judged = _JudgedSteps(context, plan, usage)
-    done = run_episodes(questions, policy, context, plan.round, judged, context.calls.step_finished)
+    done = run_episodes(questions, policy, context, plan.round_name, judged, context.calls.step_finished)
     return RolloutResult(done, judged.dropped)
 
 
@@ -100,9 +100,9 @@ def run_batch_with_fallback(
     questions: Mapping[int, Question], policy: Policy, context: RolloutContext, plan: RoundPlan,
     usage: Mapping[str, int],
 ) -> RolloutResult:  # fmt: skip
-    """As `run_batch`; where the judge failed and there is a fallback judge, it judges the question again.
+    """Like `run_batch`, but the fallback judge, if there is one, judges a question again if the judge failed on it.
 
-    Such questions are rolled out again from the start: scores of two judges must not meet in one trajectory.
+    Such questions are rolled out again from the start: scores of two judges are never mixed in one trajectory.
     """
     result = run_batch(questions, policy, context, plan, usage)
     if context.fallback is None or not result.dropped:
@@ -125,7 +125,7 @@ class _JudgedSteps:
 
     def __call__(self, batch: EpisodeBatch, episodes: Sequence[Episode], number: int) -> list[list[Step]]:
         context, plan = self.context, self.plan
-        keys = [episode.key(context.seed, plan.round) for episode in episodes]
+        keys = [episode.key(context.seed, plan.round_name) for episode in episodes]
         probs = batch.action_probs()
         ends = answers_now(batch, keys, probs, context, plan)
         actions = [(ANSWER,) if end else context.candidates for end in ends]
@@ -152,7 +152,7 @@ class _JudgedSteps:
     def _verdicts(
         self, jobs: Sequence[tuple[DecisionKey, Episode, Sequence[Candidate]]]
     ) -> Sequence[Verdict | JudgeError]:
-        """One verdict for each job, or why the judge has none."""
+        """For each job a verdict, or the error that explains why there is none."""
         assert self.context.judge is not None
         assert self.context.judging is not None
         requests = [

@@ -1,4 +1,4 @@
-"""Where actions take effect: tools are called, thoughts are acknowledged, an answer closes the episode."""
+"""Executes actions: calls tools, acknowledges thoughts, and closes episodes that answer."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class RolloutContext:
     calls: PluginHooks
     seed: int
     steps: int
-    """Actions before an answer is required."""
+    """Maximum number of actions before an answer is required."""
     workers: int = 8
-    """Threads that call tools."""
+    """Number of threads that call tools."""
     judge: Judge | None = None
-    """None, like `judging` and `selector`, where the policy acts alone."""
+    """None, like `judging` and `selector`, if the policy acts alone."""
     judging: JudgeRunner | None = None
     fallback: Judge | None = None
     selector: Selector | None = None
@@ -49,7 +49,7 @@ class RolloutContext:
 def execute(context: RolloutContext, number: int, jobs: Sequence[tuple[Question, Candidate]]) -> list[Candidate]:
     """Execute candidates of step `number` in a few threads, and fill in their observations.
 
-    A candidate that cannot be executed gets its error as observation.
+    The observation of a candidate that cannot be executed is its error.
     """
 
     def one(job: tuple[Question, Candidate]) -> Candidate:
@@ -70,7 +70,7 @@ def execute(context: RolloutContext, number: int, jobs: Sequence[tuple[Question,
 def execute_chosen(
     context: RolloutContext, episodes: Sequence[Episode], number: int, taken: Sequence[Sequence[Step]]
 ) -> list[list[Step]]:
-    """Execute the chosen candidates of steps that are no answers.
+    """Execute the chosen candidates of all steps except answers.
 
     Args:
         taken: for each episode the steps that it continues with.
@@ -102,5 +102,5 @@ def finish_episode(episode: Episode, policy: Policy, round_name: str) -> Traject
 
 
 def count_actions(trajectories: Iterable[Trajectory]) -> Counter[str]:
-    """How often each action was taken, closing answers left out."""
+    """Number of times each action was taken, without closing answers."""
     return Counter(step.candidate.action for t in trajectories for step in t.steps if not step.is_answer)

@@ -1,4 +1,4 @@
-"""Two choices that a rollout makes at each step: which episodes answer now, and how the others continue."""
+"""Two decisions at each step of a rollout: which episodes answer now, and how the others continue."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def answers_now(
     """Which episodes answer at this step. Each acts at least once; after the last step all of them answer.
 
     Args:
-        keys: the decision of each episode; all are of the same step.
-        probs: for each episode the policy's distribution over all actions; {} where it is not known.
+        keys: the decision of each episode; all have the same step.
+        probs: for each episode the policy's distribution over all actions; {} if it is not known.
     """
     number = keys[0].step
     if number in (0, context.steps):

@@ -1,4 +1,4 @@
-"""What goes into a batch of rollouts, and what comes out."""
+"""Inputs and results of a batch of rollouts."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ..util.decision_key import DecisionKey
 
 @dataclass(frozen=True)
 class RoundPlan:
-    """How one round of rollouts goes."""
+    """Settings of one round of rollouts."""
 
-    round: str
+    round_name: str
     sampling: Sampling
     execute_all: bool = True
-    """False executes the selected candidate only, after the judge has scored all of them."""
+    """False executes only the selected candidate, after the judge has scored all of them."""
     branches: int = 1
-    """How many candidates of the first step are followed, at most."""
+    """Maximum number of candidates of the first step that are followed."""
     branch_among_viable: bool = True
 
 
@@ -33,18 +33,18 @@ class Episode:
     steps: tuple[Step, ...] = ()
 
     def key(self, seed: int, round_name: str) -> DecisionKey:
-        """Names the next decision."""
+        """The key of the episode's next decision."""
         return DecisionKey(seed, round_name, self.index, self.branch, len(self.steps))
 
 
 @dataclass(frozen=True)
 class DroppedTrajectory:
-    """A trajectory that was given up because the judge failed."""
+    """A trajectory that was dropped because the judge failed."""
 
     index: int
     """Of the question, in its round."""
     reason: str
-    """Where, and why."""
+    """Trajectory, step and error, in one line."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The judged decisions of a run: what another judge can score again, and another selector can choose from again."""
+"""The judged decisions of a run, which another judge can score again and another selector can choose from."""
 
 from __future__ import annotations
 
@@ -16,52 +16,53 @@ from ..util.seeding import child_seed
 from .run_dir import RunFolder, existing_run
 from .verdicts import RecordedVerdict, VerdictFile, step_digest
 
-NOT_RUN = {"observation": None, "ok": None}
+NOT_EXECUTED = {"observation": None, "ok": None}
 
 
 @dataclass(frozen=True)
 class JudgedDecision:
-    """One decision that was judged. The branches of a question share their first one; a closing answer is none."""
+    """One decision that was judged. The branches of a question share their first decision; closing answers are not
+    judged."""
 
     trajectories: tuple[str, ...]
     """Ids of the stored trajectories that it belongs to."""
     number: int
-    """Of the step in its trajectory, from 0."""
-    round: str
+    """Index of the step in its trajectory, from 0."""
+    round_name: str
     index: int
-    """Of the question in its round."""
+    """Index of the question in its round."""
     branch: int
     question: Question
     before: tuple[Step, ...]
     step: Step
     digest: str
-    """Names the state in files of recorded verdicts."""
+    """Identifies the decision in files of recorded verdicts (`step_digest`)."""
     chosen: int | None
-    """What the run's selector chose; None where only branches that it did not choose are stored."""
+    """Index of the candidate that the run's selector chose; None if only other branches are stored."""
     branched: tuple[int, ...] = ()
-    """What other stored branches took here instead."""
+    """Indices of the candidates that other stored branches took."""
 
     def key(self, seed: int) -> DecisionKey:
-        """What the seeds of this decision are derived from.
+        """The key from which the seeds of this decision are derived.
 
         Args:
             seed: the run's.
         """
-        return DecisionKey(seed, self.round, self.index, self.branch, self.number)
+        return DecisionKey(seed, self.round_name, self.index, self.branch, self.number)
 
     @property
     def cluster(self) -> str:
-        """The question in its round: states of one question are not independent."""
-        return f"{self.round}/{self.index}"
+        """The question in its round: decisions of one question are not independent."""
+        return f"{self.round_name}/{self.index}"
 
     @property
     def verdict(self) -> Verdict:
         """The run's own verdict."""
-        assert self.step.verdict is not None  # only judged steps are states
+        assert self.step.verdict is not None  # only judged steps become decisions
         return self.step.verdict
 
     def request(self, seed: int, repeat: int = 0) -> JudgeRequest:
-        """What a judge is asked: as in the run, or for repeat k with another seed, and so in another order.
+        """The request for a judge: as in the run, or for repeat k with another seed, and therefore in another order.
 
         Args:
             seed: the run's.
@@ -72,7 +73,7 @@ class JudgedDecision:
         )  # fmt: skip
 
     def recorded(self, verdict: Verdict) -> RecordedVerdict:
-        """A verdict on this state as a line of a file."""
+        """A verdict on this decision as a line of a file."""
         return RecordedVerdict(
             trajectory=self.trajectories[0], step=self.number, question_id=self.question.id, digest=self.digest,
             verdict=verdict,
@@ -80,7 +81,7 @@ class JudgedDecision:
 
 
 def judged_decisions(folder: RunFolder, trajectories: Iterable[Trajectory] | None = None) -> list[JudgedDecision]:
-    """The states of a run in the stored order, each once. Raises `RunError` where there is none."""
+    """The judged decisions of a run in the stored order, each once. Raises `RunError` if there are none."""
     executed = {one.name: one.execute == "all" for one in folder.config.rollouts}
     found: dict[str, JudgedDecision] = {}
     for trajectory in folder.trajectories().read() if trajectories is None else trajectories:
@@ -89,29 +90,30 @@ def judged_decisions(folder: RunFolder, trajectories: Iterable[Trajectory] | Non
                 state = _state(trajectory, number, step, executed.get(trajectory.round, True))
                 found[state.digest] = _merged(found[state.digest], state) if state.digest in found else state
     if not found:
-        raise RunError(f"{folder.path} has no judged trajectory; make some with `spark-framework generate CONFIG`")
+        raise RunError(f"{folder.path} has no judged trajectories; create them with `spark-framework generate CONFIG`")
     return list(found.values())
 
 
 def recorded_verdicts(path: Path) -> dict[str, Verdict]:
-    """Verdicts by `step_digest`, from a file of recorded verdicts or from a whole run.
+    """Verdicts by `step_digest`, from a file of recorded verdicts or from a run.
 
     Args:
-        path: a file that `rejudge` wrote, or a run folder, whose own verdicts are meant.
+        path: a file that `rejudge` wrote, or a run folder, to read the run's own verdicts.
 
     Raises:
-        UserError: there is nothing, or something else, or a line is damaged.
+        UserError: there are no verdicts, the path is something else, or a line is damaged.
     """
     if path.is_dir():
         return {decision.digest: decision.verdict for decision in judged_decisions(existing_run(path))}
     verdicts = VerdictFile(path).read()
     if not verdicts:
-        raise DataError(f"{path} holds no verdict; give a file that `spark-framework rejudge` wrote, or a run folder")
+        raise DataError(f"{path} holds no verdicts; give a file that `spark-framework rejudge` wrote, or a run folder")
     return verdicts
 
 
 def stratified(states: Sequence[JudgedDecision], questions: int | None, seed: int) -> list[JudgedDecision]:
-    """The states of so many questions, drawn evenly from all categories; of all where there are no more."""
+    """The decisions of a number of questions, drawn evenly from all categories; of all questions if there are no
+    more."""
     category = {state.cluster: state.question.category for state in states}
     if questions is None or questions >= len(category):
         return list(states)
@@ -124,21 +126,21 @@ def stratified(states: Sequence[JudgedDecision], questions: int | None, seed: in
 
 
 def _state(trajectory: Trajectory, number: int, step: Step, executed: bool) -> JudgedDecision:
-    if not executed:  # the judge did not know what would come of the candidate that was then chosen
-        candidates = tuple(candidate.model_copy(update=NOT_RUN) for candidate in step.candidates)
+    if not executed:  # the judge did not see the results of the candidate that was chosen later
+        candidates = tuple(candidate.model_copy(update=NOT_EXECUTED) for candidate in step.candidates)
         step = step.model_copy(update={"candidates": candidates})
     branch = trajectory.branch if number else 0
     own = branch == trajectory.branch
     request = JudgeRequest(question=trajectory.question, steps=trajectory.steps[:number], candidates=step.candidates)
     return JudgedDecision(
-        trajectories=(trajectory.id,), number=number, round=trajectory.round, index=trajectory.index, branch=branch,
-        question=trajectory.question, before=trajectory.steps[:number], step=step, digest=step_digest(request),
-        chosen=step.chosen if own else None, branched=() if own else (step.chosen,),
+        trajectories=(trajectory.id,), number=number, round_name=trajectory.round, index=trajectory.index,
+        branch=branch, question=trajectory.question, before=trajectory.steps[:number], step=step,
+        digest=step_digest(request), chosen=step.chosen if own else None, branched=() if own else (step.chosen,),
     )  # fmt: skip
 
 
 def _merged(state: JudgedDecision, other: JudgedDecision) -> JudgedDecision:
-    """A state with a further branch that goes on from it."""
+    """A decision with a further branch."""
     return replace(
         state,
         trajectories=(*state.trajectories, *other.trajectories),

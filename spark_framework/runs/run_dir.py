@@ -1,4 +1,4 @@
-"""The folder of a run: its manifest, its files, and the lock that keeps a second process out."""
+"""The folder of a run: its manifest, the paths of its files, and its lock."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .run_questions import changed_part, opened_questions
 from .trajectories import TrajectoryStore
 
 MUTABLE_JUDGING_KEYS = frozenset({"mode", "file", "concurrency", "attempts", "budget", "batch_poll"})
-"""Settings of `judging` that change no verdict, and may change from one command to the next."""
+"""Settings of `judging` that do not change verdicts. They may differ from one command to the next."""
 PACKAGES = ("spark-framework", "torch", "transformers", "peft", "accelerate", "datasets", "pydantic", "pluggy")
 
 
@@ -36,41 +36,47 @@ JUDGEMENTS = "judge.sqlite"
 
 
 class RunFolder:
-    """All paths inside a run's folder. `open_run` makes one, `existing_run` finds one."""
+    """All paths inside a run's folder. `open_run` creates one, `existing_run` opens one."""
 
     def __init__(self, path: Path, config: RunConfig) -> None:
         self.path, self.config = path, config
 
     @property
     def manifest(self) -> Path:
+        """`run.json`: config, questions, plugins, versions."""
         return self.path / MANIFEST
 
     def read_manifest(self) -> dict[str, Any]:
-        """What `run.json` holds. Raises `RunError` where it is damaged."""
+        """The content of `run.json`. Raises `RunError` if it is damaged."""
         return _read_manifest(self.manifest)
 
     def trajectories(self) -> TrajectoryStore:
+        """The trajectories of all rounds."""
         return TrajectoryStore(self.path / TRAJECTORIES)
 
     def evaluation(self, stage: str, temperature: float) -> TrajectoryStore:
+        """A stage's answers to the test questions at one temperature."""
         name = stage if temperature == self.config.evaluation.temperatures[0] else f"{stage}@{temperature:g}"
         return TrajectoryStore(self.path / "eval" / f"{name}.jsonl")
 
     def evaluation_metrics(self, stage: str) -> Path:
+        """The file with a stage's metrics."""
         return self.path / "eval" / f"{stage}.json"
 
     def stage(self, name: str) -> Path:
+        """The folder of a stage: adapter, checkpoints, log."""
         return self.path / "train" / name
 
     def adapter_folder(self, name: str) -> Path:
-        """Where a stage's adapter is, or will be."""
+        """The folder for a stage's adapter, which need not exist yet."""
         return self.stage(name) / "adapter"
 
     def is_trained(self, name: str) -> bool:
+        """Whether a stage's adapter exists."""
         return (self.adapter_folder(name) / "adapter_config.json").is_file()
 
     def adapter(self, name: str) -> Path:
-        """Where a finished stage's adapter is. Raises `RunError` where the stage has not been trained."""
+        """The adapter of a trained stage. Raises `RunError` if the stage has not been trained."""
         if not self.is_trained(name):
             raise RunError(f"stage {name} has not been trained; run `spark-framework train {self.path} --stage {name}`")
         return self.adapter_folder(name)
@@ -84,10 +90,11 @@ class RunFolder:
         return self.path / "rejudged" / (f"{name}.{repeat}.jsonl" if repeat else f"{name}.jsonl")
 
     def reselected(self, name: str) -> Path:
-        """The file with what a selector would have chosen."""
+        """The file with the choices of another selector."""
         return self.path / "reselected" / f"{name}.jsonl"
 
     def calibration(self, judge: str) -> Path:
+        """The file with a judge's calibration map."""
         return self.path / "calibration" / f"{judge}.json"
 
     def study(self, name: str) -> Path:
@@ -95,20 +102,22 @@ class RunFolder:
         return self.path / "studies" / name
 
     def ladder(self) -> Path:
+        """The file with the ladder's figures."""
         return self.path / "ladder.json"
 
     def replies(self) -> Path:
+        """The SQLite file with tools' recorded replies."""
         return self.config.replies.file or self.path / "replies.sqlite"
 
     def judgements(self, judging: JudgingSection | None = None) -> Path:
-        """The SQLite file with judges' replies and the ledger; None takes the run's own `judging` section."""
+        """The SQLite file with judges' replies and the ledger; None uses the run's own `judging` section."""
         return (judging or self.config.judging).file or self.path / JUDGEMENTS
 
     def questions(self) -> QuestionSet:
         """The run's questions.
 
         Raises:
-            RunError: they are no longer those that the run was made with.
+            RunError: they have changed since the run was created.
             UserError: they cannot be read.
         """
         questions, now = opened_questions(self.config)
@@ -118,13 +127,13 @@ class RunFolder:
                 raise RunError(f"{self.manifest} does not record the run's questions; choose another `run`")
             if changed := changed_part(stored, now, self.config):
                 raise RunError(
-                    f"{self.path} was made with other questions: {changed}; restore them, or choose another `run`"
+                    f"{self.path} was created with other questions: {changed}; restore them, or choose another `run`"
                 )
         return questions
 
     @property
     def ledger_name(self) -> str:
-        """By what name the ledger knows the run: where it is, however the path was typed."""
+        """The run's name in the ledger: its resolved path."""
         return str(self.path.resolve())
 
     @property
@@ -132,17 +141,18 @@ class RunFolder:
         return self.path / "actions.json"
 
     def actions(self) -> ActionSpace:
-        """The actions that the run's trajectories were made with."""
+        """The actions of the run's trajectories. Raises `RunError` if there are no trajectories yet."""
         file = self._actions
         if not file.is_file():
-            raise RunError(f"{self.path} has no trajectories yet; make them with `spark-framework generate CONFIG`")
+            raise RunError(f"{self.path} has no trajectories yet; create them with `spark-framework generate CONFIG`")
         return ActionSpace.from_json(file.read_text(encoding="utf-8"))
 
     def pin_action_space(self, space: ActionSpace) -> None:
-        """Keep the actions with the run. What a policy reads of its tools must not change within a run.
+        """Store the actions with the run, or check them. A policy must read the same texts about its tools in all of a
+        run.
 
         Raises:
-            RunError: the tools, their descriptions or their arguments are no longer those of the run.
+            RunError: the tools, their descriptions or their arguments have changed since the run was created.
         """
         file = self._actions
         if not file.is_file():
@@ -152,14 +162,18 @@ class RunFolder:
         changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
         if changed or list(before) != list(now):
             raise RunError(
-                f"{self.path} was made with other tools ({', '.join(changed) or 'in another order'}): bring the same "
-                "versions back, or choose another `run`"
+                f"{self.path} was created with other tools ({', '.join(changed) or 'in another order'}): "
+                "restore the same versions, or choose another `run`"
             )
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Only one process at a time works on a run, or several that were launched together, of which the first has
-        the lock. It goes with the process, also after kill -9."""
+        """Lock the run, so that one process at a time works on it. Of several processes that were launched together,
+        the first holds the lock. The lock ends with the process, also after kill -9.
+
+        Raises:
+            RunError: another process works on the run.
+        """
         if not is_first():
             yield
             return
@@ -174,10 +188,10 @@ class RunFolder:
 
 
 def open_run(config: RunConfig) -> RunFolder:
-    """The run's folder, made if need be.
+    """The run's folder, created if it does not exist.
 
     Raises:
-        RunError: the folder belongs to another config, or to other questions: nothing is overwritten.
+        RunError: the folder belongs to another config, or to other questions; nothing is overwritten.
         UserError: the questions cannot be read.
     """
     folder = RunFolder(config.run, config)
@@ -187,7 +201,7 @@ def open_run(config: RunConfig) -> RunFolder:
             raise RunError(
                 f"{folder.path} belongs to another config ({difference}); choose another `run` or delete the folder"
             )
-        folder.questions()  # refuses other ones
+        folder.questions()  # raises if they have changed
         return folder
     if (folder.path / TRAJECTORIES).exists():
         raise RunError(f"{folder.path} holds trajectories but no run.json; choose another `run` or delete the folder")
@@ -198,16 +212,20 @@ def open_run(config: RunConfig) -> RunFolder:
 
 
 def is_run(path: Path) -> bool:
-    """Whether a folder is that of a run."""
+    """Whether a folder is a run folder."""
     return (path / MANIFEST).is_file()
 
 
 def existing_run(path: Path) -> RunFolder:
-    """The run in a folder, with the config that it was made with."""
+    """The run in a folder, with its stored config.
+
+    Raises:
+        RunError: it is not a run folder, or `run.json` is damaged.
+    """
     manifest = path / MANIFEST
     if not manifest.is_file():
         raise RunError(
-            f"{path} is not a run folder (it has no run.json); make one with `spark-framework generate CONFIG`"
+            f"{path} is not a run folder (it has no run.json); create one with `spark-framework generate CONFIG`"
         )
     data = {**_stored_config(manifest), "run": str(path)}
     return RunFolder(path, check_config(data, RunConfig, str(manifest)))
@@ -227,8 +245,8 @@ def _stored_config(manifest: Path) -> dict[str, Any]:
 
 
 def _identity(settings: dict[str, Any]) -> dict[str, Any]:
-    """What makes a run the one that it is: not how patiently and for how much its judge is asked, nor where replies of
-    the network are kept."""
+    """The settings that identify a run: not the judge's retry and budget settings, nor the file of tools' recorded
+    replies."""
     judging = {key: value for key, value in settings.get("judging", {}).items() if key not in MUTABLE_JUDGING_KEYS}
     return {**settings, "judging": judging, "replies": None}
 
@@ -240,15 +258,15 @@ def _difference(stored: Any, wanted: Any, at: str = "") -> str | None:
             if difference := _difference(stored.get(key), wanted.get(key), f"{at}.{key}" if at else key):
                 return difference
         return None
-    return None if stored == wanted else f"{at}: {stored!r} there, {wanted!r} here"
+    return None if stored == wanted else f"{at}: {stored!r} in run.json, {wanted!r} here"
 
 
 def _surroundings(config: RunConfig) -> dict[str, Any]:
-    choices = [*config.tools, config.judge, config.selector, *config.reward.diversity, *config.reward.process]
+    specs = [*config.tools, config.judge, config.selector, *config.reward.diversity, *config.reward.process]
     for stage in config.stages.values():
         algorithm = stage.build()
         assert isinstance(algorithm, Algorithm)  # the config has checked the kind
-        choices += [stage, *algorithm.components()]
+        specs += [stage, *algorithm.components()]
     versions: dict[str, str | None] = {}
     for name in PACKAGES:
         try:
@@ -256,7 +274,7 @@ def _surroundings(config: RunConfig) -> dict[str, Any]:
         except PackageNotFoundError:
             versions[name] = None
     return {
-        "plugins": [choice.lock() for choice in choices],
+        "plugins": [spec.lock() for spec in specs],
         "versions": {"python": platform.python_version(), **versions},
         "hardware": {"machine": platform.machine(), "system": platform.platform(), "cpus": os.cpu_count()},
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],

@@ -1,4 +1,4 @@
-"""The questions of a run: they must be the same from its first command to its last."""
+"""The questions of a run, which must not change from its first command to its last."""
 
 from __future__ import annotations
 
@@ -11,21 +11,25 @@ from ..errors import DataError
 from ..questions import MmluProConfig, PracticeConfig, QuestionSet, open_questions
 
 Identity = dict[str, Any]
-"""`fingerprint` of the content, and `revision`: of the hub dataset that was loaded, or None."""
+"""`fingerprint` of the content, and `revision` of the hub dataset, or None."""
 
 
 def opened_questions(config: RunConfig) -> tuple[QuestionSet, Identity]:
-    """The questions of a config and their identity for `run.json`. A file that is unchanged is read once a process."""
+    """The questions of a config and their identity for `run.json`. An unchanged file is read once per process.
+
+    Raises:
+        UserError: they cannot be read.
+    """
     path = config.questions.path if isinstance(config.questions, MmluProConfig) else None
     return _opened(config.questions, config.seed, None if path is None else _file_state(path))
 
 
 def changed_part(stored: Identity, now: Identity, config: RunConfig) -> str | None:
-    """What is no longer as it was when the run was made; None where all is."""
+    """Describes what has changed since the run was created; None if nothing has."""
     if stored.get("revision") != now["revision"]:
-        return f"the hub dataset had revision {stored.get('revision')}, and has {now['revision']} here"
+        return f"the hub dataset had revision {stored.get('revision')}, but now has {now['revision']}"
     if stored.get("fingerprint") != now["fingerprint"]:
-        return f"{_source(config)} had fingerprint {stored.get('fingerprint')}, and has {now['fingerprint']} here"
+        return f"{_source(config)} had fingerprint {stored.get('fingerprint')}, but now has {now['fingerprint']}"
     return None
 
 
@@ -42,7 +46,7 @@ def _file_state(path: Path) -> tuple[int, ...]:
     try:
         stat = path.stat()
     except OSError as exc:
-        raise DataError(f"cannot read {path}: {exc.strerror}; `path` has to name a parquet or JSONL file") from exc
+        raise DataError(f"cannot read {path}: {exc.strerror}; set `path` to a parquet or JSONL file") from exc
     return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 

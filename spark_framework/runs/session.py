@@ -1,4 +1,4 @@
-"""A command's work on a run, as its observers see it."""
+"""Notifies observers of the start and the end of a command."""
 
 from __future__ import annotations
 

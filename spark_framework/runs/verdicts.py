@@ -1,4 +1,4 @@
-"""Recorded verdicts: one JSON line a step, written by `rejudge` and read by the judge `replay` and by people."""
+"""Recorded verdicts: one JSON line per step, written by `rejudge` and read by the judge `replay`."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from pydantic import ValidationError
 from ..contracts.components import JudgeRequest
 from ..errors import DataError
 from ..records import Candidate, Record, Verdict
-from ..util.files import append_lines, whole_lines
+from ..util.files import append_lines, complete_size
 
 _SHOWN = {"action", "arguments", "thought", "text", "observation", "ok", "error"}
-"""What a judge can see of a candidate. Tokens and their probabilities differ between machines and count for nothing."""
+"""The fields of a candidate that a judge can see. Tokens and their probabilities differ between machines."""
 
 
 class RecordedVerdict(Record):
     """One line of a file."""
 
     trajectory: str
-    """The trajectory's id, for people: what a verdict belongs to is found by its digest."""
+    """The trajectory's id, for readers of the file: verdicts are looked up by `digest`."""
     step: int
     question_id: str
     digest: str
-    """`step_digest` of what was judged."""
+    """`step_digest` of the request."""
     verdict: Verdict
 
 
 def step_digest(request: JudgeRequest) -> str:
-    """64 hex digits over what any judge sees of a step: the question without its answer, the calls that were made so
-    far, and the candidates. Neither the seed nor an earlier verdict changes it."""
+    """64 hex digits over everything that a judge sees of a step: the question without its answer, the earlier calls,
+    and the candidates. It does not depend on the seed or on earlier verdicts."""
     seen = [
         request.question.without_gold().model_dump(mode="json"),
         [_shown(step.candidate) for step in request.steps],
@@ -43,21 +43,21 @@ def step_digest(request: JudgeRequest) -> str:
 
 
 class VerdictFile:
-    """A file of recorded verdicts. It is only ever appended to, and survives `kill -9` at any byte: a last line without
-    its end is not read, and cut off before the next append."""
+    """A file of recorded verdicts. It is append-only and survives `kill -9` at any byte: an incomplete last line is not
+    read, and is truncated before the next append."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._size: int | None = None
 
     def read(self) -> dict[str, Verdict]:
-        """The verdicts by `step_digest`; none where there is no file. DataError names the line that is damaged."""
+        """The verdicts by `step_digest`; empty if there is no file. Raises `DataError`, which names a damaged line."""
         return {line.digest: line.verdict for line in self.lines()}
 
     def lines(self) -> Iterator[RecordedVerdict]:
-        """All whole lines. DataError names the one that is damaged."""
-        whole = self._bytes()
-        for number, line in enumerate(whole[: whole_lines(whole)].splitlines(), 1):
+        """All complete lines. Raises `DataError`, which names a damaged line."""
+        data = self._bytes()
+        for number, line in enumerate(data[: complete_size(data)].splitlines(), 1):
             try:
                 yield RecordedVerdict.model_validate_json(line)
             except ValidationError as exc:
@@ -66,8 +66,8 @@ class VerdictFile:
                 raise DataError(f"{self.path}, line {number}: {where}: {first['msg']}") from exc
 
     def append(self, verdicts: Sequence[RecordedVerdict]) -> None:
-        """Add verdicts; returns when they are on disk. Raises `RunError` where the disk refuses."""
-        size = whole_lines(self._bytes()) if self._size is None else self._size
+        """Append verdicts; return when they are on disk. Raises `RunError` if they cannot be written."""
+        size = complete_size(self._bytes()) if self._size is None else self._size
         self._size = append_lines(self.path, size, (verdict.model_dump_json() for verdict in verdicts))
 
     def _bytes(self) -> bytes:

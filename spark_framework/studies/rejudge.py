@@ -142,7 +142,7 @@ def rejudge_states(
             failures += [_failure(state, error) for state, error in outcomes if isinstance(error, JudgeError)]
         return Rejudged(
             file=path, states=len(states), judged=len(missing) - len(failures), failures=tuple(failures),
-            calls=runner.client.asked, usd=runner.client.budget.spent - before if _has_price(judge) else None,
+            calls=runner.client.attempts, usd=runner.client.budget.spent - before if _has_price(judge) else None,
         )  # fmt: skip
 
 

@@ -61,7 +61,7 @@ def with_own_counters(
     for i in _in_turn(rule.config, states, shuffle):
         state, given = states[i], scores[i]
         names = [candidate.action for candidate in state.step.candidates]
-        counts = usage[state.round]
+        counts = usage[state.round_name]
         if given is not None:
             choices[i] = rule.choose(state, given, counts)
         counted = state.chosen if given is None else choices[i]
@@ -80,7 +80,7 @@ def _in_turn(config: RunConfig, states: Sequence[JudgedDecision], shuffle: rando
     place = {state.cluster: state.index for state in states}
     if shuffle is not None:
         for name in sizes:
-            clusters = sorted({state.cluster for state in states if state.round == name})
+            clusters = sorted({state.cluster for state in states if state.round_name == name})
             places = [place[cluster] for cluster in clusters]
             shuffle.shuffle(places)
             place |= dict(zip(clusters, places, strict=True))
@@ -88,6 +88,6 @@ def _in_turn(config: RunConfig, states: Sequence[JudgedDecision], shuffle: rando
     def turn(i: int) -> tuple[str, int, int, int, int]:
         state = states[i]
         key = replace(state.key(config.seed), index=place[state.cluster])
-        return key.turn(sizes[state.round])
+        return key.turn(sizes[state.round_name])
 
     return sorted(range(len(states)), key=turn)

@@ -125,9 +125,9 @@ class JudgeContract(ComponentContract):
     def _step(self, judge: Judge) -> JudgeRequest:
         return self.sample() if judge.uses_gold else self.sample().without_gold()
 
-    def _verdict(self, judge: Judge, step: JudgeRequest) -> Verdict:
+    def _verdict(self, judge: Judge, request: JudgeRequest) -> Verdict:
         try:
-            verdict = within(self.time_limit, "a verdict", lambda: self._asked(judge, step))
+            verdict = within(self.time_limit, "a verdict", lambda: self._asked(judge, request))
         except (JudgeError, UserError, AssertionError, KeyboardInterrupt):
             raise
         except BaseException as exc:
@@ -138,11 +138,11 @@ class JudgeContract(ComponentContract):
         require(isinstance(verdict, Verdict), f"{judge.name} returned {type(verdict).__name__}: return a Verdict")
         return verdict
 
-    def _asked(self, judge: Judge, step: JudgeRequest) -> Verdict:
-        return judge.score(step)
+    def _asked(self, judge: Judge, request: JudgeRequest) -> Verdict:
+        return judge.score(request)
 
-    def _check(self, judge: Judge, step: JudgeRequest, verdict: Verdict, what: str) -> None:
-        n = len(step.candidates)
+    def _check(self, judge: Judge, request: JudgeRequest, verdict: Verdict, what: str) -> None:
+        n = len(request.candidates)
         require(
             len(verdict.scores) == n,
             f"{what}: {len(verdict.scores)} scores for {n} candidates; give one each, in their order",

@@ -51,11 +51,11 @@ def probe(component: Component) -> Report:
 
 @cache
 def _probed(module: str, name: str, config: str) -> Report:
-    from ..host.subprocess_call import isolated
+    from ..host.subprocess_call import call_in_subprocess
 
     if "<locals>" in name:
         return Report(problem="it is defined inside a function: move the class to the top of a module")
-    answer = isolated(f"{__name__}:look", [module, name, config], TIME_LIMIT)
+    answer = call_in_subprocess(f"{__name__}:look", [module, name, config], TIME_LIMIT)
     if answer.problem:
         return Report(problem=f"importing {module} and building {name} {answer.problem}")
     return Report(**answer.value, printed=answer.printed.strip())

@@ -34,16 +34,16 @@ class RemoteJudgeContract(JudgeContract):
     """Whether the order in which the judge sees the candidates depends on `request.seed`."""
 
     @abstractmethod
-    def good_reply(self, judge: RemoteJudge, step: JudgeRequest, scores: Sequence[int]) -> ApiReply:
+    def good_reply(self, judge: RemoteJudge, request: JudgeRequest, scores: Sequence[int]) -> ApiReply:
         """**REQUIRED.** A reply that gives candidate k of `step.candidates` the score `scores[k]` and process_ok."""
 
-    def garbled(self, judge: RemoteJudge, step: JudgeRequest) -> Iterator[tuple[str, ApiReply]]:
+    def garbled(self, judge: RemoteJudge, request: JudgeRequest) -> Iterator[tuple[str, ApiReply]]:
         """Replies that hold no verdict, each with what is wrong with it: variations of the good one.
 
         Override it where scores stand neither in JSON inside of a text nor as numbers in the body.
         """
-        good = self.good_reply(judge, step, _scores(step))
-        for what, body in spoilt(good.body, len(step.candidates)):
+        good = self.good_reply(judge, request, _scores(request))
+        for what, body in spoilt(good.body, len(request.candidates)):
             yield what, good.model_copy(update={"body": body})
 
     # -- request -------------------------------------------------------------------------------------------------------
@@ -82,19 +82,19 @@ class RemoteJudgeContract(JudgeContract):
     def test_a_request_holds_nothing_of_the_stored_answer(self, judge: RemoteJudge) -> None:
         if judge.uses_gold:
             return
-        wire = judge.request(self.sample())
-        require(GOLD not in json.dumps(wire.body), "the request holds the question's plan or an earlier verdict")
+        api_request = judge.request(self.sample())
+        require(GOLD not in json.dumps(api_request.body), "the request holds the question's plan or an earlier verdict")
         require(
-            wire.key == judge.request(self.sample().without_gold()).key,
+            api_request.key == judge.request(self.sample().without_gold()).key,
             "the request depends on the stored answer, which a run withholds: do not read it",
         )
 
     def test_odd_requests_can_be_stored(self, judge: RemoteJudge) -> None:
         for what, step in odd_requests(self._step(judge)):
             try:
-                wire = judge.request(step)
-                wire.key.encode()
-                wire.model_dump_json()
+                api_request = judge.request(step)
+                api_request.key.encode()
+                api_request.model_dump_json()
             except JudgeError:
                 continue
             except Exception as exc:
@@ -160,28 +160,28 @@ class RemoteJudgeContract(JudgeContract):
 
     def test_a_repair_is_another_request(self, judge: RemoteJudge) -> None:
         step = self._step(judge)
-        wire = judge.request(step)
+        api_request = judge.request(step)
         for what, reply in self.garbled(judge, step):
             try:
                 self._read(judge, step, reply)
             except JudgeError as fault:
-                second = judge.repaired(wire, reply, fault)
+                second = judge.repaired(api_request, reply, fault)
                 require(
-                    second is None or second.key != wire.key,
+                    second is None or second.key != api_request.key,
                     f"{what}: repaired() asks the same again, and would get the same stored reply: change the body, or "
                     "return None",
                 )
 
     # -- how it is asked -----------------------------------------------------------------------------------------------
 
-    def _asked(self, judge: Judge, step: JudgeRequest) -> Verdict:
+    def _asked(self, judge: Judge, request: JudgeRequest) -> Verdict:
         assert isinstance(judge, RemoteJudge), "the fixture `judge` gives no RemoteJudge: inherit JudgeContract"
-        judge.request(step)
-        return judge.read(step, self.good_reply(judge, step, _scores(step)))
+        judge.request(request)
+        return judge.read(request, self.good_reply(judge, request, _scores(request)))
 
-    def _read(self, judge: RemoteJudge, step: JudgeRequest, reply: ApiReply) -> Verdict:
+    def _read(self, judge: RemoteJudge, request: JudgeRequest, reply: ApiReply) -> Verdict:
         try:
-            return judge.read(step, reply)
+            return judge.read(request, reply)
         except JudgeError:
             raise
         except Exception as exc:
@@ -191,6 +191,6 @@ class RemoteJudgeContract(JudgeContract):
             ) from exc
 
 
-def _scores(step: JudgeRequest) -> list[int]:
+def _scores(request: JudgeRequest) -> list[int]:
     """Different whole numbers, the first candidate's the highest: ten candidates at most can have them."""
-    return [9 - k for k in range(len(step.candidates))]
+    return [9 - k for k in range(len(request.candidates))]

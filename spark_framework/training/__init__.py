@@ -1,1 +1,1 @@
-"""Training: rows, losses, models and trainers."""
+"""Training of a stage: its rows, losses, models and trainers."""

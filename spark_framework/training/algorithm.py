@@ -1,4 +1,4 @@
-"""The usual form of an algorithm: a loss for each row. Plugins derive from it; the framework's trainer drives it."""
+"""The usual base of an algorithm: a loss for each row. Plugins derive from it; the framework's trainer calls it."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:  # a config is read without torch
 class TreeAlgorithm(Algorithm):
     """Turns a round's trajectories into token trees, and each tree into a loss.
 
-    A row is a token tree: what a stage learns from one question. The framework reads it with the policy, and gives
-    `loss` the log-probabilities of the policy, of the reference and of the old policy, and the row's advantages.
+    A row is a token tree: the data that a stage learns from one question. The framework computes the log-probabilities
+    of the policy, of the reference and of the old policy, and passes them to `loss` with the row's advantages.
 
     Example:
         class Reinforce(TreeAlgorithm):
@@ -46,7 +46,8 @@ class TreeAlgorithm(Algorithm):
     """
 
     def rewards(self, trajectory: Trajectory, data: StageData) -> list[float]:
-        """The reward of each step of a trajectory. By default the process terms of the run's `reward` section.
+        """The reward of each step of a trajectory. By default the sum of the process terms of the run's `reward`
+        section.
 
         Raises:
             DataError: a reward term failed, or its value is not finite.
@@ -57,17 +58,17 @@ class TreeAlgorithm(Algorithm):
         return [(one, self.rewards(one, data)) for kept in filtered_questions(data, self.config) for one in kept]
 
     def rows(self, data: StageData) -> Sequence[TokenTree]:
-        """The rows of a stage. By default one for each question, from all of its trajectories that pass the stage's
+        """The rows of a stage. By default one row per question, from all of its trajectories that pass the stage's
         `require_*` filters.
 
         Raises:
-            DataError: nothing passes the filters.
+            DataError: no trajectory passes the filters.
         """
         return question_trees(data, filtered_questions(data, self.config), lambda one: self.rewards(one, data))
 
     @property
     def refreshes(self) -> bool:
-        """Whether the old policy is the policy at the start of each epoch. False: the stored behaviour policy."""
+        """Whether the old policy is the policy at the start of each epoch. False: it is the stored behaviour policy."""
         return False
 
     def refreshed_rewards(self, row: TokenTree, probs: list[dict[str, float]], data: StageData) -> list[float] | None:
@@ -79,7 +80,7 @@ class TreeAlgorithm(Algorithm):
         return None
 
     def advantages(self, rewards: Sequence[Tensor], values: Sequence[Tensor]) -> Sequence[Tensor] | None:
-        """The advantages of all rows at the start of an epoch; None where the loss needs none.
+        """The advantages of all rows at the start of an epoch; None if the loss needs none.
 
         Args:
             rewards: [D] of each row: the reward of each of its decisions.
@@ -92,26 +93,26 @@ class TreeAlgorithm(Algorithm):
         """**REQUIRED.** The loss of one row, a scalar with a gradient. The loss of an update is the mean over its rows.
 
         Args:
-            row: what the policy, the reference and the old policy say of the row.
-            metrics: takes figures for the log; the figure `kl` is what `next_beta` and the alarms follow.
+            row: the row with the log-probabilities of the policy, the reference and the old policy.
+            metrics: collects figures for the log; `next_beta` and the alarms use the figure `kl`.
         """
 
     @property
     def beta(self) -> float | None:
-        """The initial weight of a KL penalty, which `loss` gets as `row.beta`; None for none."""
+        """The initial weight of a KL penalty, which `loss` gets as `row.beta`; None without a penalty."""
         return None
 
     def next_beta(self, beta: float, mean_kl: float) -> float:
-        """That weight after an epoch.
+        """The weight after an epoch.
 
         Args:
-            mean_kl: of the figure `kl`, over the updates of the epoch.
+            mean_kl: mean of the figure `kl` over the updates of the epoch.
         """
         return beta
 
     @property
     def limits(self) -> Limits | None:
-        """Bounds on the figures `kl` and `tool_entropy` that raise alarms; None for none."""
+        """Bounds on the figures `kl` and `tool_entropy` that raise alarms; None for no alarms."""
         return None
 
     @property

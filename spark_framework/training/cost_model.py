@@ -1,21 +1,20 @@
-"""What a stage will cost, before any weight is loaded: rows, tokens, memory and arithmetic.
+"""Estimates what a stage will cost, before any weights are loaded: rows, tokens, memory and arithmetic.
 
-Everything is counted on the model's shape (its config, on torch's `meta` device) and on the stage's own rows.
+The estimate depends on the model's shape (its config, on torch's `meta` device) and on the stage's own rows.
 
-FLOPs, a multiplication and an addition being two. P weights of linear layers in the trunk and r of the adapter, N
+FLOPs count a multiplication and an addition as two. P weights of linear layers in the trunk and r of the adapter, N
 tokens in a row, A of them predicted, E pairs of a token and one that it sees, L layers of attention width q, vocabulary
 V, width d:
 
     forward   2 (P + r) N  +  4 L q E  +  2 V d A
-    backward  2 P N + 4 r N  +  8 L q E  +  2 V d A      frozen weights need no gradient of their own
+    backward  2 P N + 4 r N  +  8 L q E  +  2 V d A      frozen weights need no gradient
 
-Below the first trained layer nothing is propagated back. A separate critic reads each row up to its last state, without
-the output layer. Rows are counted one by one: what those of a forward pass have in common is computed once, so the
-arithmetic is a bound. The layers' norms, softmax and optimiser are left out.
+There is no backward pass below the first trained layer. A separate critic reads each row up to its last state, without
+the output layer. Rows are counted one by one. Prefixes that rows of a forward pass share are computed only once, so the
+arithmetic is an upper bound. The layers' norms, softmax and optimiser are not counted.
 
-Memory: weights; for each trained number 4 bytes, 4 of gradient and 8 of AdamW; what the layers of the largest forward
-pass keep for its backward pass; one chunk of logits. The allocator's slack and the CUDA context (about 1 GiB) come on
-top.
+Memory: weights; for each trained number 4 bytes, 4 of gradient and 8 of AdamW; the activations of the largest
+forward pass; one chunk of logits. The allocator's overhead and the CUDA context (about 1 GiB) are not included.
 """
 
 from __future__ import annotations
@@ -44,27 +43,27 @@ TRAINED_BYTES = {"adapters and value head": 4, "their gradients": 4, "optimiser"
 
 @dataclass(frozen=True)
 class ModelShape:
-    """A model with a LoRA adapter, as far as costs depend on it."""
+    """The sizes of a model with a LoRA adapter that costs depend on."""
 
     parameters: int
     trunk: int
     """Weights of the linear layers, without the output layer."""
     adapter: int
-    back: float
-    """Share of the layers that a gradient passes through."""
+    backward_share: float
+    """Share of the layers that the backward pass reaches."""
     layers: int
     width: int
     attention: int
     """Width of all heads together."""
     vocabulary: int
-    kept: float
-    """Bytes that a layer keeps of each token for its backward pass."""
+    activation_bytes: float
+    """Bytes of activations per token and layer, for the backward pass."""
     itemsize: int
-    """Bytes of a number of the base."""
+    """Bytes per weight of the base."""
 
     @classmethod
     def of(cls, model: Any, dtype: torch.dtype) -> ModelShape:
-        """The shape of a PEFT model, weights or not."""
+        """The shape of a PEFT model, with or without weights."""
         base = model.get_base_model()
         config, head = base.config, base.get_output_embeddings()
         lora = {n: p for n, p in model.named_parameters() if ".default." in n and "lora_" in n}
@@ -79,11 +78,11 @@ class ModelShape:
             parameters=sum(p.numel() for n, p in model.named_parameters() if "lora_" not in n),
             trunk=sum(m.weight.numel() for m in linear.values() if m is not head),
             adapter=sum(p.numel() for p in lora.values()),
-            back=(layers - first) / layers,
+            backward_share=(layers - first) / layers,
             layers=layers, width=config.hidden_size, attention=heads * head_dim, vocabulary=head.weight.shape[0],
-            # Both norms keep their input in single precision, and so does each adapter; attention keeps queries, keys,
-            # values and its output; a gated MLP keeps its gate before and after the activation, and what is gated.
-            kept=8 * config.hidden_size + 4 * inputs / layers
+            # Both norms and each adapter store their input in single precision; attention stores queries, keys,
+            # values and its output; a gated MLP stores its gate before and after the activation, and its other input.
+            activation_bytes=8 * config.hidden_size + 4 * inputs / layers
             + dtype.itemsize * (2 * heads * head_dim + 2 * keys + 3 * config.intermediate_size),
             itemsize=dtype.itemsize,
         )  # fmt: skip
@@ -97,12 +96,12 @@ class ModelShape:
         """FLOPs of the gradient of the adapter."""
         attention = 8 * self.layers * self.attention * pairs
         head = 2 * self.vocabulary * self.width * predicted
-        return self.back * (2 * self.trunk * tokens + attention) + 4 * self.adapter * tokens + head
+        return self.backward_share * (2 * self.trunk * tokens + attention) + 4 * self.adapter * tokens + head
 
 
 @dataclass(frozen=True)
 class CostEstimate:
-    """What a stage will cost."""
+    """The estimated cost of a stage. Printing it gives a table."""
 
     rows: int
     tokens: int
@@ -114,10 +113,11 @@ class CostEstimate:
     pass_tokens: int
     """Tokens of the largest forward pass."""
     memory: dict[str, float]
-    """Bytes, by what they are for."""
+    """Bytes by purpose."""
     flops_once: float
-    """Before the first step: reference, the critic's warm-up, V_old."""
+    """FLOPs before the first step: reference, the critic's warm-up, V_old."""
     flops_epoch: float
+    """FLOPs of each epoch."""
 
     def __str__(self) -> str:
         gib = {name: size / 2**30 for name, size in self.memory.items()}
@@ -140,7 +140,7 @@ def estimate_stage(
     """The costs of a stage on its rows.
 
     Args:
-        lora: of the stage that `init` leads back to, whose adapter has the shape that is trained on.
+        lora: of the first stage in the chain of `init`, which sets the adapter's shape.
     """
     device = resolve_device(policy.device)
     dtype = resolve_dtype(policy.dtype, device)
@@ -157,7 +157,7 @@ def estimate(
     shape: ModelShape, algorithm: Algorithm, rows: Sequence[TokenTree],
     *, dtype: str, quantized: bool, pack_tokens: int,
 ) -> CostEstimate:  # fmt: skip
-    """The costs of a stage, given a shape."""
+    """The costs of a stage, given the model's shape."""
     lengths = sorted((len(row.ids) for row in rows), reverse=True)
     together = min(pack_tokens, sum(lengths[: algorithm.config.batch_size]))
     if algorithm.work.rows_at_once is not None:
@@ -179,20 +179,20 @@ def _memory(
     linear = shape.trunk * (NF4_BYTES if quantized else shape.itemsize)
     adapters = 2 if _reads_apart(critic) else 1
     trained = adapters * shape.adapter + (0 if critic is None else critic.hidden * shape.width)
-    kept = shape.kept * shape.layers * shape.back * tokens
+    activations = shape.activation_bytes * shape.layers * shape.backward_share * tokens
     if algorithm.config.gradient_checkpointing:
-        kept = (shape.width * shape.itemsize * shape.layers + shape.kept) * tokens
+        activations = (shape.width * shape.itemsize * shape.layers + shape.activation_bytes) * tokens
     chunk = min(MAX_LOGITS, max(map(_predicted, rows)) * shape.vocabulary)
     return {
         "weights": linear + (shape.parameters - shape.trunk) * shape.itemsize,
         **{name: size * trained for name, size in TRAINED_BYTES.items()},
-        "activations": kept,
-        "a chunk of logits": chunk * (8 + shape.itemsize),  # as they come, in single precision, and as probabilities
+        "activations": activations,
+        "a chunk of logits": chunk * (8 + shape.itemsize),  # as computed, in single precision, and as probabilities
     }
 
 
 def _flops(shape: ModelShape, algorithm: Algorithm, rows: Sequence[TokenTree]) -> tuple[float, float]:
-    """Before the first step, and in every epoch after the first."""
+    """FLOPs before the first step, and of every epoch after the first."""
     work, critic = algorithm.work, algorithm.critic
     again = 1 if algorithm.config.gradient_checkpointing else 0
     once = epoch = 0.0
@@ -212,7 +212,7 @@ def _flops(shape: ModelShape, algorithm: Algorithm, rows: Sequence[TokenTree]) -
 
 
 def _reads_apart(critic: CriticConfig | None) -> bool:
-    """Whether a critic reads the rows with an adapter of its own."""
+    """Whether a critic reads the rows with its own adapter."""
     return critic is not None and critic.kind == "separate"
 
 
@@ -221,5 +221,5 @@ def _predicted(row: TokenTree) -> int:
 
 
 def _size(row: TokenTree) -> tuple[int, int, int]:
-    """Tokens, pairs that attend, tokens predicted."""
+    """Number of tokens, of attending pairs, and of predicted tokens."""
     return len(row.ids), sum(position + 1 for position in row.positions), _predicted(row)

@@ -1,9 +1,11 @@
-"""Several processes on one stage (`accelerate launch`): each reads its share of every step's rows, and their gradients
-add up to those of one process. Adapters, optimiser and schedule are the same everywhere; the first process writes.
+"""Trains one stage in several processes (`accelerate launch`): each reads its share of every step's rows, and the sum
+of their gradients equals that of one process. Adapters, optimiser and schedule are the same in all processes; the
+first one writes files.
 
-Gradients are summed by us and not by DistributedDataParallel, which fixes its parameters when it wraps a model: an
-adapter that is switched on later would train on its own process's rows only. For the same reason sharding leaves
-adapters out: FSDP keeps the frozen layers in parts, and has nothing to do with what is trained.
+`all_reduce_gradients` sums the gradients, not DistributedDataParallel, which fixes its parameters when it wraps a
+model: an adapter that is switched on later would train on its own process's rows only. For the same reason adapters
+are not
+sharded: FSDP splits the frozen layers only.
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ from ..errors import ConfigError
 from ..util.collectives import world
 
 
-def whole_steps(loader: Any) -> Any:
-    """A data loader of accelerate that gives every process all rows of a step: they are shared out inside the step."""
+def without_batch_sharding(loader: Any) -> Any:
+    """Make accelerate's data loader give every process all rows of a step; the training step divides them."""
     if isinstance(loader.batch_sampler, BatchSamplerShard):
         shard = loader.batch_sampler
         shard.num_processes, shard.process_index, shard.even_batches = 1, 0, False
@@ -26,23 +28,21 @@ def whole_steps(loader: Any) -> Any:
 
 
 def ddp_ignore_frozen(model: Any) -> None:
-    """Keep DistributedDataParallel, in which accelerate wraps a model, from sending its frozen weights around."""
+    """Make DistributedDataParallel, in which accelerate wraps a model, ignore its frozen weights."""
     frozen = [name for name, _ in model.named_parameters() if "lora_" not in name]
     DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, frozen)
 
 
 def shard_base(model: Any) -> None:
-    """Keep each frozen layer of a PEFT model in parts, one on each process, gathered when it is used (FSDP2).
+    """Shard each frozen layer of a PEFT model over the processes; it is gathered when it is used (FSDP2).
 
     Raises:
-        ConfigError: the process is alone.
+        ConfigError: there is only one process.
     """
     from torch.distributed.fsdp import fully_shard
 
     if world()[1] == 1:
-        raise ConfigError(
-            "shard: there is one process only; start several with `accelerate launch`, or leave shard out"
-        )
+        raise ConfigError("shard: there is only one process; start several with `accelerate launch`, or remove shard")
     adapters = {p for n, p in model.named_parameters() if "lora_" in n}
     for layer in model.get_base_model().base_model.layers:
         fully_shard(layer, ignored_params=adapters & set(layer.parameters()))

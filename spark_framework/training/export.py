@@ -1,4 +1,4 @@
-"""A stage's policy as a plain model folder: the adapter merged into its base."""
+"""Exports a stage's policy as a plain model folder: the adapter merged into its base."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .files import write_errors_as_run_error
 
 
 def export_model(policy: LocalPolicyConfig, adapter: Path, to: Path) -> Path:
-    """Write base and adapter as one model, whole or not at all.
+    """Write base and adapter as one model, completely or not at all.
 
-    The weights are those that the policy generates with: merged in its `dtype`. A quantised policy is merged into the
+    The weights equal those of the policy at generation: merged in its `dtype`. A quantised policy is merged into the
     unquantised base, so that the adapter is not rounded away.
 
     Returns:
@@ -26,7 +26,7 @@ def export_model(policy: LocalPolicyConfig, adapter: Path, to: Path) -> Path:
     from peft import PeftModel
 
     if to.exists():
-        raise RunError(f"{to} exists already; nothing is overwritten: choose another --to")
+        raise RunError(f"{to} already exists; choose another --to")
     model = load_model(policy.model, dtype=policy.dtype, device=policy.device)
     with quiet_peft():
         merged = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()

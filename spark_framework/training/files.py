@@ -1,4 +1,4 @@
-"""One error line for everything that cannot be written."""
+"""Reports files that cannot be written in one line."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ..errors import RunError
 
 @contextmanager
 def write_errors_as_run_error(path: Path) -> Iterator[None]:
-    """Turn what the libraries raise when they cannot write, each in its own way, into one line."""
+    """Turn the errors that libraries raise when they cannot write into a `RunError` of one line."""
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as exc:
         reason = (str(exc).strip() or type(exc).__name__).splitlines()[0]
-        raise RunError(f"{path} cannot be written ({reason}); free some space and give the same command again") from exc
+        raise RunError(f"{path} cannot be written ({reason}); free some space and run the same command again") from exc

@@ -1,4 +1,4 @@
-"""From a stage's data to a trained adapter: rows, model, training, saving."""
+"""Trains a stage: makes its rows, loads the model, trains, and saves the adapter."""
 
 from __future__ import annotations
 
@@ -20,14 +20,20 @@ from .data.token_tree import TokenTree
 from .distributed import ddp_ignore_frozen, shard_base
 from .model.actor_critic import ActorCritic, add_actor_adapter
 from .model.first_policy import FirstPolicy
-from .model.reference_cache import base_digest, digest, row_digest
+from .model.reference_cache import base_digest, parts_digest, row_digest
 from .trainers.base import StageSetup, training_arguments
 from .trainers.checkpoints import check_base, latest_complete_checkpoint, save_adapter
 from .trainers.trackers import check_trackers
 
 
 def train_stage(folder: RunFolder, algorithm: Algorithm, data: StageData, calls: PluginHooks) -> Path:
-    """Train a stage to its end (resuming from its last complete checkpoint) and return the adapter's folder."""
+    """Train a stage to its end, from its last complete checkpoint if there is one; returns the adapter's folder.
+
+    Raises:
+        ConfigError: the stage, the launcher's options or a tracker are not valid.
+        DataError: there is nothing to learn from.
+        RunError: `init` is not trained, a checkpoint is of other data or settings, or files cannot be written.
+    """
     config, stage, name = folder.config, algorithm.config, data.stage
     assert isinstance(config.policy, LocalPolicyConfig)
     check_launcher()
@@ -38,7 +44,7 @@ def train_stage(folder: RunFolder, algorithm: Algorithm, data: StageData, calls:
     init = None if stage.init is None else folder.adapter(stage.init)
     target = folder.stage(name)
     actions: tuple[str, ...] = ()
-    labels = [0]  # rows of free text: no action head is read
+    labels = [0]  # rows of free text have no action head
     if algorithm.reads_round:
         renderer = open_renderer(config.policy, folder.actions())
         actions = renderer.space.names
@@ -47,7 +53,7 @@ def train_stage(folder: RunFolder, algorithm: Algorithm, data: StageData, calls:
     base = base_digest(peft_model)
     if init is not None:
         check_base(init, base)
-    # One seed for all stages: those that start alike share their critic's warm-up.
+    # One seed for all stages: stages that start from the same policy share their critic's warm-up.
     critic_seed = child_seed(config.seed, "critic") % 2**31
     agent = ActorCritic(peft_model, labels, algorithm.critic, critic_seed, stage.gradient_checkpointing)
     setup = StageSetup(
@@ -55,7 +61,7 @@ def train_stage(folder: RunFolder, algorithm: Algorithm, data: StageData, calls:
         first_policy=FirstPolicy(agent, folder.reference_cache(), base),
     )  # fmt: skip
     data_digest = [(row_digest(row), [d.reward for d in row.decisions]) for row in rows]
-    identity = digest(setup.first_policy.policy, data_digest, algorithm.fingerprint(), seed)
+    identity = parts_digest(setup.first_policy.policy, data_digest, algorithm.fingerprint(), seed)
     target.mkdir(parents=True, exist_ok=True)
     trainer_class = algorithm.trainer
     arguments = training_arguments(
@@ -75,16 +81,16 @@ def train_stage(folder: RunFolder, algorithm: Algorithm, data: StageData, calls:
 
 
 def stage_rows(algorithm: Algorithm, data: StageData) -> Sequence[TokenTree]:
-    """All rows of a stage, made by its algorithm. No weights are needed.
+    """All rows of a stage, from its algorithm. No weights are needed.
 
     Raises:
         DataError: there is nothing to learn from.
-        ConfigError: the algorithm gave something else than rows with decisions.
+        ConfigError: the algorithm did not return rows with decisions.
     """
     rows = algorithm.rows(data)
     if not rows or not all(isinstance(row, TokenTree) and row.decisions for row in rows):
         raise ConfigError(
-            f"stages.{data.stage}: algorithm {algorithm.name} gave no rows, or rows without decisions; its "
+            f"stages.{data.stage}: algorithm {algorithm.name} returned no rows, or rows without decisions; its "
             "`rows` has to return token trees"
         )
     return rows

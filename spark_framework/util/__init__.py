@@ -1,1 +1,1 @@
-"""Small helpers without knowledge of the framework."""
+"""Small helpers that do not depend on the rest of the framework."""

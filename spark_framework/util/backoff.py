@@ -1,4 +1,4 @@
-"""How long to wait before the next attempt: exponential back-off, full jitter, and what a server asks for."""
+"""How long to wait before the next attempt: exponential back-off, full jitter, and a server's Retry-After."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 LONGEST_RETRY_AFTER = 120.0
-"""Seconds: the longest wait that is granted to a server."""
+"""Seconds: the longest Retry-After that is followed."""
 
 
 def exponential_delay(attempt: int, first: float, longest: float) -> float:
@@ -22,13 +22,13 @@ def full_jitter(attempt: int, first: float, longest: float) -> float:
 
 
 def next_delay(retry_after: float | None, otherwise: float) -> float:
-    """Seconds that the server asked for, or `otherwise` where it did not ask; at most `LONGEST_RETRY_AFTER`."""
+    """Seconds that the server requested, or `otherwise` if it did not; at most `LONGEST_RETRY_AFTER`."""
     return min(max(otherwise if retry_after is None else retry_after, 0.0), LONGEST_RETRY_AFTER)
 
 
 def parse_retry_after(value: str | None) -> float | None:
-    """Seconds from now in a Retry-After header, a number or an HTTP date; perhaps infinite. None where there is no such
-    time, or it has passed."""
+    """Seconds from now in a Retry-After header, a number or an HTTP date; possibly infinite. None if there is no such
+    time, or if it has passed."""
     if value is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Where the framework keeps what it can make again."""
+"""Where the framework stores files that it can rebuild."""
 
 from __future__ import annotations
 

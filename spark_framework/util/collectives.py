@@ -1,4 +1,4 @@
-"""What several processes tell each other (`accelerate launch`). With one process everything is the identity."""
+"""Communication between processes (`accelerate launch`). With one process every function is the identity."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ def world() -> tuple[int, int]:
 
 
 def rank_slice(rows: Sequence[T]) -> list[T]:
-    """This process's part of a step's rows; perhaps none."""
+    """This process's part of a step's rows; it may be empty."""
     rank, size = world()
     return list(rows[rank::size])
 
 
 def dummy_passes(passes: Callable[[list[T]], Sequence[object]], rows: Sequence[T]) -> int:
-    """How many passes fewer than the busiest process this one makes: sharded layers are gathered by all at once."""
+    """How many fewer passes this process makes than the busiest one: all processes gather sharded layers together."""
     rank, size = world()
     counts = [len(passes(list(rows[one::size]))) for one in range(size)]
     return max(counts) - counts[rank]
 
 
 def barrier() -> None:
-    """Returns when every process is here."""
+    """Return when every process has called it."""
     if world()[1] > 1:
         dist.barrier()
 
@@ -50,22 +50,23 @@ def all_gather_object(value: T) -> list[T]:
 
 
 def sharded_map(items: Sequence[T], compute: Callable[[list[T]], list[U]], device: Any) -> list[U]:
-    """What `compute` makes of items, in their order: every process computes its share, and all get all."""
+    """The results of `compute` for items, in their order: every process computes its share, and all get every
+    result."""
     size = world()[1]
     if size == 1:
         return compute(list(items))
-    whole: list[Any] = [None] * len(items)
+    gathered: list[Any] = [None] * len(items)
     for rank, found in enumerate(all_gather_object(to_device(compute(rank_slice(items)), "cpu"))):
-        whole[rank::size] = to_device(found, device)
-    return whole
+        gathered[rank::size] = to_device(found, device)
+    return gathered
 
 
-def broadcast_from_first(ask: Callable[[], T]) -> T:
-    """What the first process found, for all of them."""
+def broadcast_from_first(compute: Callable[[], T]) -> T:
+    """The result of `compute` on the first process, for all processes."""
     rank, size = world()
     if size == 1:
-        return ask()
-    found = [ask() if rank == 0 else None]
+        return compute()
+    found = [compute() if rank == 0 else None]
     dist.broadcast_object_list(found, src=0)
     return found[0]  # type: ignore[return-value]
 

@@ -1,6 +1,7 @@
-"""The place of one decision in a run, and the seeds of every random choice in it.
+"""The position of one decision in a run, and the seeds of its random choices.
 
-Rollouts, evaluation and studies derive their seeds here. So a study that repeats a decision draws what the run drew.
+Rollouts, evaluation and studies derive their seeds here. A study that repeats a decision therefore draws the same
+numbers as the run.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ class DecisionKey:
 
     seed: int
     """The run's."""
-    round: str
+    round_name: str
     """Name of the round; in an evaluation, of the stage."""
     index: int
     """Of the question in its round."""
@@ -30,39 +31,39 @@ class DecisionKey:
 
     @property
     def episode(self) -> str:
-        """Names the trajectory in its round."""
+        """Identifies the trajectory in its round."""
         return f"{self.index}/{self.branch}"
 
     @property
     def place(self) -> tuple[int, int, int]:
-        """Sorts the decisions of one batch as they are taken: by step, in a step by question, then by branch."""
+        """Sort key for the decisions of one batch, in the order in which they are made: by step, question, branch."""
         return self.step, self.index, self.branch
 
     def turn(self, batch_size: int) -> tuple[str, int, int, int, int]:
-        """Sorts the decisions of a run's rounds as they are taken: batch by batch, in a batch by `place`.
+        """Sort key for the decisions of a run's rounds: batch by batch, within a batch by `place`.
 
         Args:
             batch_size: questions of the round that are rolled out together.
         """
-        return self.round, self.index // batch_size, *self.place
+        return self.round_name, self.index // batch_size, *self.place
 
     def proposal_seed(self) -> int:
-        """For writing the candidates."""
-        return child_seed(self.seed, self.round, self.episode, self.step) % _SEED_RANGE
+        """Seed for writing the candidates."""
+        return child_seed(self.seed, self.round_name, self.episode, self.step) % _SEED_RANGE
 
     def answer_seed(self) -> int:
-        """For deciding whether to answer now."""
-        return child_seed(self.seed, self.round, self.episode, self.step, "end")
+        """Seed for deciding whether to answer now."""
+        return child_seed(self.seed, self.round_name, self.episode, self.step, "end")
 
     def judge_seed(self, repeat: int = 0) -> int:
-        """For the judge; each repeat has a seed of its own, and 0 is the run's."""
+        """Seed for the judge; each repeat has its own, and repeat 0 is the run's."""
         again = (repeat,) if repeat else ()
         return child_seed(self.seed, "judge", self.episode, self.step, *again)
 
     def selection_rng(self) -> random.Random:
-        """For the selector and, after it, for further branches."""
-        return child_rng(self.seed, self.round, self.episode, self.step, "select")
+        """Generator for the selector and, after it, for further branches."""
+        return child_rng(self.seed, self.round_name, self.episode, self.step, "select")
 
     def evaluation_seed(self) -> int:
-        """For a policy that acts alone."""
-        return child_seed(self.seed, "evaluation", self.round, self.index, self.step) % _SEED_RANGE
+        """Seed for a policy that acts alone."""
+        return child_seed(self.seed, "evaluation", self.round_name, self.index, self.step) % _SEED_RANGE

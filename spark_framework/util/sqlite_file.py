@@ -18,13 +18,13 @@ class SqliteFile:
     """One database file (WAL), open in this process. All methods are safe to call from many threads.
 
     Args:
-        path: made if need be.
-        schema: SQL that creates the tables that are missing.
+        path: created if it does not exist.
+        schema: SQL that creates missing tables.
         what: the kind of file, for errors.
-        setting: the key of the config that names another file, for errors.
+        setting: the config key that sets the path of the file, for errors.
 
     Raises:
-        RunError: the file cannot be opened, is something else, or the disk is full.
+        RunError: the file cannot be opened, is not such a database, or the disk is full.
     """
 
     def __init__(self, path: Path, schema: str, what: str, setting: str) -> None:
@@ -44,12 +44,13 @@ class SqliteFile:
             raise RunError(f"{path} is not a valid {what} ({exc}); free some space or set {setting}") from exc
 
     def close(self) -> None:
+        """Close the database."""
         with self._access() as database:
             database.close()
 
     @contextmanager
     def _access(self) -> Iterator[sqlite3.Connection]:
-        """The connection, for this thread alone."""
+        """The connection; other threads wait until the block ends."""
         with self._lock:
             try:
                 yield self._database

@@ -1,4 +1,4 @@
-"""JSON written by a model or a stranger, read without surprises."""
+"""Strict parsing of JSON from a model or another untrusted source."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def read_json(text: str, *, prefix: bool = False) -> Any:
-    """The value of a JSON text; half a surrogate pair becomes U+FFFD, as it could not be stored.
+    """The value of a JSON text; half a surrogate pair becomes U+FFFD, since it could not be stored.
 
     Args:
-        prefix: the value may be followed by something else.
+        prefix: allow other text after the value.
 
     Raises:
-        ValueError: not JSON, or NaN, Infinity, a number beyond a double, a key given twice, nesting beyond all measure.
+        ValueError: not JSON, or NaN, Infinity, a number beyond a double, a key given twice, nesting that is too deep.
     """
     try:
         value, end = _DECODER.raw_decode(text.lstrip())
         if _SURROGATE.search(text):
-            value = _mended(value)
+            value = _without_surrogates(value)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if not prefix and text.lstrip()[end:].strip():
-        raise ValueError("there is something behind the value")
+        raise ValueError("there is text after the value")
     return value
 
 
-def _mended(value: Any) -> Any:
+def _without_surrogates(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, dict):
-        return {_mended(key): _mended(item) for key, item in value.items()}
-    return [_mended(item) for item in value] if isinstance(value, list) else value
+        return {_without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
+    return [_without_surrogates(item) for item in value] if isinstance(value, list) else value
 
 
 def _finite(text: str) -> float:

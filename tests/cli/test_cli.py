@@ -282,9 +282,9 @@ def noted(monkeypatch, config) -> list:
         report("the table")
         return {"seeds": seeds}
 
+    monkeypatch.setattr("spark_framework.studies.ladder.ladder", climb)  # first: its import binds the real verbs
     for verb, replacement in (("generate", generate), ("train", train), ("evaluate", evaluate)):
         monkeypatch.setattr(f"spark_framework.pipeline.{verb}.{verb}", replacement)
-    monkeypatch.setattr("spark_framework.studies.ladder.ladder", climb)
     return noted
 
 

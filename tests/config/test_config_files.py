@@ -128,7 +128,7 @@ def test_wrong_overrides(complaint, override, text):
         ("policy: {use: local, pth: x}", "policy.pth: unknown key; did you mean 'path'?"),
         ("policy: {use: local, urll: x}", "policy.urll: unknown key; known: path, use"),
         ("policy: {use: server}", "policy.url: is missing; add it to the file or pass --set policy.url=VALUE"),
-        ("policy: {use: server, ulr: x}", "policy.ulr: unknown key; did you mean 'url'? (wrong too: policy.url)"),
+        ("policy: {use: server, ulr: x}", "policy.ulr: unknown key; did you mean 'url'? (also wrong: policy.url)"),
         ("judge: {use: fake, modle: x}", "judge.modle: unknown key; did you mean 'model'?"),
         ("judge: {model: x}", "judge: should be the name of a judge, or a mapping with `use: NAME`"),
         ("name: bad", "the file: the name may not be bad"),
@@ -147,7 +147,7 @@ def test_mistakes_begin_with_the_path_that_was_typed(complaint, text, told):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("a: 1\nb:\n  c: 1\n  c: 2\n", "run.yaml, line 4: key 'c' is there twice"),
+        ("a: 1\nb:\n  c: 1\n  c: 2\n", "run.yaml, line 4: key 'c' is given twice"),
         ("a: [1,\nb: 2\n", "run.yaml, line 3: expected ',' or ']'"),
         ("a: \x00", "run.yaml: special characters are not allowed"),
         ("- 1\n", "should hold a mapping"),

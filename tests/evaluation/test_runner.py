@@ -9,13 +9,13 @@ from spark_framework.api import ANSWER, Candidate
 from spark_framework.evaluation.runner import act
 from spark_framework.policy import Sampling
 from spark_framework.records import Trajectory
-from tests.rollout.puppet import TOOLS, Puppet, PuppetEpisodeBatch, questions, workshop
+from tests.rollout.puppet import TOOLS, Puppet, PuppetEpisodeBatch, questions, rollout_context
 
 GREEDY = Sampling(0.0, 8)
 
 
 def acted(count: int, policy: Any, *, first: int = 0, use_tools: bool = True, steps: int = 4) -> list[Trajectory]:
-    alone = workshop(steps=steps, judge=None, judging=None, selector=None)
+    alone = rollout_context(steps=steps, judge=None, judging=None, selector=None)
     return act(questions(count), first, policy, alone, GREEDY, "tools", use_tools=use_tools)
 
 
@@ -64,5 +64,5 @@ def test_observers_of_judged_steps_hear_nothing() -> None:
 
     host = Host()
     host.register(Ear())
-    act(questions(2), 0, Puppet(), workshop(calls=host.calls), GREEDY, "tools")
+    act(questions(2), 0, Puppet(), rollout_context(calls=host.calls), GREEDY, "tools")
     assert heard == []

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from spark_framework.api import ComponentConfig, Judge, RewardTerm, Selector, hookimpl
 from spark_framework.errors import PluginError
-from spark_framework.host.component_spec import JudgeSpec, RewardSpec, SelectorSpec, ToolSpec, choose
+from spark_framework.host.component_spec import JudgeSpec, RewardSpec, SelectorSpec, ToolSpec, parse_spec
 from spark_framework.host.manager import Host, using_host
 
 
@@ -145,12 +145,12 @@ def test_an_instance_is_used_as_it_is():
 
 
 def test_the_lock_names_the_code():
-    choice = choose("judge", "fake")
+    choice = parse_spec("judge", "fake")
     assert choice.lock() == {
         "kind": "judge", "name": "fake", "distribution": "spark-fake-judge", "version": "1.0", "target": "fake_judge",
         "fingerprint": choice.build().fingerprint(),
     }  # fmt: skip
-    direct = choose("selector", Picky).lock()
+    direct = parse_spec("selector", Picky).lock()
     assert (direct["distribution"], direct["version"], direct["target"]) == (None, None, f"{__name__}:Picky")
     json.dumps(direct)
 
@@ -169,7 +169,7 @@ def test_a_built_components_plugin_takes_part_in_the_current_host(fake_distribut
     """
     fake_distribution("seen", {"judge.seen": "seen_choice"}, {"seen_choice": source})
     with using_host(Host()):
-        choice = choose("judge", "seen")
+        choice = parse_spec("judge", "seen")
     with using_host(Host()) as host:
         host.calls.run_started({})
         choice.build()
@@ -196,4 +196,4 @@ def test_a_component_that_cannot_be_built_is_one_line() -> None:
             raise OSError("no such\ndevice")
 
     with pytest.raises(PluginError, match=r"reward .broken. \(.*Broken\) cannot be built: OSError: no such device"):
-        choose("reward", Broken).build()
+        parse_spec("reward", Broken).build()

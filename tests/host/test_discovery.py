@@ -22,7 +22,7 @@ def test_listing_imports_nothing(fake_distribution):
         EntryPoint("judge", "bomb", "bomb", "spark-bomb", "2.1", "ready"),
         EntryPoint("tool", "bomb", "bomb:thing", "spark-bomb", "2.1", "ready"),
     ]
-    assert scan().road == "entrypoints"
+    assert scan().reader == "entrypoints"
     assert "bomb" not in sys.modules
 
 
@@ -105,7 +105,7 @@ def test_a_malformed_foreign_file_costs_nobody_anything(fake_distribution, fake_
     before = scan().entry_points
     fake_distribution("foreign", text)
     installed = scan()
-    assert installed.road == "importlib.metadata"
+    assert installed.reader == "importlib.metadata"
     assert "entry_points.txt" in installed.problem
     assert "\n" not in installed.problem
     assert installed.entry_points == before
@@ -116,7 +116,7 @@ def test_an_undecodable_foreign_file_costs_nobody_anything(fake_distribution, fa
     folder = fake_distribution("foreign", {})
     (folder / "foreign-1.0.dist-info" / "entry_points.txt").write_bytes(b"[a]\nx = \xff\xfe\n")
     installed = scan()
-    assert installed.road == "importlib.metadata"
+    assert installed.reader == "importlib.metadata"
     assert installed.entry_points == before
 
 
@@ -125,7 +125,7 @@ def test_another_api_version_is_incompatible(fake_distribution):
     fake_distribution("foreign", {"judge.none": "bomb"}, BOMB, group="spark_framework.version")
     assert [(o.key, o.state, o.api) for o in of("future")] == [("judge.next", "incompatible", 2)]
     assert of("foreign") == []
-    with pytest.raises(PluginError, match="API v2, and this is v1"):
+    with pytest.raises(PluginError, match="API v2, but this is v1"):
         scan().find("judge", "next")
 
 

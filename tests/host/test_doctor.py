@@ -66,7 +66,7 @@ def diagnoses(*disable: str, timeout: float = 60) -> dict[str, Diagnosis]:
         ("import sys; sys.stdout.close(); sys.stderr.close()", "good", "^$"),
         ("import os; os.close(1); os.close(2)", "good", "^$"),
         ("import warnings; warnings.warn('careful')", "good", "^$"),
-        ("print('hello')", "prints", "importing odd_term prints 'hello'; only its users are affected"),
+        ("print('hello')", "prints", "importing odd_term prints 'hello'; only runs that use it are affected"),
         ("import os; os.write(1, b'\\xff\\x00')", "prints", "importing odd_term prints"),
         ("import threading, time\nthreading.Thread(target=time.sleep, args=(60,)).start()", "starts threads", "leaves"),
     ],
@@ -101,7 +101,7 @@ def test_an_import_that_takes_long_is_slow(offered, monkeypatch):
     offered("import time; time.sleep(0.8)")
     found = diagnoses()["spark-odd/reward.odd"]
     assert found.state == "slow"
-    assert re.match(r"importing odd_term takes \d+\.\d s; only its users are affected", found.advice)
+    assert re.match(r"importing odd_term takes \d+\.\d s; only runs that use it are affected", found.advice)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_an_import_that_takes_long_is_slow(offered, monkeypatch):
     [
         ("def __init__(self, config=None): raise OSError('no disk')", "broken", "cannot be built: OSError: no disk"),
         ("class Config(ComponentConfig):\n    path: str\n    'Where.'", "good", "^$"),
-        ("name = 'other'", "broken", "has to offer one class with name = 'odd', and offers 'other'"),
+        ("name = 'other'", "broken", "has to return one class with name = 'odd', but returns 'other'"),
     ],
 )
 def test_building_is_examined_too(offered, inside, state, advice):
@@ -156,7 +156,7 @@ def test_metadata_that_nobody_can_read_are_named(fake_distribution):
         ("metadata", "foreign-words", "3.1", "unreadable")
     ]
     assert str(folder) in found[0].advice
-    assert "reinstall Foreign.Words, or tell its author" in found[0].advice
+    assert "reinstall Foreign.Words, or report it to its author" in found[0].advice
 
 
 @pytest.mark.parametrize("text", [b"[a]\nx = \xff\xfe\n", b"[a]\nx = 1\nx = 2\n", b"\xef\xbb\xbf[a]\nx = y\n"])
@@ -186,7 +186,7 @@ def test_an_editable_install_that_is_out_of_date_is_named(fake_distribution, tmp
     (folder / "spark_odd-1.0.dist-info" / "direct_url.json").write_text(json.dumps(origin))
     found = [f for f in examine_metadata() if f.distribution == "spark-odd"]
     assert [(f.state, f.version) for f in found] == [("out of date", "1.0")]
-    assert "says otherwise of reward.new, reward.old: run `pip install -e" in found[0].advice
+    assert "now differs in reward.new, reward.old: run `pip install -e" in found[0].advice
     assert str(checkout) in found[0].advice
 
 

@@ -55,17 +55,22 @@ class Asking(RemoteJudge):
     def priced_model(self) -> str:
         return self.config.model
 
-    def most_tokens(self, wire: ApiRequest) -> Usage:
+    def most_tokens(self, api_request: ApiRequest) -> Usage:
         return Usage(input_tokens=1000)
 
-    def request(self, step: JudgeRequest) -> ApiRequest:
-        body = {"model": self.config.model, "prompt": self.config.prompt, "id": step.question.id, "seed": step.seed}
+    def request(self, request: JudgeRequest) -> ApiRequest:
+        body = {
+            "model": self.config.model,
+            "prompt": self.config.prompt,
+            "id": request.question.id,
+            "seed": request.seed,
+        }
         return ApiRequest(endpoint=self.config.url, body=body)
 
-    def send(self, wire: ApiRequest) -> ApiReply:
-        connection = http.client.HTTPConnection(urlsplit(wire.endpoint).netloc, timeout=10)
+    def send(self, api_request: ApiRequest) -> ApiReply:
+        connection = http.client.HTTPConnection(urlsplit(api_request.endpoint).netloc, timeout=10)
         try:
-            connection.request("POST", "/", json.dumps(wire.body))
+            connection.request("POST", "/", json.dumps(api_request.body))
             response = connection.getresponse()
             text = response.read()
         except OSError as exc:
@@ -76,15 +81,15 @@ class Asking(RemoteJudge):
             raise JudgeError(f"status {response.status}", response.headers["X-Kind"], retry_after=0.0)
         return ApiReply(body=json.loads(text), usage=Usage(input_tokens=1000), model=self.config.model)
 
-    def read(self, step: JudgeRequest, reply: ApiReply) -> Verdict:
+    def read(self, request: JudgeRequest, reply: ApiReply) -> Verdict:
         score = reply.body["score"]
         if not isinstance(score, int):
             raise JudgeError("the score is no whole number", "invalid")
-        n = len(step.candidates)
+        n = len(request.candidates)
         return Verdict(scores=(score,) * n, process_ok=(True,) * n, judge=self.name, fingerprint=self.fingerprint())
 
-    def repaired(self, wire: ApiRequest, reply: ApiReply, fault: JudgeError) -> ApiRequest | None:
-        return wire.model_copy(update={"body": {**wire.body, "again": True}})
+    def repaired(self, api_request: ApiRequest, reply: ApiReply, fault: JudgeError) -> ApiRequest | None:
+        return api_request.model_copy(update={"body": {**api_request.body, "again": True}})
 
 
 class Server:
@@ -155,10 +160,10 @@ def write(path: str, url: str, count: str) -> None:
     judge = Asking(Asking.Config(url=url))
     with session(Path(path), judge, concurrency=4) as asking, ThreadPoolExecutor(4) as pool:
 
-        def one(step: JudgeRequest) -> None:
-            (verdict,) = asking.judge_all(judge, [step])
+        def one(request: JudgeRequest) -> None:
+            (verdict,) = asking.judge_all(judge, [request])
             assert isinstance(verdict, Verdict)
-            sys.stdout.write(step.question.id + "\n")  # one write, so that lines stay whole
+            sys.stdout.write(request.question.id + "\n")  # one write, so that lines stay whole
             sys.stdout.flush()
 
         list(pool.map(one, steps(int(count))))

@@ -30,7 +30,7 @@ class FolderBatches:
         return name if (self.folder / name).exists() else None
 
     def submit(self, name: str, requests: Mapping[str, ApiRequest]) -> str:
-        (self.folder / name).write_text(json.dumps({key: wire.body for key, wire in requests.items()}))
+        (self.folder / name).write_text(json.dumps({key: api_request.body for key, api_request in requests.items()}))
         if self.killed_after_submit:
             raise KeyboardInterrupt
         return name
@@ -116,7 +116,7 @@ def test_a_batch_has_to_fit_into_the_budget(judge: Batching, tmp_path: Path) -> 
 
 def test_a_batch_that_fails_as_a_whole_ends_the_command(judge: Batching, tmp_path: Path) -> None:
     judge.service.broken = True
-    with pytest.raises(RunError, match="the file was refused; give the same command again"):
+    with pytest.raises(RunError, match="the file was refused; run the same command again"):
         judged(judge, tmp_path, 4)
     judge.service.broken = False
     assert judged(judge, tmp_path, 4) == ([8] * 4, 2.0)

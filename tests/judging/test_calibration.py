@@ -41,12 +41,12 @@ class Lengths(CalibratedJudge):
     def scale(self) -> str:
         return self.weights
 
-    def request(self, step: JudgeRequest) -> ApiRequest:
-        return ApiRequest(endpoint="local:lengths", body={"texts": [c.observation for c in step.candidates]})
+    def request(self, request: JudgeRequest) -> ApiRequest:
+        return ApiRequest(endpoint="local:lengths", body={"texts": [c.observation for c in request.candidates]})
 
-    def send(self, wire: ApiRequest) -> ApiReply:
+    def send(self, api_request: ApiRequest) -> ApiReply:
         self.sent += 1
-        return ApiReply(body={"values": [len(text) for text in wire.body["texts"]]})
+        return ApiReply(body={"values": [len(text) for text in api_request.body["texts"]]})
 
 
 def request(*lengths: int, **changes: Any) -> JudgeRequest:

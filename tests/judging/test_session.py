@@ -77,8 +77,8 @@ def test_another_parser_reads_the_stored_reply(server: Server, judge: Asking, pa
         def fingerprint(self) -> str:
             return "harsh"
 
-        def read(self, step: JudgeRequest, reply: Any) -> Verdict:
-            verdict = super().read(step, reply)
+        def read(self, request: JudgeRequest, reply: Any) -> Verdict:
+            verdict = super().read(request, reply)
             return verdict.model_copy(update={"scores": tuple(score - 1 for score in verdict.scores)})
 
     judged(path, judge, steps(3))

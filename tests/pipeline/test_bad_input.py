@@ -1,4 +1,4 @@
-"""Every mistake ends in exit code 2 and one line that says what is wrong and how to mend it."""
+"""Every mistake ends in exit code 2 and one line that says what is wrong and how to fix it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def generate(refused: Refused, tiny: Path, tmp_path: Path) -> Refused:
         ({"treshold": 6}, "treshold: unknown key; did you mean 'threshold'"),
         ({"rollouts": [{**EXPLORE, "brunches": 2}]}, "rollouts.0.brunches: unknown key; did you mean 'branches'"),
         ({"stages": {"sft": {"data": "nowhere"}}}, "stages.sft.data: there is no round nowhere"),
-        ({"rollouts": [{**EXPLORE, "adapter": "sft"}]}, "wants the adapter of sft, which is no stage"),
+        ({"rollouts": [{**EXPLORE, "adapter": "sft"}]}, "needs the adapter of sft, which is not a stage"),
         ({"tools": ["calculator", "calculator"]}, "tools: calculator is listed twice"),
         ({"judge": "verifyer"}, "there is no judge 'verifyer'"),
         ({"judge": "verifyer"}, "did you mean 'verifier'"),
@@ -145,7 +145,7 @@ def test_a_folder_of_another_config(refused: Refused, tiny: Path, tmp_path: Path
     run = demonstrations(tmp_path / "run")
     before = (run / "run.json").read_bytes()
     told = refused("generate", config_file(tmp_path, settings(tiny, run, threshold=5.0)))
-    assert f"{run} belongs to another config (threshold: 6.0 there, 5.0 here)" in told
+    assert f"{run} belongs to another config (threshold: 6.0 in run.json, 5.0 here)" in told
     assert (run / "run.json").read_bytes() == before
 
 
@@ -207,7 +207,7 @@ def test_trajectories_without_tokens_cannot_be_trained_on(
 def test_a_servers_policy_cannot_be_trained(refused: Refused, tiny: Path, tmp_path: Path, demonstrations: Any) -> None:
     policy = {"use": "server", "model": "m", "base_url": "http://127.0.0.1:9/v1"}
     run = demonstrations(tmp_path / "run", policy=policy)
-    assert "policy.use: training needs `local` weights" in refused("train", run, "--stage", "sft")
+    assert "policy.use: training needs a `local` policy" in refused("train", run, "--stage", "sft")
 
 
 # -- the disk --------------------------------------------------------------------------------------------------------

@@ -96,5 +96,5 @@ def test_the_tools_of_a_run_do_not_change_under_it(
 ) -> None:
     generate(run(tiny, tmp_path / "run", url))
     monkeypatch.setattr(Clock, "description", "Counts, and more.")
-    with pytest.raises(RunError, match=r"was made with other tools \(science\)"):
+    with pytest.raises(RunError, match=r"was created with other tools \(science\)"):
         generate(run(tiny, tmp_path / "run", url))

@@ -119,9 +119,9 @@ class TestScripted(JudgeContract):
         return Scripted(Scripted.Config(scores={"search": 8.5}, process_ok={"think": False}))
 
 
-def said(step: JudgeRequest, scores: Sequence[int]) -> str:
+def said(request: JudgeRequest, scores: Sequence[int]) -> str:
     """What the prompt asks a model to write."""
-    order = shuffled(step)
+    order = shuffled(request)
     names = labels(len(order))
     given = {name: scores[k] for name, k in zip(names, order, strict=True)}
     return json.dumps({"scores": given, "process_ok": dict.fromkeys(names, True)})
@@ -134,8 +134,8 @@ class TestGPT4o(RemoteJudgeContract):
     def judge(self) -> RemoteJudge:
         return GPT4o()
 
-    def good_reply(self, judge: RemoteJudge, step: JudgeRequest, scores: Sequence[int]) -> ApiReply:
-        text = said(step, scores)
+    def good_reply(self, judge: RemoteJudge, request: JudgeRequest, scores: Sequence[int]) -> ApiReply:
+        text = said(request, scores)
         return ApiReply(body={"choices": [{"message": {"content": text}, "finish_reason": "stop"}]})
 
 
@@ -146,8 +146,8 @@ class TestClaude(RemoteJudgeContract):
     def judge(self) -> RemoteJudge:
         return Claude()
 
-    def good_reply(self, judge: RemoteJudge, step: JudgeRequest, scores: Sequence[int]) -> ApiReply:
-        return ApiReply(body={"content": [{"type": "text", "text": said(step, scores)}], "stop_reason": "end_turn"})
+    def good_reply(self, judge: RemoteJudge, request: JudgeRequest, scores: Sequence[int]) -> ApiReply:
+        return ApiReply(body={"content": [{"type": "text", "text": said(request, scores)}], "stop_reason": "end_turn"})
 
 
 class TestJury(JudgeContract):

@@ -34,9 +34,9 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "smollm3": ("SmolLM3", {}),
 }
 UNFIT: dict[str, tuple[str, dict[str, Any], str]] = {
-    "granite": ("Granite", {"logits_scaling": 4.0}, "does not fit: its logits are more than its output layer"),
-    "phi": ("Phi", {}, "does not fit: its logits are more than its output layer"),
-    "lfm2": ("Lfm2", {"full_attn_idxs": [1]}, "does not fit: "),
+    "granite": ("Granite", {"logits_scaling": 4.0}, "is not supported: its logits are not the plain output layer"),
+    "phi": ("Phi", {}, "is not supported: its logits are not the plain output layer"),
+    "lfm2": ("Lfm2", {"full_attn_idxs": [1]}, "is not supported: "),
     "gemma2": ("Gemma2", {"head_dim": 8}, "cannot load .*does not support an attention implementation"),
     "mamba": ("Mamba", {"state_size": 4}, "cannot load .*does not support an attention implementation"),
     "bloom": ("Bloom", {"n_layer": 2, "n_head": 4}, "cannot load .*does not support an attention implementation"),

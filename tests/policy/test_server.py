@@ -258,10 +258,10 @@ def test_text_that_cannot_be_read_is_an_error_not_a_guess(
     [
         ((401, '{"error": {"message": "no key"}}'), "refuses 'm': "),
         ((404, '{"error": {"message": "no such model"}}'), "no such model"),
-        ((503, "{}"), "answers 503; repeat the command later"),
-        ((200, '{"choices": []}'), "does not speak chat completions"),
-        ((200, '{"hello": "world"}'), "does not speak chat completions"),
-        ((200, "<html>"), "does not speak chat completions"),
+        ((503, "{}"), "returned 503; run the same command again later"),
+        ((200, '{"choices": []}'), "does not support chat completions"),
+        ((200, '{"hello": "world"}'), "does not support chat completions"),
+        ((200, "<html>"), "does not support chat completions"),
     ],
     ids=["401", "404", "503", "no choice", "other JSON", "no JSON"],
 )

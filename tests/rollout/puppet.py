@@ -46,7 +46,7 @@ def questions(count: int) -> list[Question]:
     ]
 
 
-def workshop(scores: Mapping[str, float] | None = None, /, **changes: Any) -> RolloutContext:
+def rollout_context(scores: Mapping[str, float] | None = None, /, **changes: Any) -> RolloutContext:
     """Eight echoing tools, the scripted judge and the rarity-first selector."""
     tools, calls = {name: echo_tool(name) for name in TOOLS}, Host().calls
     client = JudgeClient(calls, JudgeStore(Path(":memory:")), JudgingSection(), "test")

@@ -11,9 +11,9 @@ from spark_framework.rollout.engine import run_batch
 from spark_framework.rollout.types import RoundPlan
 from spark_framework.util.decision_key import DecisionKey
 from spark_plugin_selectors.uniform import Uniform
-from tests.rollout.puppet import Puppet, questions, workshop
+from tests.rollout.puppet import Puppet, questions, rollout_context
 
-KEY = DecisionKey(seed=7, round="explore", index=3, branch=1, step=2)
+KEY = DecisionKey(seed=7, round_name="explore", index=3, branch=1, step=2)
 
 
 def test_seeds_are_those_of_stored_runs() -> None:
@@ -34,14 +34,14 @@ def test_decisions_are_taken_in_the_order_of_their_turns() -> None:
             drawn.append(_peek(rng))
             return super().select(*args, rng=rng, **kwargs)
 
-    shop = workshop({"ash": 7.0, "birch": 8.0}, steps=3, selector=Watched(Watched.Config()))
+    context = rollout_context({"ash": 7.0, "birch": 8.0}, steps=3, selector=Watched(Watched.Config()))
     plan = RoundPlan("r", Sampling(0.0, 8), branches=2)
     usage, keys = Counter[str](), []
     for first in (0, 3):
         asked = dict(enumerate(questions(3), first))
-        for one in run_batch(asked, Puppet({"q1": 1}), shop, plan, usage).trajectories:
+        for one in run_batch(asked, Puppet({"q1": 1}), context, plan, usage).trajectories:
             numbers = range(0 if one.branch == 0 else 1, len(one.steps) - 1)  # branches share their first decision
-            keys += [DecisionKey(shop.seed, "r", one.index, one.branch, number) for number in numbers]
+            keys += [DecisionKey(context.seed, "r", one.index, one.branch, number) for number in numbers]
     in_turn = sorted(keys, key=lambda key: key.turn(3))
     assert drawn == [key.selection_rng().random() for key in in_turn]
 

@@ -21,20 +21,20 @@ from spark_framework.rollout.engine import run_batch, run_batch_with_fallback
 from spark_framework.rollout.environment import count_actions
 from spark_framework.rollout.types import RolloutResult, RoundPlan
 from spark_plugin_judges.scripted import Scripted
-from tests.rollout.puppet import TOOLS, Puppet, questions, workshop
+from tests.rollout.puppet import TOOLS, Puppet, questions, rollout_context
 
 NINE = (*TOOLS, THINK)
 GREEDY = Sampling(0.0, 8)
 
 
-def rolled(count: int, shop: Any = None, policy: Any = None, first: int = 0, **plan: Any) -> list[Trajectory]:
-    return result(count, shop, policy, first, **plan).trajectories
+def rolled(count: int, context: Any = None, policy: Any = None, first: int = 0, **plan: Any) -> list[Trajectory]:
+    return result(count, context, policy, first, **plan).trajectories
 
 
-def result(count: int, shop: Any = None, policy: Any = None, first: int = 0, **plan: Any) -> RolloutResult:
-    settings = RoundPlan(**{"round": "r", "sampling": GREEDY, **plan})
+def result(count: int, context: Any = None, policy: Any = None, first: int = 0, **plan: Any) -> RolloutResult:
+    settings = RoundPlan(**{"round_name": "r", "sampling": GREEDY, **plan})
     return run_batch(
-        dict(enumerate(questions(count), first)), policy or Puppet(), shop or workshop(), settings, Counter()
+        dict(enumerate(questions(count), first)), policy or Puppet(), context or rollout_context(), settings, Counter()
     )
 
 
@@ -43,7 +43,7 @@ def result(count: int, shop: Any = None, policy: Any = None, first: int = 0, **p
 
 def test_every_candidate_score_and_observation_is_kept_in_order() -> None:
     scores = {name: k + 0.5 for k, name in enumerate(NINE)}
-    for trajectory in rolled(2, workshop(scores)):
+    for trajectory in rolled(2, rollout_context(scores)):
         assert len(trajectory.steps) == 3
         for step in trajectory.steps[:-1]:
             assert tuple(candidate.action for candidate in step.candidates) == NINE
@@ -57,7 +57,7 @@ def test_every_candidate_score_and_observation_is_kept_in_order() -> None:
 
 
 def test_thinking_needs_no_tool() -> None:
-    (trajectory,) = rolled(1, workshop({THINK: 9.0}))
+    (trajectory,) = rolled(1, rollout_context({THINK: 9.0}))
     assert trajectory.steps[0].candidate.action == THINK
     assert (trajectory.steps[0].candidate.observation, trajectory.steps[0].candidate.ok) == ("go on", True)
 
@@ -72,7 +72,7 @@ def test_thinking_needs_no_tool() -> None:
     ],
 )
 def test_a_call_that_cannot_be_carried_out_is_an_observation(arguments: Any, told: str) -> None:
-    (trajectory,) = rolled(1, workshop({"elm": 7.0}), Puppet(arguments={"elm": arguments}))
+    (trajectory,) = rolled(1, rollout_context({"elm": 7.0}), Puppet(arguments={"elm": arguments}))
     step = trajectory.steps[0]
     assert step.candidate.action == "elm"
     assert (step.candidate.observation, step.candidate.ok) == (told, False)
@@ -80,7 +80,7 @@ def test_a_call_that_cannot_be_carried_out_is_an_observation(arguments: Any, tol
 
 
 def test_only_the_chosen_candidate_is_executed_where_the_plan_says_so() -> None:
-    (trajectory,) = rolled(1, workshop({"fir": 8.0}), execute_all=False)
+    (trajectory,) = rolled(1, rollout_context({"fir": 8.0}), execute_all=False)
     for step in trajectory.steps[:-1]:
         assert step.candidate.observation == "fir heard q0"
         assert [c.action for c in step.candidates if c.observation is not None] == ["fir"]
@@ -91,8 +91,8 @@ def test_only_the_chosen_candidate_is_executed_where_the_plan_says_so() -> None:
 
 def test_rarity_first_and_its_counters_move_in_question_order() -> None:
     """ash and birch tie at 7, cedar has 9: the less used of the tied pair is taken, question by question."""
-    shop = workshop({"ash": 7.0, "birch": 7.0, "cedar": 9.0})
-    trajectories = rolled(4, shop, Puppet({f"q{i}": 1 for i in range(4)}))
+    context = rollout_context({"ash": 7.0, "birch": 7.0, "cedar": 9.0})
+    trajectories = rolled(4, context, Puppet({f"q{i}": 1 for i in range(4)}))
     taken = [t.steps[0].candidate.action for t in trajectories]
     assert {taken[0], taken[1]} == {"ash", "birch"}  # the second question finds the first one's choice counted
     assert {taken[2], taken[3]} == {"ash", "birch"}
@@ -103,10 +103,10 @@ def test_rarity_first_and_its_counters_move_in_question_order() -> None:
 
 
 def test_counters_go_on_over_steps_and_rounds() -> None:
-    shop = workshop({"ash": 7.0, "birch": 7.0})
+    context = rollout_context({"ash": 7.0, "birch": 7.0})
     start = {"ash": 3}
     plan = RoundPlan("r", GREEDY)
-    done = run_batch(dict(enumerate(questions(3))), Puppet(), shop, plan, start).trajectories
+    done = run_batch(dict(enumerate(questions(3))), Puppet(), context, plan, start).trajectories
     assert [t.steps[0].candidate.action for t in done] == ["birch"] * 3
     assert done[0].steps[1].usage["birch"] == 3
     assert count_actions(done) == Counter(ash=1, birch=5) or count_actions(done) == Counter(ash=2, birch=4)
@@ -114,12 +114,12 @@ def test_counters_go_on_over_steps_and_rounds() -> None:
 
 
 def test_none_viable_takes_the_best_and_says_so() -> None:
-    (poor,) = rolled(1, workshop({"gum": 5.5}))
+    (poor,) = rolled(1, rollout_context({"gum": 5.5}))
     assert poor.steps[0].candidate.action == "gum"
     assert poor.steps[0].none_viable
-    (good,) = rolled(1, workshop({"gum": 6.5}))
+    (good,) = rolled(1, rollout_context({"gum": 6.5}))
     assert not good.steps[0].none_viable
-    (edge,) = rolled(1, workshop({"gum": 6.0}))  # viable is above the threshold, not at it
+    (edge,) = rolled(1, rollout_context({"gum": 6.0}))  # viable is above the threshold, not at it
     assert edge.steps[0].none_viable
 
 
@@ -131,15 +131,15 @@ def test_a_selector_out_of_range_is_named() -> None:
             return 9
 
     with pytest.raises(ConfigError, match="wild chose 9 of 9"):
-        rolled(1, workshop(selector=Wild()))
+        rolled(1, rollout_context(selector=Wild()))
 
 
 # -- branches ------------------------------------------------------------------------------------------------------
 
 
 def test_branches_begin_with_the_selectors_choice_and_stay_among_the_viable() -> None:
-    shop = workshop({"ash": 7.0, "birch": 8.0, "cedar": 9.0})
-    trajectories = rolled(3, shop, branches=5)
+    context = rollout_context({"ash": 7.0, "birch": 8.0, "cedar": 9.0})
+    trajectories = rolled(3, context, branches=5)
     assert [t.id for t in trajectories] == [f"r/{i}/{b}" for i in range(3) for b in range(3)]  # three are viable
     for i in range(3):
         own = [t for t in trajectories if t.index == i]
@@ -151,8 +151,8 @@ def test_branches_begin_with_the_selectors_choice_and_stay_among_the_viable() ->
 
 def test_branches_drawn_by_the_policy_may_fail() -> None:
     probs = {**dict.fromkeys(NINE, 0.0), "hazel": 0.5, "gum": 0.4, ANSWER: 0.1}
-    shop = workshop({"ash": 7.0})
-    for trajectory in rolled(4, shop, Puppet(probs=probs), branches=3, branch_among_viable=False):
+    context = rollout_context({"ash": 7.0})
+    for trajectory in rolled(4, context, Puppet(probs=probs), branches=3, branch_among_viable=False):
         action = trajectory.steps[0].candidate.action
         assert action == "ash" if trajectory.branch == 0 else action in ("gum", "hazel")
 
@@ -162,7 +162,7 @@ def test_branches_drawn_by_the_policy_may_fail() -> None:
 
 def test_an_episode_ends_with_an_answer_or_after_the_last_step() -> None:
     acts = {"q0": 0, "q1": 1, "q2": 3, "q3": 99}
-    trajectories = rolled(4, workshop(steps=4), Puppet(acts))
+    trajectories = rolled(4, rollout_context(steps=4), Puppet(acts))
     assert [len(t.steps) - 1 for t in trajectories] == [1, 1, 3, 4]
     for trajectory in trajectories:
         assert trajectory.steps[-1].is_answer
@@ -196,7 +196,7 @@ class Failing(Judge):
 
 
 def test_a_judge_that_fails_costs_its_trajectory_and_no_other() -> None:
-    done = result(3, workshop(judge=Failing()))
+    done = result(3, rollout_context(judge=Failing()))
     assert [t.question.id for t in done.trajectories] == ["q0", "q2"]
     assert [(one.index, one.reason) for one in done.dropped] == [(1, "trajectory 1/0, step 0: no score for c3")]
 
@@ -212,7 +212,7 @@ def test_a_fallback_judges_whole_questions_again() -> None:
 
     plan = RoundPlan("r", GREEDY, branches=2)
     asked = dict(enumerate(questions(3)))
-    context = workshop(judge=Late(), fallback=Scripted(Scripted.Config(default_score=9)))
+    context = rollout_context(judge=Late(), fallback=Scripted(Scripted.Config(default_score=9)))
     done = run_batch_with_fallback(asked, Puppet(), context, plan, Counter())
     assert [t.id for t in done.trajectories] == [f"r/{index}/{branch}" for index in range(3) for branch in range(2)]
     assert done.dropped == []
@@ -225,22 +225,22 @@ def test_what_only_the_user_can_mend_stops_the_run(kind: str) -> None:
     judge = Failing()
     judge.kind = kind  # type: ignore[misc]
     with pytest.raises(UserError, match=r"no score for c3$"):
-        result(3, workshop(judge=judge))
+        result(3, rollout_context(judge=judge))
 
 
 # -- what must not matter ------------------------------------------------------------------------------------------
 
 
 def local(tiny: Path, batch_size: int, dtype: str = "float32") -> LocalPolicy:
-    shop = workshop()
-    renderer = Renderer(load_tokenizer(str(tiny)), ActionSpace.of(list(shop.tools.values())), ReAct())
+    context = rollout_context()
+    renderer = Renderer(load_tokenizer(str(tiny)), ActionSpace.of(list(context.tools.values())), ReAct())
     return LocalPolicy(load_model(str(tiny), dtype=dtype, device="cpu"), renderer, batch_size=batch_size)
 
 
 def drawn(policy: LocalPolicy, workers: int = 8) -> list[dict[str, Any]]:
     """Five questions with two branches each, sampled, as stored records."""
-    shop = workshop({"ash": 7.0, "birch": 7.0, "cedar": 7.0, "fir": 6.5}, workers=workers, steps=2)
-    done = rolled(5, shop, policy, sampling=Sampling(0.9, 6), branches=2)
+    context = rollout_context({"ash": 7.0, "birch": 7.0, "cedar": 7.0, "fir": 6.5}, workers=workers, steps=2)
+    done = rolled(5, context, policy, sampling=Sampling(0.9, 6), branches=2)
     assert len(done) == 10
     return [trajectory.model_dump() for trajectory in done]
 
@@ -281,8 +281,12 @@ def test_another_batch_size_changes_probabilities_by_rounding_only(tiny: Path) -
 def test_another_seed_or_round_draws_anew(tiny: Path) -> None:
     policy = local(tiny, 4)
     one, seed, name = (
-        [t.steps[0].candidates[0].token_ids for t in rolled(3, shop, policy, sampling=Sampling(1.0, 8), **plan)]
-        for shop, plan in ((workshop(steps=1), {}), (workshop(steps=1, seed=1), {}), (None, {"round": "other"}))
+        [t.steps[0].candidates[0].token_ids for t in rolled(3, context, policy, sampling=Sampling(1.0, 8), **plan)]
+        for context, plan in (
+            (rollout_context(steps=1), {}),
+            (rollout_context(steps=1, seed=1), {}),
+            (None, {"round_name": "other"}),
+        )
     )
     assert one != seed
     assert one != name
@@ -292,7 +296,7 @@ def test_stored_tokens_are_the_conversation(tiny: Path) -> None:
     """Prompt, candidate and context, token by token, read as the chat template writes the whole conversation."""
     policy = local(tiny, 2)
     tokenizer = policy.renderer.tokenizer
-    for trajectory in rolled(2, workshop(steps=2), policy, sampling=Sampling(0.8, 8)):
+    for trajectory in rolled(2, rollout_context(steps=2), policy, sampling=Sampling(0.8, 8)):
         ids = list(trajectory.prompt_ids)
         assert ids == policy.renderer.prompt_ids(trajectory.question)
         for step in trajectory.steps:
@@ -315,7 +319,7 @@ def test_the_judge_never_sees_the_answer_of_a_question() -> None:
             seen.append(request)
             return super().score(request)
 
-    rolled(2, workshop(judge=Curious()))
+    rolled(2, rollout_context(judge=Curious()))
     assert {request.question.answer for request in seen} == {None}
     assert [len(request.steps) for request in seen] == [0, 0, 1, 1]
 
@@ -333,5 +337,5 @@ def test_observers_hear_of_steps_in_question_order() -> None:
 
     host = Host()
     host.register(Ear())
-    rolled(2, workshop({"ash": 7.0}, calls=host.calls))
+    rolled(2, rollout_context({"ash": 7.0}, calls=host.calls))
     assert heard == ["q0 ash", "q1 ash", "q0 ash", "q1 ash"]

@@ -71,7 +71,7 @@ def test_every_command_says_so_in_one_line(
     write(tmp_path / "q.jsonl", rows(19))
     assert main([words.get(word, word) for word in command]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "was made with other questions" in line
+    assert "was created with other questions" in line
 
 
 def test_a_manifest_without_questions_is_refused(made: RunConfig) -> None:
@@ -97,7 +97,7 @@ def test_another_revision_of_the_hub_is_refused(tiny: Path, tmp_path: Path, monk
     assert json.loads((made.run / "run.json").read_text())["questions"]["revision"] == "0" * 40
     open_run(made)
     publish("1" * 40)
-    with pytest.raises(RunError, match=r"the hub dataset had revision 000.* and has 111"):
+    with pytest.raises(RunError, match=r"the hub dataset had revision 000.* but now has 111"):
         open_run(made)
 
 

@@ -54,11 +54,11 @@ def test_nothing_was_ever_stored(path: Path) -> None:
 
 def test_rounds_are_kept_apart(path: Path) -> None:
     store = TrajectoryStore(path)
-    store.append("a", [trajectory(0, "a")], next_index=1, lost=[0])
+    store.append("a", [trajectory(0, "a")], next_index=1, dropped=[0])
     store.append("b", [trajectory(0, "b")], next_index=5)
-    store.append("a", [trajectory(3, "a")], next_index=4, lost=[2, 2])
+    store.append("a", [trajectory(3, "a")], next_index=4, dropped=[2, 2])
     for again in (store, TrajectoryStore(path)):
-        assert (again.next_index("a"), again.next_index("b"), again.lost) == (4, 5, {"a": [0, 2, 2], "b": []})
+        assert (again.next_index("a"), again.next_index("b"), again.dropped) == (4, 5, {"a": [0, 2, 2], "b": []})
         assert [t.id for t in again.read("a")] == ["a/0/0", "a/3/0"]
 
 
@@ -110,7 +110,7 @@ def test_reading_beside_a_writer_takes_nothing_from_it(path: Path) -> None:
 def test_lost_data_are_not_passed_over(path: Path) -> None:
     filled(path)
     os.truncate(path, path.stat().st_size - 1)
-    with pytest.raises(DataError, match="shorter than its record"):
+    with pytest.raises(DataError, match="shorter than its commits record"):
         TrajectoryStore(path)
 
 

@@ -23,11 +23,11 @@ TWO_STEPS = ResponseSpans.of_mask([0, 1, 1, 1, *[0] * 40, 1, 1, 1, 1, 0])
 FIRST, LAST = slice(0, 3), slice(3, 7)
 
 
-def estimated(scores: list[float], compat: Compat, *, places: ResponseSpans = TWO_STEPS, kl: float = 0.0) -> Tensor:
+def estimated(scores: list[float], compat: Compat, *, spans: ResponseSpans = TWO_STEPS, kl: float = 0.0) -> Tensor:
     """Raw advantages where V is 0 and every token has the same log-ratio to the reference."""
-    zeros = torch.zeros(len(places.step_T))
-    reward = token_rewards(torch.tensor(scores), zeros + kl, zeros, places, kl_coef=0.5, compat=compat)
-    return advantages(reward, zeros, places, gamma=0.9, lam=0.5, compat=compat)[0]
+    zeros = torch.zeros(len(spans.step_T))
+    reward = token_rewards(torch.tensor(scores), zeros + kl, zeros, spans, kl_coef=0.5, compat=compat)
+    return advantages(reward, zeros, spans, gamma=0.9, lam=0.5, compat=compat)[0]
 
 
 def gradient(scores: list[float], compat: Compat) -> Tensor:
@@ -52,14 +52,14 @@ def test_paper_discounts_once_a_step_and_observations_cost_nothing() -> None:
     assert found[LAST].tolist() == pytest.approx([1.0] * 4)
     assert found[FIRST].tolist() == pytest.approx([0.5 + 0.9 * 0.5 * 1.0] * 3)
     short = ResponseSpans.of_mask([1, 1, 1, 0, 1, 1, 1, 1])
-    assert torch.equal(found, estimated([0.5, 1.0], "paper", places=short))
+    assert torch.equal(found, estimated([0.5, 1.0], "paper", spans=short))
 
 
 def test_released_discounts_every_token_and_credit_drowns_in_observations() -> None:
     found = estimated([0.5, 1.0], "released")
     assert found[FIRST].tolist() == pytest.approx([0.5 * 0.45**2, 0.5 * 0.45, 0.5])
     three = ResponseSpans.of_mask([1, *[0] * 9, 1, 0, 1])
-    assert estimated([0, 1, 1], "released", places=three)[0] == pytest.approx(0.45**10)
+    assert estimated([0, 1, 1], "released", spans=three)[0] == pytest.approx(0.45**10)
 
 
 def test_the_kl_penalty_of_a_token_counts_for_it_and_for_those_before_it() -> None:
@@ -69,8 +69,8 @@ def test_the_kl_penalty_of_a_token_counts_for_it_and_for_those_before_it() -> No
 
 def test_one_step_and_one_token_are_enough() -> None:
     alone = ResponseSpans.of_mask([0, 1])
-    assert estimated([1.0], "paper", places=alone).tolist() == [1.0]
-    assert estimated([1.0], "released", places=alone).tolist() == [0.0]
+    assert estimated([1.0], "paper", spans=alone).tolist() == [1.0]
+    assert estimated([1.0], "released", spans=alone).tolist() == [0.0]
     assert whiten(torch.tensor([3.0])).tolist() == [0.0]
 
 

@@ -63,10 +63,10 @@ class _ReplayerEpisodeBatch:
 
 def replayed(recorded: Sequence[Trajectory], run: RunConfig) -> list[Trajectory]:
     with open_tools(run.tools) as tools:
-        shop = RolloutContext(
+        context = RolloutContext(
             tools={tool.name: tool for tool in tools}, space=ActionSpace.of(tools), calls=Host().calls, seed=0, steps=9
         )
-        return act([one.question for one in recorded], 0, Replayer(recorded), shop, Sampling(0.0, 8), "replay")
+        return act([one.question for one in recorded], 0, Replayer(recorded), context, Sampling(0.0, 8), "replay")
 
 
 def stored(path: Path, **queries: Any) -> Path:

@@ -309,7 +309,7 @@ def test_a_damaged_csv_is_one_line_and_exit_code_2(
     plain = settings(tiny, tmp_path / "run", csv).model_dump(mode="json")
     assert main(["train", str(config_file(tmp_path, plain)), "--stage", "steptool"]) == 2
     err = capsys.readouterr().err
-    assert err == (f"error: {csv}, row 2: the response of step 1 has 100,000 characters; at most 50,000 are taken\n")
+    assert err == (f"error: {csv}, row 2: the response of step 1 has 100,000 characters; at most 50,000 are allowed\n")
     assert not (tmp_path / "run" / "train").exists()
 
 

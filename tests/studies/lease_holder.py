@@ -19,14 +19,14 @@ from tests.studies.test_calibrate import Sharp
 def hold(run: str, path: str) -> None:
     folder, judge = existing_run(Path(run)), Sharp()
     first = judged_decisions(folder)[0]
-    wire = judge.request(first.request(folder.config.seed))
+    api_request = judge.request(first.request(folder.config.seed))
     with closing(JudgeStore(Path(path))) as store:
-        assert store.lease(wire.key)
+        assert store.lease(api_request.key)
         print("held", flush=True)
         time.sleep(1.0)
-        row = ("other", judge.name, wire.key, "live", "ok", None, None, None, 0.0, 0.0)
-        store.keep(judge.name, wire, judge.send(wire), row)
-        store.release(wire.key)
+        row = ("other", judge.name, api_request.key, "live", "ok", None, None, None, 0.0, 0.0)
+        store.store_reply(judge.name, api_request, judge.send(api_request), row)
+        store.release(api_request.key)
 
 
 if __name__ == "__main__":

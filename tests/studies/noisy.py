@@ -45,20 +45,20 @@ class Noisy(RemoteJudge):
     def priced_model(self) -> str:
         return "noisy-1"
 
-    def request(self, step: JudgeRequest) -> ApiRequest:
-        order = list(range(len(step.candidates)))
-        random.Random(step.seed).shuffle(order)
-        shown = [[c.action, str(c.arguments)] for c in (step.candidates[k] for k in order)]
+    def request(self, request: JudgeRequest) -> ApiRequest:
+        order = list(range(len(request.candidates)))
+        random.Random(request.seed).shuffle(order)
+        shown = [[c.action, str(c.arguments)] for c in (request.candidates[k] for k in order)]
         config = self.config.model_dump(exclude={"dollars"})
-        body = {"question": step.question.text, "category": step.question.category, "steps": len(step.steps)}
+        body = {"question": request.question.text, "category": request.question.category, "steps": len(request.steps)}
         return ApiRequest(endpoint="local:noisy", body={**body, "shown": shown, "order": order, **config})
 
-    def send(self, wire: ApiRequest) -> ApiReply:
+    def send(self, api_request: ApiRequest) -> ApiReply:
         type(self).asked += 1
-        body: dict[str, Any] = wire.body
+        body: dict[str, Any] = api_request.body
         if body["fails_on"] and body["category"].startswith(body["fails_on"]):
             raise JudgeError("this is nothing for me", "refusal")
-        mood = random.Random(wire.key)
+        mood = random.Random(api_request.key)
         scores = []
         for place, (action, arguments) in enumerate(body["shown"]):
             worth = random.Random(f"{body['question']}/{body['steps']}/{action}/{arguments}").uniform(3, 9)
@@ -68,7 +68,7 @@ class Noisy(RemoteJudge):
         said = {"scores": scores, "order": body["order"]}
         return ApiReply(body=said, usage=Usage(input_tokens=100), model="noisy-1")
 
-    def read(self, step: JudgeRequest, reply: ApiReply) -> Verdict:
+    def read(self, request: JudgeRequest, reply: ApiReply) -> Verdict:
         order = reply.body["order"]
         scores = [float(reply.body["scores"][order.index(k)]) for k in range(len(order))]
         return Verdict(

@@ -42,15 +42,17 @@ class Sharp(CalibratedJudge):
     def scale(self) -> str:
         return "s1"
 
-    def request(self, step: JudgeRequest) -> ApiRequest:
-        shown = [[c.action, str(c.arguments)] for c in step.candidates]
-        return ApiRequest(endpoint="local:sharp", body={"q": step.question.text, "n": len(step.steps), "shown": shown})
+    def request(self, request: JudgeRequest) -> ApiRequest:
+        shown = [[c.action, str(c.arguments)] for c in request.candidates]
+        return ApiRequest(
+            endpoint="local:sharp", body={"q": request.question.text, "n": len(request.steps), "shown": shown}
+        )
 
-    def send(self, wire: ApiRequest) -> ApiReply:
+    def send(self, api_request: ApiRequest) -> ApiReply:
         import random
 
         type(self).sent += 1
-        body = wire.body
+        body = api_request.body
         worth = [random.Random(f"{body['q']}/{body['n']}/{a}/{b}").uniform(3, 9) for a, b in body["shown"]]
         return ApiReply(body={"values": [100 * value - 300 for value in worth]})
 
@@ -60,8 +62,8 @@ class Blind(Sharp):
 
     name = "blind"
 
-    def send(self, wire: ApiRequest) -> ApiReply:
-        return ApiReply(body={"values": [1.0 for _ in wire.body["shown"]]})
+    def send(self, api_request: ApiRequest) -> ApiReply:
+        return ApiReply(body={"values": [1.0 for _ in api_request.body["shown"]]})
 
 
 @pytest.fixture(autouse=True)
@@ -160,14 +162,14 @@ class Busy(Sharp):
     def price(self) -> Price:
         return Price(input=1000.0, output=0.0)
 
-    def most_tokens(self, wire: ApiRequest) -> Usage:
+    def most_tokens(self, api_request: ApiRequest) -> Usage:
         return Usage(input_tokens=1000)
 
-    def send(self, wire: ApiRequest) -> ApiReply:
+    def send(self, api_request: ApiRequest) -> ApiReply:
         type(self).attempts += 1
         if type(self).attempts % 2:
             raise JudgeError("busy", "transient", retry_after=0.0)
-        return super().send(wire).model_copy(update={"usage": Usage(input_tokens=1000)})
+        return super().send(api_request).model_copy(update={"usage": Usage(input_tokens=1000)})
 
 
 @pytest.fixture

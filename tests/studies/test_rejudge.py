@@ -262,7 +262,7 @@ def test_a_run_without_trajectories_is_a_clear_line(tiny: Path, tmp_path: Path, 
     open_run(config(tiny, tmp_path / "new"))
     code, _, err = command("rejudge", tmp_path / "new", "--judge", "verifier")
     assert code == 2
-    assert "has no judged trajectory; make some with `spark-framework generate" in err
+    assert "has no judged trajectories; create them with `spark-framework generate" in err
 
 
 # -- killed --------------------------------------------------------------------------------------------------------
@@ -342,10 +342,7 @@ def test_an_estimate_is_close_to_what_the_requests_hold_and_counts_only_what_is_
 
 
 def test_a_local_judge_s_estimate_is_nothing(run: Path, command: Command) -> None:
-    assert (
-        "nothing is asked over a wire: 0 calls, $0.00"
-        in command("rejudge", run, "--judge", "verifier", "--estimate")[1]
-    )
+    assert "no judge sends requests: 0 calls, $0.00" in command("rejudge", run, "--judge", "verifier", "--estimate")[1]
 
 
 def test_the_budget_stops_before_it_is_exceeded_and_a_higher_one_goes_on(run: Path, command: Command) -> None:
@@ -355,7 +352,7 @@ def test_the_budget_stops_before_it_is_exceeded_and_a_higher_one_goes_on(run: Pa
     code, _, err = command(*words, "--set", "judging.budget=0.001")
     assert code == 2
     assert "the budget of $0.001 is used up" in err
-    assert "raise judging.budget and give the same command again" in err
+    assert "raise judging.budget and run the same command again" in err
     assert 0 < Noisy.asked <= 10
     asked = Noisy.asked
     assert command(*words, "--set", "judging.budget=1")[0] == 0

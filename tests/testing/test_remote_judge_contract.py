@@ -19,10 +19,10 @@ FAULTS = Faults()
 COUNT = itertools.count()
 
 
-def order(step: JudgeRequest) -> list[int]:
+def order(request: JudgeRequest) -> list[int]:
     """Which candidate stands in which place of the request."""
-    places = list(range(len(step.candidates)))
-    random.Random(step.seed).shuffle(places)
+    places = list(range(len(request.candidates)))
+    random.Random(request.seed).shuffle(places)
     return places
 
 
@@ -31,29 +31,29 @@ class Asks(RemoteJudge):
 
     name = "asks"
 
-    def request(self, step: JudgeRequest) -> ApiRequest:
-        return ApiRequest(endpoint="https://judge.example/v1", body=self.body(step))
+    def request(self, request: JudgeRequest) -> ApiRequest:
+        return ApiRequest(endpoint="https://judge.example/v1", body=self.body(request))
 
-    def body(self, step: JudgeRequest) -> dict[str, Any]:
-        bare = step.without_gold()
-        candidates = [step.candidates[k].model_dump(mode="python") for k in order(step)]
+    def body(self, request: JudgeRequest) -> dict[str, Any]:
+        bare = request.without_gold()
+        candidates = [request.candidates[k].model_dump(mode="python") for k in order(request)]
         seen = {"question": bare.question.model_dump(), "steps": [one.model_dump() for one in bare.steps]}
         return json.loads(json.dumps({**seen, "candidates": candidates}).replace("\\ud", "?"))
 
-    def send(self, wire: ApiRequest) -> ApiReply:
+    def send(self, api_request: ApiRequest) -> ApiReply:
         raise AssertionError("nothing is sent")
 
-    def read(self, step: JudgeRequest, reply: ApiReply) -> Verdict:
+    def read(self, request: JudgeRequest, reply: ApiReply) -> Verdict:
         said = self.parsed(reply)
         if said is None or set(said) != {"scores", "process_ok"}:
             raise JudgeError("the reply is no verdict", "invalid")
         scores, flags = said["scores"], said["process_ok"]
         for values in (scores, flags):
-            if not isinstance(values, list) or len(values) != len(step.candidates):
+            if not isinstance(values, list) or len(values) != len(request.candidates):
                 raise JudgeError("not one each", "invalid")
         if not all(type(s) in (int, float) and 0 <= s <= 10 for s in scores) or any(type(f) is not bool for f in flags):
             raise JudgeError("not a number from 0 to 10, and a truth value", "invalid")
-        return self.verdict(step, scores, flags)
+        return self.verdict(request, scores, flags)
 
     def parsed(self, reply: ApiReply) -> Any:
         try:
@@ -62,8 +62,8 @@ class Asks(RemoteJudge):
             return None
         return said if isinstance(said, dict) else None
 
-    def verdict(self, step: JudgeRequest, scores: list[float], flags: list[bool]) -> Verdict:
-        places = order(step)
+    def verdict(self, request: JudgeRequest, scores: list[float], flags: list[bool]) -> Verdict:
+        places = order(request)
         return Verdict(
             scores=tuple(float(scores[places.index(k)]) for k in range(len(places))),
             process_ok=tuple(flags[places.index(k)] for k in range(len(places))),
@@ -72,8 +72,8 @@ class Asks(RemoteJudge):
 
 
 class AsksContract(RemoteJudgeContract):
-    def good_reply(self, judge: RemoteJudge, step: JudgeRequest, scores: Sequence[int]) -> ApiReply:
-        said = {"scores": [scores[k] for k in order(step)], "process_ok": [True] * len(scores)}
+    def good_reply(self, judge: RemoteJudge, request: JudgeRequest, scores: Sequence[int]) -> ApiReply:
+        said = {"scores": [scores[k] for k in order(request)], "process_ok": [True] * len(scores)}
         return ApiReply(body={"text": json.dumps(said)})
 
 
@@ -88,49 +88,52 @@ class NamesItself(Asks):
         super().__init__(config)
         self.number = next(COUNT)
 
-    def body(self, step: JudgeRequest) -> dict[str, Any]:
-        return {**super().body(step), "user": self.number}
+    def body(self, request: JudgeRequest) -> dict[str, Any]:
+        return {**super().body(request), "user": self.number}
 
 
 @FAULTS.found_by("other_steps_are_other_requests", says="another step (an argument differs) makes the same request")
 class LeavesOutArguments(Asks):
     """Shows actions and observations alone."""
 
-    def body(self, step: JudgeRequest) -> dict[str, Any]:
-        bare = tuple(c.model_copy(update={"arguments": {}, "thought": "", "text": ""}) for c in step.candidates)
-        return super().body(step.model_copy(update={"candidates": bare}))
+    def body(self, request: JudgeRequest) -> dict[str, Any]:
+        bare = tuple(c.model_copy(update={"arguments": {}, "thought": "", "text": ""}) for c in request.candidates)
+        return super().body(request.model_copy(update={"candidates": bare}))
 
 
 @FAULTS.found_by("other_steps_are_other_requests", says="(the seed differs)")
 class NeverShuffles(Asks):
     """Always shows the candidates in one order."""
 
-    def body(self, step: JudgeRequest) -> dict[str, Any]:
-        return super().body(step.model_copy(update={"seed": 0}))
+    def body(self, request: JudgeRequest) -> dict[str, Any]:
+        return super().body(request.model_copy(update={"seed": 0}))
 
 
 @FAULTS.found_by("a_request_holds_nothing_of_the_stored_answer", says="the question's plan or an earlier verdict")
 class Tells(Asks):
     """Sends the plan."""
 
-    def body(self, step: JudgeRequest) -> dict[str, Any]:
-        return {**super().body(step), "plan": [call.model_dump() for calls in step.question.plan for call in calls]}
+    def body(self, request: JudgeRequest) -> dict[str, Any]:
+        return {
+            **super().body(request),
+            "plan": [call.model_dump() for calls in request.question.plan for call in calls],
+        }
 
 
 @FAULTS.found_by("a_request_holds_nothing_of_the_stored_answer", says="depends on the stored answer")
 class Hints(Asks):
     """Sends whether there is an answer."""
 
-    def body(self, step: JudgeRequest) -> dict[str, Any]:
-        return {**super().body(step), "answered": step.question.answer is not None}
+    def body(self, request: JudgeRequest) -> dict[str, Any]:
+        return {**super().body(request), "answered": request.question.answer is not None}
 
 
 @FAULTS.found_by("odd_requests_can_be_stored", says="half a surrogate pair: request() gives what cannot be sent")
 class SendsHalves(Asks):
     """Sends what it got, unread."""
 
-    def body(self, step: JudgeRequest) -> dict[str, Any]:
-        return {**super().body(step), "thoughts": [candidate.thought for candidate in step.candidates]}
+    def body(self, request: JudgeRequest) -> dict[str, Any]:
+        return {**super().body(request), "thoughts": [candidate.thought for candidate in request.candidates]}
 
 
 # -- reply ---------------------------------------------------------------------------------------------------------
@@ -140,16 +143,16 @@ class SendsHalves(Asks):
 class ForgetsTheOrder(Asks):
     """Gives scores to places."""
 
-    def verdict(self, step: JudgeRequest, scores: list[float], flags: list[bool]) -> Verdict:
-        return super().verdict(step, scores, flags).model_copy(update={"scores": tuple(map(float, scores))})
+    def verdict(self, request: JudgeRequest, scores: list[float], flags: list[bool]) -> Verdict:
+        return super().verdict(request, scores, flags).model_copy(update={"scores": tuple(map(float, scores))})
 
 
 @FAULTS.found_by("reading_is_pure", says="read() changes the reply")
 class Consumes(Asks):
     """Marks the reply as read."""
 
-    def read(self, step: JudgeRequest, reply: ApiReply) -> Verdict:
-        verdict = super().read(step, reply)
+    def read(self, request: JudgeRequest, reply: ApiReply) -> Verdict:
+        verdict = super().read(request, reply)
         reply.body.setdefault("read", True)
         return verdict
 
@@ -197,9 +200,9 @@ class Trusts(Asks):
 class AsksForEver(Asks):
     """Wants to ask again whatever was said."""
 
-    def read(self, step: JudgeRequest, reply: ApiReply) -> Verdict:
+    def read(self, request: JudgeRequest, reply: ApiReply) -> Verdict:
         try:
-            return super().read(step, reply)
+            return super().read(request, reply)
         except JudgeError as exc:
             raise JudgeError(str(exc), "transient") from exc
 
@@ -219,8 +222,8 @@ class FillsUp(Asks):
 class Repeats(Asks):
     """Asks the same again."""
 
-    def repaired(self, wire: ApiRequest, reply: ApiReply, fault: JudgeError) -> ApiRequest | None:
-        return wire
+    def repaired(self, api_request: ApiRequest, reply: ApiReply, fault: JudgeError) -> ApiRequest | None:
+        return api_request
 
 
 class TestAsks(AsksContract):

@@ -54,7 +54,7 @@ def test_a_plain_model_comes_out(trained: Path, tiny: Path, tmp_path: Path, caps
 
 def test_nothing_is_overwritten(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
-    with pytest.raises(RunError, match="exists already"):
+    with pytest.raises(RunError, match="already exists"):
         export(trained, "sft", tmp_path / "mine")
     assert list(tmp_path.iterdir()) == [tmp_path / "mine"]
 

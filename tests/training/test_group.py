@@ -16,7 +16,7 @@ from spark_framework import ladder, train
 from spark_framework.api import RewardTerm
 from spark_framework.cli import main
 from spark_framework.errors import DataError
-from spark_framework.host.component_spec import choose
+from spark_framework.host.component_spec import parse_spec
 from spark_framework.records import Trajectory
 from spark_framework.training.data.token_tree import TokenTree
 from spark_plugin_algorithms.group import group_advantages
@@ -38,7 +38,7 @@ from tests.training.trees import actor, algorithm, shake, stage_data, trainer_of
 QUESTIONS = [branching(0, 0), tree(1, 1)[:1], branching(2, 2)[1:]]
 DATA = {**STAGE, "kind": "group", "data": "demonstrations"}
 CLIP = 0.1
-GAP = [(1.0, choose("reward", "diversity_gap").build())]
+GAP = [(1.0, parse_spec("reward", "diversity_gap").build())]
 
 
 def rows_of(questions: list[list[Trajectory]], diversity: Any = (), **settings: Any) -> list[TokenTree]:

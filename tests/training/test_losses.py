@@ -252,7 +252,7 @@ def test_a_reward_that_is_no_number_names_term_and_step() -> None:
             return math.nan if step.candidate.action == "birch" else 0.0
 
     (one, _, _) = tree()
-    with pytest.raises(DataError, match="reward term constant gave nan at trajectory r/0/0, step 1"):
+    with pytest.raises(DataError, match="reward term constant returned nan at trajectory r/0/0, step 1"):
         step_rewards(one, [(1.0, Broken())])
     Broken.value = lambda self, step, trajectory: 1 / 0  # type: ignore[method-assign]
     with pytest.raises(DataError, match="reward term constant failed at trajectory r/0/0, step 0: ZeroDivisionError"):

@@ -13,7 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from spark_framework import RunConfig, train
-from spark_framework.host.component_spec import choose
+from spark_framework.host.component_spec import parse_spec
 from tests.runs import STAGE
 
 Runs = Callable[..., Path]
@@ -42,12 +42,12 @@ def test_the_schema_says_which_key_belongs_to_which_algorithm() -> None:
         ({"lora": {"lora_alpa": 3}}, "lora_alpa is not a field of PEFT's LoraConfig; did you mean 'lora_alpha'"),
         ({"lora": {"lora_dropout": 0.1}}, "lora_dropout cannot be set here: ratios compare the same function"),
         ({"lora": {"lora_alpha": 3, "alpha": 4}}, "lora_alpha and alpha are two names of one setting"),
-        ({"lora": {"layers": 1, "layers_to_transform": [0]}}, "keep one of them"),
+        ({"lora": {"layers": 1, "layers_to_transform": [0]}}, "remove one of them"),
     ],
 )
 def test_an_option_that_would_not_be_honoured_is_one_line(stage: dict[str, Any], text: str) -> None:
     with pytest.raises(ValidationError) as caught:
-        choose("algorithm", {"kind": "sft", **stage})
+        parse_spec("algorithm", {"kind": "sft", **stage})
     (error,) = caught.value.errors()
     assert text in error["msg"]
     assert "\n" not in error["msg"]

@@ -36,7 +36,7 @@ def test_figures_go_to_tensorboard(demonstrations: Runs, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("tracker", "text"),
     [
-        ("tensorbord", "stages.ppo.report_to: there is no tracker tensorbord; there are azure_ml, clearml"),
+        ("tensorbord", "stages.ppo.report_to: there is no tracker tensorbord; trackers: azure_ml, clearml"),
         ("clearml", "stages.ppo.report_to: clearml is not installed; run `pip install clearml`, or leave it out"),
     ],
 )

@@ -303,7 +303,7 @@ def test_a_checkpoint_of_another_run_is_refused(demonstrations: Runs, tmp_path: 
     checkpoint = Path(latest_complete_checkpoint(runs[1] / "train" / "sft" / "checkpoints") or "")
     before = {path.name: path.read_bytes() for path in checkpoint.iterdir()}
     with pytest.raises(
-        RunError, match="was made from other weights, settings or data than those of this stage; delete"
+        RunError, match="was made with other weights, settings or data than those of this stage; delete"
     ):
         train(runs[1], "sft")
     assert {path.name: path.read_bytes() for path in checkpoint.iterdir()} == before

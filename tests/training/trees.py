@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from spark_framework.contracts.stage import LoraConfig
-from spark_framework.host.component_spec import choose
+from spark_framework.host.component_spec import parse_spec
 from spark_framework.host.manager import Host
 from spark_framework.models.loading import load_model
 from spark_framework.models.tree_attention import enable_tree_attention
@@ -108,7 +108,7 @@ def path_ids(trajectory: Trajectory) -> list[int]:
 
 def algorithm(kind: str, **settings: Any) -> Any:
     """An installed algorithm with some settings, as a config makes it."""
-    return choose("algorithm", {"kind": kind, **settings}).build()
+    return parse_spec("algorithm", {"kind": kind, **settings}).build()
 
 
 def stage_data(questions: Sequence[Sequence[Trajectory]] = (), **changes: Any) -> StageData:

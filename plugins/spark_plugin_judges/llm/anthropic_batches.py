@@ -49,7 +49,7 @@ class AnthropicBatches:
         return None
 
     def submit(self, name: str, requests: Mapping[str, ApiRequest]) -> str:
-        rows: Any = [{"custom_id": key, "params": wire.body} for key, wire in requests.items()]
+        rows: Any = [{"custom_id": key, "params": api_request.body} for key, api_request in requests.items()]
         with self._client() as client:
             return client.messages.batches.create(requests=rows).id
 

@@ -50,8 +50,8 @@ class OpenAIBatches:
 
     def submit(self, name: str, requests: Mapping[str, ApiRequest]) -> str:
         rows = (
-            json.dumps({"custom_id": key, "method": "POST", "url": "/v1/chat/completions", "body": wire.body})
-            for key, wire in requests.items()
+            json.dumps({"custom_id": key, "method": "POST", "url": "/v1/chat/completions", "body": api_request.body})
+            for key, api_request in requests.items()
         )
         content = "\n".join(rows).encode()
         with self._client() as client:

@@ -153,13 +153,13 @@ class PromptedJudge(RemoteJudge):
                 self._connections.close()
             self._connections = None
 
-    def request(self, step: JudgeRequest) -> ApiRequest:
-        order = shuffled(step, self.config.repeat)
-        body = self.body(user_text(step, order), tuple(labels(len(order))))
+    def request(self, request: JudgeRequest) -> ApiRequest:
+        order = shuffled(request, self.config.repeat)
+        body = self.body(user_text(request, order), tuple(labels(len(order))))
         return ApiRequest(endpoint=self.config.base_url + self.path, body=body, repeat=self.config.repeat)
 
-    def send(self, wire: ApiRequest) -> ApiReply:
-        answer = self._connected().post(wire.payload.encode("utf-8", "replace"))
+    def send(self, api_request: ApiRequest) -> ApiReply:
+        answer = self._connected().post(api_request.payload.encode("utf-8", "replace"))
         try:
             body = json.loads(answer.body)
         except (ValueError, RecursionError):
@@ -167,7 +167,7 @@ class PromptedJudge(RemoteJudge):
         if answer.status != 200:
             raise self.provider_info().error(answer.status, body, answer.headers)
         if body is None and answer.body.lstrip()[:1] in (b"{", b""):
-            raise JudgeError(f"{wire.endpoint} sent JSON that is not complete", "transient")
+            raise JudgeError(f"{api_request.endpoint} sent JSON that is not complete", "transient")
         return self.reply(body)
 
     def reply(self, body: Any) -> ApiReply:
@@ -186,8 +186,8 @@ class PromptedJudge(RemoteJudge):
             usage = None
         return ApiReply(body=body, usage=usage, model=_storable(str(body.get("model") or "")))
 
-    def read(self, step: JudgeRequest, reply: ApiReply) -> Verdict:
-        order = shuffled(step, self.config.repeat)
+    def read(self, request: JudgeRequest, reply: ApiReply) -> Verdict:
+        order = shuffled(request, self.config.repeat)
         names = labels(len(order))
         answer = self._reply_or_empty(reply)
         if answer.refused:
@@ -206,17 +206,17 @@ class PromptedJudge(RemoteJudge):
             usage=reply.usage.model_dump() if reply.usage else {},
         )
 
-    def repaired(self, wire: ApiRequest, reply: ApiReply, fault: JudgeError) -> ApiRequest:
+    def repaired(self, api_request: ApiRequest, reply: ApiReply, fault: JudgeError) -> ApiRequest:
         """More room for a reply that was cut; any other is shown to the model once, with what is wrong with it."""
         answer = self._reply_or_empty(reply)
         if answer.was_cut:
-            body = wire.body | {self.limit: 2 * wire.body[self.limit]}
+            body = api_request.body | {self.limit: 2 * api_request.body[self.limit]}
         else:
             wish = f"That reply cannot be used: {fault}. Send the complete JSON object again."
             shown = [{"role": "assistant", "content": answer.text[:ECHO]}] if answer.text.strip() else []
-            messages = [*wire.body["messages"], *shown, {"role": "user", "content": wish}]
-            body = wire.body | {"messages": messages}
-        return ApiRequest(endpoint=wire.endpoint, body=body, repeat=wire.repeat)
+            messages = [*api_request.body["messages"], *shown, {"role": "user", "content": wish}]
+            body = api_request.body | {"messages": messages}
+        return ApiRequest(endpoint=api_request.endpoint, body=body, repeat=api_request.repeat)
 
     # -- connection ----------------------------------------------------------------------------------------------------
 

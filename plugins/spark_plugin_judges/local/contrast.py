@@ -35,12 +35,12 @@ class Contrast(LocalJudge):
         """A causal language model: folder, hub id, `PATH.gguf`, or `gguf:PACKAGE/FILE` for a file inside an installed
         Python package."""
 
-    def texts(self, step: JudgeRequest) -> dict[str, Any]:
-        done = steps_text(step.steps)
+    def texts(self, request: JudgeRequest) -> dict[str, Any]:
+        done = steps_text(request.steps)
         return {
-            "known": f"{question_text(step.question)}{done}\n",
+            "known": f"{question_text(request.question)}{done}\n",
             "unknown": f"{UNKNOWN}{done}\n",
-            "candidates": [candidate_text(candidate) for candidate in step.candidates],
+            "candidates": [candidate_text(candidate) for candidate in request.candidates],
         }
 
     def values(self, model: Any, tokenizer: Any, texts: dict[str, Any]) -> list[float]:

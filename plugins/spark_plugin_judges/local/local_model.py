@@ -135,7 +135,7 @@ class LocalJudge(CalibratedJudge):
         self._model: LocalModel | None = None
 
     @abstractmethod
-    def texts(self, step: JudgeRequest) -> dict[str, Any]:
+    def texts(self, request: JudgeRequest) -> dict[str, Any]:
         """What the model reads for one step, as JSON."""
 
     @abstractmethod
@@ -153,16 +153,16 @@ class LocalJudge(CalibratedJudge):
         text = f"{self.name}\n{self.form}\n{identity['weights']}\n{identity['tokenizer']}"
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def request(self, step: JudgeRequest) -> ApiRequest:
-        body = {**self.model().identity, "form": self.form, **self.texts(step)}
+    def request(self, request: JudgeRequest) -> ApiRequest:
+        body = {**self.model().identity, "form": self.form, **self.texts(request)}
         return ApiRequest(endpoint=f"local:{self.name}", body=body)
 
-    def send(self, wire: ApiRequest) -> ApiReply:
+    def send(self, api_request: ApiRequest) -> ApiReply:
         import torch
 
         try:
             with self.model().alone() as (model, tokenizer):
-                values = self.values(model, tokenizer, wire.body)
+                values = self.values(model, tokenizer, api_request.body)
         except torch.OutOfMemoryError as exc:
             raise ConfigError("judge.device: the GPU's memory is full; take `cpu`, or a smaller model") from exc
         return ApiReply(body={"values": values}, model=self.config.model)

@@ -37,11 +37,11 @@ class RewardModel(LocalJudge):
         label: str | None = None
         """The label whose log-odds count, where the model has several."""
 
-    def texts(self, step: JudgeRequest) -> dict[str, Any]:
+    def texts(self, request: JudgeRequest) -> dict[str, Any]:
         return {
             "label": self.config.label,
-            "context": question_text(step.question) + steps_text(step.steps),
-            "candidates": [candidate_text(candidate) for candidate in step.candidates],
+            "context": question_text(request.question) + steps_text(request.steps),
+            "candidates": [candidate_text(candidate) for candidate in request.candidates],
         }
 
     def values(self, model: Any, tokenizer: Any, texts: dict[str, Any]) -> list[float]:

@@ -49,11 +49,11 @@ class SteptoolAnnotator(GPT4o):
         """Covers the annotators' instructions too."""
         return hashlib.sha256(f"{super().fingerprint()}\n{instructions()}".encode()).hexdigest()[:16]
 
-    def request(self, step: JudgeRequest) -> ApiRequest:
-        _check_finished(step)
-        order = range(len(step.candidates))
-        body = self.body(user_text(step, order), tuple(labels(len(order))))
-        return ApiRequest(endpoint=self.config.base_url + self.path, body=body, repeat=step.seed)
+    def request(self, request: JudgeRequest) -> ApiRequest:
+        _check_finished(request)
+        order = range(len(request.candidates))
+        body = self.body(user_text(request, order), tuple(labels(len(order))))
+        return ApiRequest(endpoint=self.config.base_url + self.path, body=body, repeat=request.seed)
 
     def body(self, prompt: str, names: tuple[str, ...]) -> dict[str, Any]:
         body = super().body(prompt, names)
@@ -67,14 +67,14 @@ class SteptoolAnnotator(GPT4o):
         body["messages"] = [{"role": "system", "content": system}, body["messages"][-1]]
         return body
 
-    def read(self, step: JudgeRequest, reply: ApiReply) -> Verdict:
+    def read(self, request: JudgeRequest, reply: ApiReply) -> Verdict:
         """The verdict: process_ok is the call's success, the score twice the contribution, the last score IsSolved."""
         answer = self._reply_or_empty(reply)
         if answer.refused:
             raise JudgeError("the model refused to rate this trajectory", "refusal")
         if answer.was_cut:
             raise JudgeError("the reply was cut: raise max_tokens of the annotator", "invalid")
-        rating = parse_rating(answer.text, labels(len(step.candidates))[:-1])
+        rating = parse_rating(answer.text, labels(len(request.candidates))[:-1])
         return Verdict(
             scores=(*(2.0 * value for value in rating.contributions), SOLVED[rating.status]),
             process_ok=(*rating.succeeded, rating.status == "Solved"),
@@ -122,8 +122,8 @@ def parse_rating(text: str, steps: Sequence[str]) -> Rating:
     )
 
 
-def _check_finished(step: JudgeRequest) -> None:
-    if step.steps or step.candidates[-1].action != ANSWER:
+def _check_finished(request: JudgeRequest) -> None:
+    if request.steps or request.candidates[-1].action != ANSWER:
         raise JudgeError(
             "steptool_annotator rates finished trajectories: name it as steptool.annotator, not as the judge", "config"
         )

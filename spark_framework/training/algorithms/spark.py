@@ -1,9 +1,9 @@
-"""SPaRK's offline PPO on one screen: reward, advantage, loss, KL, beta, in the order in which an update computes them
-(arXiv 2507.11371, section 3).
+"""The equations of SPaRK's offline PPO: reward, advantage, loss, KL, beta, in the order in which an update computes
+them (arXiv 2507.11371, section 3).
 
 Shapes: D decisions of one row, T free tokens, A actions (docs/explanation/notation.md). Log-probabilities in nats. A
-decision counts by its weight w_D, and its tokens by their mean, so that choosing an action and writing its input weigh
-alike.
+decision counts with its weight w_D, and its tokens with their mean, so that choosing an action and writing its input
+have equal weight.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 from ..data.tensors import LogProbs, TreeTensors
 
 MIN_SCALE = 0.1
-"""Lower bound of the advantages' standard deviation: small differences are not blown up."""
+"""Lower bound of the advantages' standard deviation, so that small differences are not amplified."""
 
 
 def step_reward(diversity: float, process: float, rho: float) -> float:
@@ -38,17 +38,18 @@ def clipped_surrogate(logp: Tensor, old: Tensor, advantage: Tensor, clip: float)
 
 
 def ppo_loss(row: TreeTensors, logp: LogProbs, old: LogProbs, advantage_D: Tensor, clip: float) -> Tensor:
-    """Minus the surrogate of a row: of the action where it was drawn from the head, and the mean over its tokens."""
+    """Minus the surrogate of a row, a scalar: of the action, if it was drawn from the head, and the mean over its
+    tokens."""
     action_D = row.constrained_D * clipped_surrogate(logp.action_D, old.action_D, advantage_D, clip)
     token_T = clipped_surrogate(logp.token_T, old.token_T, advantage_D[row.owner_T], clip)
     return -(row.weight_D * action_D).sum() - (row.token_weight_T * token_T).sum()
 
 
-def imitation_loss(row: TreeTensors, logp: LogProbs, *, actions: bool = True, only_success: bool = False) -> Tensor:
-    """Negative log-likelihood of actions and inputs.
+def sft_loss(row: TreeTensors, logp: LogProbs, *, actions: bool = True, only_success: bool = False) -> Tensor:
+    """Negative log-likelihood of actions and inputs of a row, a scalar in nats.
 
     Args:
-        actions: False leaves the choice of the action alone.
+        actions: False leaves out the choice of the action.
         only_success: imitate decisions of successful trajectories only; their weights are scaled up to the row's total.
     """
     keep_D = row.success_D if only_success else torch.ones_like(row.success_D)
@@ -60,11 +61,11 @@ def imitation_loss(row: TreeTensors, logp: LogProbs, *, actions: bool = True, on
 
 
 def kl_to_reference(row: TreeTensors, logp: LogProbs, reference: LogProbs) -> Tensor:
-    """Distance of pi from the reference, in nats a depth: 0 where they agree, never negative.
+    """Distance of pi from the reference, in nats per depth: 0 if they are equal, never negative.
 
-    Actions: exactly KL(reference || pi), from the whole head. Tokens: k2 = (log r)^2 / 2 (Schulman 2020) on what was
-    written. The less noisy k3 = r - 1 - log r grows with r itself: offline, where pi may leave a stored token far
-    behind, one token gave a KL of 100 nats and a gradient of 30,000.
+    Actions: exactly KL(reference || pi), from the whole head. Tokens: k2 = (log r)^2 / 2 (Schulman 2020) on the
+    written tokens. The less noisy k3 = r - 1 - log r grows with r itself: offline, where pi may move far from a
+    stored token, one token gave a KL of 100 nats and a gradient of 30,000.
     """
     action_D = (reference.head_DA.exp() * (reference.head_DA - logp.head_DA)).sum(-1)
     action = (row.weight_D * row.constrained_D * action_D).sum()

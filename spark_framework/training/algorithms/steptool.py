@@ -1,13 +1,13 @@
-"""StepTool on one screen: rewards, advantages, loss and KL weight, in the order in which an update computes them
+"""The equations of StepTool: rewards, advantages, loss and KL weight, in the order in which an update computes them
 (arXiv 2410.07745; docs/explanation/steptool.md).
 
 Shapes: S steps; T response tokens of one trajectory, all steps in order (in the losses: of several trajectories, one
-after another). Nothing is padded, and the environment's tokens are not in T. `compat` selects one of two systems:
+after another). There is no padding, and the environment's tokens are not in T. `compat` selects one of two systems:
 
-* `paper`: every step's reward counts once, and time passes once a step. Within a step nothing is discounted, and the
+* `paper`: every step's reward counts once, and time passes once per step. Within a step nothing is discounted, and the
   observation between two steps costs nothing, so A(s_t, a_t) = G_t - V over steps (StepTool, section on optimisation).
 * `released`: the published code. Step i of S counts S - 1 - i times, so the last step's reward never counts; time
-  passes once a token, the environment's tokens included.
+  passes once per token, including the environment's tokens.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from ..data.response_spans import Compat, ResponseSpans
 from .spark import clipped_surrogate
 
 RATIO_LIMIT = 10.0
-"""A mini-batch whose mean ratio is above it is not learnt from."""
+"""A mini-batch whose mean ratio is above this value is skipped."""
 
 
 def token_rewards(
-    score_S: Tensor, logp_T: Tensor, reference_T: Tensor, places: ResponseSpans, *, kl_coef: float, compat: Compat
+    score_S: Tensor, logp_T: Tensor, reference_T: Tensor, spans: ResponseSpans, *, kl_coef: float, compat: Compat
 ) -> Tensor:
     """[T]: the k1 penalty -kl_coef * (log pi - log pi_ref) at every token, and each step's reward at its last token.
 
-    Where the row was cut and lost its first steps, the last scores belong to the steps that are left.
+    If the row was truncated and lost its first steps, the last scores belong to the remaining steps.
     """
-    ends_S = places.ends_S
+    ends_S = spans.ends_S
     count = len(ends_S)
     kept_S = score_S[max(0, len(score_S) - count) :]
     if compat == "released":
@@ -42,13 +42,13 @@ def token_rewards(
 
 
 def advantages(
-    reward_T: Tensor, value_T: Tensor, places: ResponseSpans, *, gamma: float, lam: float, compat: Compat
+    reward_T: Tensor, value_T: Tensor, spans: ResponseSpans, *, gamma: float, lam: float, compat: Compat
 ) -> tuple[Tensor, Tensor]:
     """Generalised advantage estimates and the returns A + V, both [T] (Schulman et al. 2016, eq. 16).
 
     A_j = r_j + b_j V_{j+1} - V_j + c_j A_{j+1} with b_j = gamma and c_j = gamma lam wherever time passes.
     """
-    bootstrap, carry = places.discounts(gamma, lam, compat)
+    bootstrap, carry = spans.discounts(gamma, lam, compat)
     estimates: list[float] = []
     advantage = next_value = 0.0
     steps = zip(reward_T.tolist(), value_T.tolist(), bootstrap, carry, strict=True)
@@ -69,17 +69,17 @@ def whiten(advantage_T: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class StepLoss:
-    """The loss of a mini-batch and what it is made of; scalars. Those of its parts add up to it."""
+    """The loss of a mini-batch and its terms; scalars. The losses of its parts add up to that of the mini-batch."""
 
     policy: Tensor
     value: Tensor
     clip_fraction: Tensor
-    """Share of tokens on which the clipped term counts."""
+    """Share of tokens for which the clipped term is used."""
     value_clip_fraction: Tensor
     mean_ratio: Tensor
 
     def total(self, value_coef: float) -> Tensor:
-        """policy + value_coef * value; zero where the policy has left the data far behind."""
+        """policy + value_coef * value; zero if the policy is too far from the data (`RATIO_LIMIT`)."""
         loss = self.policy + value_coef * self.value
         return loss * 0.0 if self.mean_ratio > RATIO_LIMIT else loss
 
@@ -91,7 +91,7 @@ def step_loss(
     """PPO's clipped surrogate and clipped value loss, as means over the tokens of a mini-batch.
 
     Args:
-        tokens: of the whole mini-batch, where T is only a part of it.
+        tokens: number of tokens of the mini-batch, if T is only a part of it.
     """
     tokens = len(logp_T) if tokens is None else tokens
     surrogate_T = clipped_surrogate(logp_T, old_T, advantage_T, clip)
@@ -111,8 +111,8 @@ def adapted_kl_coef(kl_coef: float, kl: float, *, target: float, horizon: int, t
     """The penalty's weight after a batch (Ziegler et al. 2019, section 2.2).
 
     Args:
-        kl: in nats a trajectory: the sum over its tokens, averaged over the batch.
-        trajectories: in the batch.
+        kl: in nats per trajectory: the sum over its tokens, averaged over the batch.
+        trajectories: number of trajectories in the batch.
     """
     error = min(max(kl / target - 1, -0.2), 0.2)
     return kl_coef * (1 + error * trajectories / horizon)

@@ -1,1 +1,1 @@
-"""From trajectories to rows: token trees, packing, rewards, data sets."""
+"""Makes rows from trajectories: token trees, packing, rewards, data sets."""

@@ -1,4 +1,4 @@
-"""What a stage may learn from, and the rows that most algorithms make of it: one for each question."""
+"""The data of a stage, and the rows that most algorithms make from it: one per question."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from typing import Any
 from ...contracts.stage import FilteredStageConfig
 from ...errors import DataError
 from ...records import Trajectory
-from .rewards import Terms
+from .rewards import WeightedTerms
 from .token_tree import TokenTree, build_tree
 
 
 @dataclass(frozen=True)
 class StageData:
-    """What an algorithm makes its rows of. No weights are needed."""
+    """The data from which an algorithm makes its rows. No weights are needed."""
 
     stage: str
     """The stage's name, for messages."""
     questions: Sequence[Sequence[Trajectory]]
-    """The trajectories of the stage's round, by question; empty where the algorithm reads a file of its own."""
-    diversity: Terms
-    process: Terms
-    """The terms of the run's `reward` section."""
+    """The trajectories of the stage's round, by question; empty if the algorithm reads its own file."""
+    diversity: WeightedTerms
+    process: WeightedTerms
+    """The diversity and process terms of the run's `reward` section."""
     threshold: float
-    """A candidate is viable when its score is above it."""
+    """A candidate is viable if its score is above this value."""
     max_tokens: int
-    """The model's context length."""
+    """The model's context length in tokens."""
     tokenizer: Callable[[], Any]
     """Loads the policy's tokenizer."""
 
     def nothing_left(self, data: str) -> DataError:
-        """The error for a stage whose filters leave nothing."""
+        """The error for a stage whose filters remove every trajectory."""
         return DataError(
             f"stage {self.stage}: no trajectory of round {data} passes its filters; loosen its require_* keys"
         )
@@ -42,11 +42,11 @@ def filtered_questions(
     data: StageData, config: FilteredStageConfig, *, only_success: bool = False,
     branches: Collection[int] | None = None,
 ) -> Iterator[list[Trajectory]]:  # fmt: skip
-    """The trajectories of each question that pass a stage's `require_*` filters; questions without any are left out.
+    """The trajectories of each question that pass a stage's `require_*` filters; questions without any are skipped.
 
     Args:
-        only_success: what `require_process_ok` and `require_correct` are where the config says None.
-        branches: numbers of the branches to take; None takes all.
+        only_success: the value of `require_process_ok` and `require_correct` if the config has None.
+        branches: numbers of the branches to use; None uses all.
 
     Raises:
         DataError: no question is left.
@@ -54,8 +54,8 @@ def filtered_questions(
     need_ok = only_success if config.require_process_ok is None else config.require_process_ok
     need_correct = only_success if config.require_correct is None else config.require_correct
     found = False
-    for everything in data.questions:
-        question = [t for t in everything if branches is None or t.branch in branches]
+    for trajectories in data.questions:
+        question = [t for t in trajectories if branches is None or t.branch in branches]
         if config.require_a_success and not any(t.success for t in question):
             continue
         kept = [t for t in question if (t.correct or not need_correct) and (not need_ok or is_sound(t))]

@@ -1,6 +1,6 @@
 """StepTool's training data: the tab-separated `step_grained_for_ppo*.csv`.
 
-A file is read as a whole or not at all: the first fault is one line that names the row, and nothing is cut or guessed.
+A file is read completely or not at all: the first fault is reported in one line that names the row.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from ...util.files import write_atomic
 
 COLUMNS = ("prompt", "response", "reward")
 MAX_CHARACTERS = 50_000
-"""Of one prompt or response. StepTool cuts observations at 1,024 characters and responses at 1,200 tokens."""
+"""Maximum length of one prompt or response. StepTool truncates observations to 1,024 characters and responses to 1,200
+tokens."""
 LONGEST_CELL = 20
-"""Times the longest text: a cell of more characters is refused before it is read as Python."""
+"""Maximum length of a cell, as a multiple of `max_characters`; a longer one is refused before it is parsed."""
 
 
 class PpoExample(Record):
@@ -40,7 +41,7 @@ def read_ppo_csv(path: Path, *, max_characters: int = MAX_CHARACTERS) -> list[Pp
         max_characters: a longer prompt or response is a fault; so is a cell of more than 20 times as many.
 
     Raises:
-        DataError: the file cannot be read, or a row is not what it has to be. Rows are counted from 1, without the
+        DataError: the file cannot be read, or a row is not valid. Rows are counted from 1, without the
             header.
     """
     examples = []
@@ -55,7 +56,8 @@ def read_ppo_csv(path: Path, *, max_characters: int = MAX_CHARACTERS) -> list[Pp
 
 
 def write_ppo_csv(path: Path, examples: Sequence[PpoExample]) -> None:
-    """Write examples as StepTool's own loader reads them; the file is there as a whole or not at all."""
+    """Write examples in the format of StepTool's loader, completely or not at all. Raises `RunError` if the file cannot
+    be written."""
     out = io.StringIO()
     writer = csv.writer(out, delimiter="\t", lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -65,8 +67,8 @@ def write_ppo_csv(path: Path, examples: Sequence[PpoExample]) -> None:
 
 
 def _rows(path: Path, longest_cell: int) -> Iterator[list[str]]:
-    """The cells of each row behind the header."""
-    before, number = csv.field_size_limit(longest_cell), 0  # the limit is one for the whole process
+    """The cells of each row after the header."""
+    before, number = csv.field_size_limit(longest_cell), 0  # the limit is global to the process
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.reader(file, delimiter="\t", strict=True)
@@ -92,9 +94,9 @@ def _example(cells: list[str], max_characters: int) -> PpoExample:
     lengths = [len(one) for one in lists]
     if len(set(lengths)) > 1:
         counts = ", ".join(f"{n} {name}s" for n, name in zip(lengths, COLUMNS, strict=True))
-        raise DataError(f"{counts}; there has to be one of each for every step")
+        raise DataError(f"{counts}; every step needs one of each")
     if not lengths[0]:
-        raise DataError("no step")
+        raise DataError("no steps")
     prompts, responses, rewards = lists
     for name, texts in (("prompt", prompts), ("response", responses)):
         for step, text in enumerate(texts, 1):
@@ -107,12 +109,12 @@ def _example(cells: list[str], max_characters: int) -> PpoExample:
 
 def _list(name: str, cell: str) -> list[Any]:
     try:
-        with warnings.catch_warnings(action="ignore"):  # about escapes like \d, which Python reads all the same
+        with warnings.catch_warnings(action="ignore"):  # about escapes like \d, which Python accepts
             value = ast.literal_eval(cell)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         if name == "reward":
             raise DataError(f"the reward cell {_short(cell)} is not a list of numbers") from None
-        raise DataError(f"the {name} cell is not a Python list of texts") from None
+        raise DataError(f"the {name} cell is not a Python list of strings") from None
     if not isinstance(value, list):
         raise DataError(f"the {name} cell holds {type(value).__name__}, not a list")
     return value
@@ -120,19 +122,19 @@ def _list(name: str, cell: str) -> list[Any]:
 
 def _check_text(what: str, text: Any, max_characters: int) -> None:
     if not isinstance(text, str):
-        raise DataError(f"the {what} is {type(text).__name__}, not a text")
+        raise DataError(f"the {what} is {type(text).__name__}, not a string")
     if not text.strip():
         raise DataError(f"the {what} is empty")
     if len(text) > max_characters:
-        raise DataError(f"the {what} has {len(text):,} characters; at most {max_characters:,} are taken")
+        raise DataError(f"the {what} has {len(text):,} characters; at most {max_characters:,} are allowed")
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        raise DataError(f"the {what} holds half of a surrogate pair, which is no character")
+        raise DataError(f"the {what} holds half of a surrogate pair, which is not a character")
 
 
 def _is_number(value: Any) -> bool:
     try:
         return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    except OverflowError:  # a whole number beyond all floats
+    except OverflowError:  # an integer that is too large for a float
         return False
 
 

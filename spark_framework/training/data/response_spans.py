@@ -1,4 +1,4 @@
-"""Where the response tokens of a trajectory are in its row of tokens."""
+"""Positions of the response tokens of a trajectory in its row of tokens."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 Compat = Literal["paper", "released"]
-"""Which of two systems is computed (training.algorithms.steptool)."""
+"""Which of two systems is computed (see `training.algorithms.steptool`)."""
 
 
 @dataclass(frozen=True)

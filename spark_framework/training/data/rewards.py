@@ -1,4 +1,4 @@
-"""Reward terms on stored trajectories."""
+"""Computes reward terms on stored trajectories."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from ...contracts.components import RewardTerm
 from ...errors import DataError
 from ...records import Step, Trajectory
 
-Terms = Sequence[tuple[float, RewardTerm]]
+WeightedTerms = Sequence[tuple[float, RewardTerm]]
 """Reward terms, each with its weight."""
 
 
-def step_rewards(trajectory: Trajectory, terms: Terms) -> list[float]:
+def step_rewards(trajectory: Trajectory, terms: WeightedTerms) -> list[float]:
     """The weighted sum of some terms for each step of a trajectory, the closing answer included.
 
     Raises:
@@ -23,9 +23,10 @@ def step_rewards(trajectory: Trajectory, terms: Terms) -> list[float]:
 
 
 def with_action_probs(trajectories: Sequence[Trajectory], probs: Sequence[dict[str, float]]) -> Iterator[Trajectory]:
-    """The trajectories with other probabilities of the actions than those stored.
+    """The trajectories with new action probabilities instead of the stored ones.
 
-    What was rare when the data was made may be the favourite now: a term that reads `action_probs` has to see that.
+    An action that was rare when the data were generated may be frequent now. Terms that read `action_probs` need the
+    current values.
 
     Args:
         probs: for each step of each trajectory in turn, the action distribution in its state.
@@ -48,5 +49,5 @@ def term_value(term: RewardTerm, step: Step, trajectory: Trajectory) -> float:
     except Exception as exc:
         raise DataError(f"reward term {term.name} failed at {where}: {type(exc).__name__}: {exc}") from exc
     if not math.isfinite(value):
-        raise DataError(f"reward term {term.name} gave {value} at {where}; a reward has to be finite")
+        raise DataError(f"reward term {term.name} returned {value} at {where}; a reward has to be finite")
     return value

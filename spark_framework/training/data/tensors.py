@@ -1,4 +1,4 @@
-"""What a forward pass reads of rows, and what the losses read of its results (docs/explanation/notation.md)."""
+"""Tensors: inputs of a forward pass over rows, and inputs of the losses (docs/explanation/notation.md)."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class LogProbs:
     token_T: Tensor
     head_DA: Tensor
     entropy_T: Tensor | None = None
-    """Entropy of the distribution behind each free token, in nats; a figure, without gradient."""
+    """Entropy of the distribution of each free token, in nats; for metrics, without gradient."""
 
 
 @dataclass
 class TreeTensors:
-    """What the losses read of a row. Every free token belongs to one decision."""
+    """The data of a row that losses need. Every free token belongs to one decision."""
 
     weight_D: Tensor
     """Weight of each decision; each depth of the row sums to 1."""
@@ -34,14 +34,16 @@ class TreeTensors:
     """Weight of a token's decision, divided by the number of that decision's tokens."""
     reward_D: Tensor
     success_D: Tensor
-    """1 where the decision's trajectory succeeded, else 0."""
+    """1 if the decision's trajectory succeeded, else 0."""
     constrained_D: Tensor
-    """1 where the action was drawn from the action head, else 0."""
+    """1 if the action was drawn from the action head, else 0."""
     owner_T: Tensor
     """Index of the decision that each free token belongs to."""
 
     @classmethod
     def of(cls, row: TokenTree, device: Any, precision: torch.dtype) -> TreeTensors:
+        """The tensors of a row on a device, with real numbers in `precision`."""
+
         def tensor(values: list[float]) -> Tensor:
             return torch.tensor(values, device=device, dtype=precision)
 
@@ -59,24 +61,25 @@ class TreeTensors:
         )
 
     def weighted(self, action_D: Tensor, token_T: Tensor) -> Tensor:
-        """The sum of a number over a row: of each action that was drawn from the head, and the mean over its tokens,
-        by the decisions' weights."""
+        """The weighted sum of a quantity over a row, a scalar: for each decision, its value for the action, if it was
+        drawn from the head, plus the mean over its tokens."""
         return (self.weight_D * self.constrained_D * action_D).sum() + (self.token_weight_T * token_T).sum()
 
 
 @dataclass
 class TreeReading:
-    """A row as a loss sees it: the policy's log-probabilities with a gradient, and what they are compared with."""
+    """The input of a loss for one row: the policy's log-probabilities, with a gradient, and those to compare them
+    with."""
 
     tree: TokenTree
     tensors: TreeTensors
     logp: LogProbs
     reference: Any = None
-    """`LogProbs` of the policy that the stage starts from; None where the algorithm's `work` asks for none."""
+    """`LogProbs` of the policy that the stage starts from; None if the algorithm's `work` needs none."""
     old: Any = None
-    """`LogProbs` of the behaviour policy, or of the policy at the start of the epoch; None with the reference."""
+    """`LogProbs` of the behaviour policy, or of the policy at the start of the epoch; None if `reference` is None."""
     advantage_D: Any = None
-    """[D]: the row's advantages; None where the algorithm gives none."""
+    """[D]: the row's advantages; None if the algorithm has none."""
     beta: float = 0.0
     """Weight of the KL penalty."""
 
@@ -89,11 +92,11 @@ class PassInputs:
     ids_N: Tensor
     positions_N: Tensor
     segments: Any
-    """The tree, cut for attention (`models.tree_attention`)."""
+    """The tree's segments for attention (`models.tree_attention`)."""
     state_D: Tensor
     """Position of each decision's state."""
     label_D: Tensor
-    """Index of each decision's action in the head; 0 (masked by the losses) where nothing was constrained."""
+    """Index of each decision's action in the head; 0 (masked by the losses) if it was not constrained."""
     before_T: Tensor
     """Position whose hidden state predicts each free token."""
     target_T: Tensor
@@ -102,16 +105,18 @@ class PassInputs:
     tokens: list[int]
     """Number of free tokens of each row."""
     places: list[list[int]]
-    """Where the tokens of each row are in the tree."""
+    """For each row, the index of each of its tokens in the tree."""
 
     @classmethod
     def of(
-        cls, indices: Sequence[int], rows: Sequence[TokenTree], whole: TokenTree, places: list[list[int]],
+        cls, indices: Sequence[int], rows: Sequence[TokenTree], merged: TokenTree, places: list[list[int]],
         actions: Sequence[int], device: Any,
     ) -> PassInputs:  # fmt: skip
-        """
+        """The inputs of a pass.
+
         Args:
-            whole, places: what `packing.merge_trees` makes of the rows.
+            indices: numbers of the rows.
+            merged, places: the result of `packing.merge_trees` for the rows.
             actions: token id of each action's name, in the order of the head.
         """
 
@@ -119,16 +124,16 @@ class PassInputs:
             return torch.tensor(values, device=device, dtype=torch.long)
 
         label = {token: index for index, token in reversed(list(enumerate(actions)))}
-        at_T = [t for d in whole.decisions for t in d.token_positions]
+        at_T = [t for d in merged.decisions for t in d.token_positions]
         return cls(
             indices=list(indices),
-            ids_N=tensor(whole.ids),
-            positions_N=tensor(whole.positions),
-            segments=segments(whole.parents, device),
-            state_D=tensor([d.state_position for d in whole.decisions]),
-            label_D=tensor([label[whole.ids[d.first_position]] if d.constrained else 0 for d in whole.decisions]),
-            before_T=tensor([whole.parents[t] for t in at_T]),
-            target_T=tensor([whole.ids[t] for t in at_T]),
+            ids_N=tensor(merged.ids),
+            positions_N=tensor(merged.positions),
+            segments=segments(merged.parents, device),
+            state_D=tensor([d.state_position for d in merged.decisions]),
+            label_D=tensor([label[merged.ids[d.first_position]] if d.constrained else 0 for d in merged.decisions]),
+            before_T=tensor([merged.parents[t] for t in at_T]),
+            target_T=tensor([merged.ids[t] for t in at_T]),
             decisions=[len(row.decisions) for row in rows],
             tokens=[sum(len(d.token_positions) for d in row.decisions) for row in rows],
             places=places,

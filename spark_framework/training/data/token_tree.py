@@ -1,7 +1,8 @@
-"""Token trees: all trajectories of one question as one row, so that shared prefixes are encoded once.
+"""Token trees: all trajectories of one question in one row, so that shared prefixes are encoded once.
 
 A row is a packed sequence in which every token sees only its ancestors. With a single trajectory it is the plain causal
-row; with branches, the prompt and shared steps stand once. Token ids are those that were generated, never re-tokenised.
+row; with branches, the prompt and shared steps occur once. Token ids are the generated ones; texts are never
+re-tokenised.
 """
 
 from __future__ import annotations
@@ -16,26 +17,26 @@ from ...records import Candidate, Trajectory
 
 @dataclass
 class Decision:
-    """One action in a row, with what the losses need to know about it."""
+    """One action in a row, with the data that losses need."""
 
     action: str
     depth: int
-    """Which step of its trajectory it is."""
+    """Index of the step in its trajectory, from 0."""
     state_position: int
     """Position whose hidden state is s_t: the last token before the action."""
     first_position: int
     """Position of the action's first token."""
     token_positions: list[int] = field(default_factory=list)
-    """Positions of the free tokens (everything after the opening; all tokens where nothing was constrained)."""
+    """Positions of the free tokens (all tokens after the opening; all tokens if nothing was constrained)."""
     constrained: bool = True
-    """The first token was drawn from the action head."""
+    """Whether the first token was drawn from the action head."""
     reward: float = 0.0
     success: bool = True
-    """Its trajectory succeeded (right answer, every step process_ok): worth imitating."""
+    """Whether its trajectory succeeded (right answer, every step process_ok)."""
     weight: float = 1.0
     """1 / number of decisions of the same depth in the row, so that each depth counts once."""
     score: float | None = None
-    """The judge's score of it; None for an answer."""
+    """The judge's score; None for an answer."""
     behaviour_logprobs: tuple[float, ...] = ()
     """In nats: of the action (if constrained), then of the free tokens."""
 
@@ -58,7 +59,7 @@ class TokenTree:
     _segments: dict[tuple[int, tuple[int, ...]], int] = field(default_factory=dict, repr=False)
 
     def add(self, parent: int, ids: Sequence[int]) -> int:
-        """Append a segment after token `parent` (or find it there); returns the index of its last token."""
+        """Append a segment after token `parent`, unless it is already there; returns the index of its last token."""
         if not ids:
             return parent
         key = (parent, tuple(ids))
@@ -82,8 +83,11 @@ def build_tree(trajectories: Sequence[Trajectory], rewards: dict[str, list[float
     """One row from all trajectories of a question.
 
     Args:
-        rewards: for each trajectory's id, one reward a step.
-        max_tokens: the model's context length; a longer trajectory is a `DataError`.
+        rewards: for each trajectory's id, one reward per step.
+        max_tokens: the model's context length.
+
+    Raises:
+        DataError: a trajectory is longer, or has no usable token ids.
     """
     row = TokenTree(name=f"{trajectories[0].round}/{trajectories[0].index}", trajectories=tuple(trajectories))
     for trajectory in trajectories:
@@ -106,13 +110,14 @@ def add_candidates(
     row: TokenTree, trajectory: Trajectory, depth: int, wanted: Callable[[int, Candidate, float], bool],
     *, rewards: Sequence[float] | None = None, faults: list[str] | None = None,
 ) -> list[Decision]:  # fmt: skip
-    """Add candidates of one step that no decision of the row follows, as leaves. Returns the new decisions.
+    """Add candidates of one step that are not decisions of the row yet, as leaves. Returns the new decisions.
 
     Args:
-        depth: the step of the trajectory; its verdict has to be there.
-        wanted: says of each candidate, by its number, itself and its score, whether it is added.
+        depth: index of the step in the trajectory; the step needs a verdict.
+        wanted: gets each candidate's number, the candidate and its score, and returns whether to add it.
         rewards: one for each candidate of the step; None is 0.
-        faults: takes a line for each wanted candidate that a row cannot hold, which is then left out. None raises it.
+        faults: collects a line for each wanted candidate that a row cannot hold; the candidate is skipped. None raises
+            `DataError` instead.
     """
     step = trajectory.steps[depth]
     assert step.verdict is not None
@@ -156,21 +161,21 @@ def _place(
 
 
 def _fault(candidate: Candidate, trajectory: Trajectory, depth: int) -> str | None:
-    """Why a row cannot hold a candidate, in one line; None where it can."""
+    """Why a row cannot hold a candidate, in one line; None if it can."""
     if not candidate.token_ids:
         return (
             f"trajectory {trajectory.id} holds no token ids (a text-only policy wrote it); roll out with a local policy"
         )
     if candidate.opening >= len(candidate.token_ids):
         return (
-            f"trajectory {trajectory.id}, step {depth}: the action {candidate.action} is empty (nothing follows its "
-            "name); take the trajectory out of the file, or generate the round again"
+            f"trajectory {trajectory.id}, step {depth}: the action {candidate.action} is empty (there is no token "
+            "after its name); remove the trajectory from the file, or generate the round again"
         )
     if candidate.token_logprobs and not (
         len(candidate.token_logprobs) == len(candidate.token_ids) and all(map(math.isfinite, candidate.token_logprobs))
     ):
         return (
             f"trajectory {trajectory.id}, step {depth}: token_logprobs is not one finite number for each token; "
-            "take the trajectory out of the file, or generate the round again"
+            "remove the trajectory from the file, or generate the round again"
         )
     return None

@@ -1,1 +1,1 @@
-"""Actor and critic as adapters on one frozen base, and what they compute."""
+"""Actor and critic as adapters on one frozen base, and their forward passes."""

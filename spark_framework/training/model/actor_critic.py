@@ -1,4 +1,4 @@
-"""The actor (a LoRA adapter on the frozen base) and the critic's adapter, and what they compute on a row."""
+"""The actor (a LoRA adapter on the frozen base), the critic's adapter, and their forward passes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,11 @@ class ValueHead(nn.Module):
 
 
 def add_actor_adapter(base: Any, lora: LoraConfig, init: Path | None, seed: int) -> Any:
-    """A PEFT model with one trainable adapter in single precision: a fresh one, or a copy of a finished stage's."""
+    """A PEFT model with one trainable adapter in single precision: a new one, or a copy of a trained stage's.
+
+    Raises:
+        RunError: there is no adapter in `init`, or it does not fit the base.
+    """
     from peft import PeftModel, get_peft_model
 
     if init is None:
@@ -52,7 +56,7 @@ def add_actor_adapter(base: Any, lora: LoraConfig, init: Path | None, seed: int)
     try:
         with quiet_peft():
             return PeftModel.from_pretrained(base, str(init), is_trainable=True)
-    except Exception as exc:  # another shape, other names, a damaged file: the libraries raise in many ways
+    except Exception as exc:  # another shape, other names, a damaged file: the libraries raise various errors
         reason = (str(exc).strip() or type(exc).__name__).splitlines()[0]
         raise RunError(f"the adapter in {init} does not fit policy.model ({reason}); train that stage again") from exc
 
@@ -67,7 +71,7 @@ def lora_config(base: Any, lora: LoraConfig) -> Any:
     trained = {name for name, is_head in linear.items() if not is_head}
     for name in lora.targets:
         if linear.get(name):
-            raise ConfigError(f"lora.targets: {name} is the output layer, which stays frozen; take it out")
+            raise ConfigError(f"lora.targets: {name} is the output layer, which stays frozen; remove it")
     layers = None if lora.layers is None else list(range(max(0, depth - lora.layers), depth))
     given = {"layers_to_transform": layers, **(lora.model_extra or {})}
     return PeftConfig(
@@ -77,13 +81,14 @@ def lora_config(base: Any, lora: LoraConfig) -> Any:
 
 
 class ActorCritic:
-    """Reads rows with the actor, or with the critic's adapter where the critic has one.
+    """Reads rows with the actor, or with the critic's adapter if the critic has one.
 
     Args:
         model: PEFT model whose adapter `default` is the actor.
         labels: token id of each action's name; the order is that of the action head.
         critic: None for stages without a value function.
-        checkpointing: layers keep no activations for the backward pass; they are computed again.
+        seed: of the value head and of the critic's adapter.
+        checkpointing: recompute the layers' activations in the backward pass instead of storing them.
     """
 
     def __init__(
@@ -95,7 +100,7 @@ class ActorCritic:
         enable_tree_attention(base)
         self.trunk, self.output = base.base_model, base.get_output_embeddings()
         self.precision = torch.promote_types(model.dtype, torch.float32)
-        """Of everything that is summed: log-probabilities, losses, values."""
+        """Dtype of log-probabilities, losses and values."""
         self.value_head: nn.Module | None = None
         if critic is not None:
             torch.manual_seed(seed)
@@ -106,16 +111,18 @@ class ActorCritic:
         self._checkpointed = _checkpointed_layers(base) if checkpointing else []
 
     def actor_parameters(self) -> list[nn.Parameter]:
+        """The trainable parameters of the actor's adapter."""
         return [p for n, p in self.model.named_parameters() if ".default." in n and "lora_" in n]
 
     def critic_parameters(self) -> list[nn.Parameter]:
+        """The parameters of the critic's adapter, if it has one, and of the value head; empty without a critic."""
         adapter = [p for n, p in self.model.named_parameters() if f".{CRITIC}." in n and "lora_" in n]
         return [*adapter, *(self.value_head.parameters() if self.value_head is not None else ())]
 
     @contextmanager
     def as_critic(self) -> Iterator[None]:
-        """The critic's adapter is active inside. Finish every backward pass before entering and before leaving: PEFT
-        flips requires_grad, and checkpointed layers compute again with the adapter that is active then."""
+        """Activate the critic's adapter while the block lasts. Finish every backward pass before entering and before
+        leaving: PEFT changes requires_grad, and checkpointed layers recompute with the adapter that is active then."""
         self.model.set_adapter(CRITIC)
         try:
             yield
@@ -123,17 +130,19 @@ class ActorCritic:
             self.model.set_adapter("default")
 
     def inputs(self, indices: Sequence[int], rows: Sequence[TokenTree]) -> PassInputs:
-        """What one forward pass over some rows reads.
+        """The inputs of one forward pass over some rows.
 
         Args:
-            indices: the rows' numbers, kept with the inputs.
+            indices: the rows' numbers, stored with the inputs.
         """
-        whole, places = merge_trees(rows)
-        return PassInputs.of(indices, rows, whole, places, self.labels, self.model.device)
+        merged, places = merge_trees(rows)
+        return PassInputs.of(indices, rows, merged, places, self.labels, self.model.device)
 
     def forward(self, inputs: PassInputs) -> Tensor:
-        """[N, width]: last hidden states of a tree. Nothing is padded; every token sees its ancestors only."""
-        for layer in self._checkpointed:  # only the layer itself: its parts keep running without dropout
+        """[N, width]: last hidden states of a tree. There is no padding; every token sees its ancestors only."""
+        for (
+            layer
+        ) in self._checkpointed:  # only the layer itself: its submodules stay in evaluation mode, without dropout
             layer.training = torch.is_grad_enabled()
         out = self.trunk(
             input_ids=inputs.ids_N[None], position_ids=inputs.positions_N[None], segments=inputs.segments,
@@ -154,19 +163,19 @@ class ActorCritic:
         return [LogProbs(*part) for part in zip(*parts, strict=True)]
 
     def values(self, inputs: PassInputs) -> list[Tensor]:
-        """V of the decisions of each row [D], read by the critic's own adapter; inside `as_critic`."""
+        """V of the decisions of each row [D], with the critic's own adapter. Call it inside `as_critic`."""
         assert self.value_head is not None
         value_D: Tensor = self.value_head(self.forward(inputs)[inputs.state_D])
         return list(value_D.split(inputs.decisions))
 
 
 def _checkpointed_layers(base: Any) -> list[nn.Module]:
-    """Switch on gradient checkpointing in a model's layers, and give those layers."""
+    """Switch on gradient checkpointing in a model's layers; returns those layers."""
     from transformers.modeling_layers import GradientCheckpointingLayer
 
     layers: list[nn.Module] = [module for module in base.modules() if isinstance(module, GradientCheckpointingLayer)]
     if not layers:
-        raise ConfigError(f"gradient_checkpointing: {type(base).__name__} has no layers that can do it; switch it off")
+        raise ConfigError(f"gradient_checkpointing: {type(base).__name__} has no layers that support it; switch it off")
     if hasattr(base, "activation_checkpointing_enable"):
         base.activation_checkpointing_enable({"use_reentrant": False})
     else:  # its name in older releases of transformers

@@ -16,10 +16,10 @@ from .actor_critic import ActorCritic
 
 
 class Critic:
-    """V of the decisions of rows.
+    """Computes V for the decisions of rows.
 
-    Kind `separate` reads the rows itself, with its own adapter and up to their last states. The others put the head on
-    states that are there already: those of the actor's pass (`shared`, `detached`) or of the stage's first policy
+    Kind `separate` reads the rows itself, with its own adapter and up to their last states. The other kinds put the
+    head on existing states: those of the actor's pass (`shared`, `detached`) or of the stage's first policy
     (`frozen_features`).
     """
 
@@ -29,14 +29,14 @@ class Critic:
         self.reads_rows = section.kind == "separate"
         self.rows = [truncate_to_states(row) for row in rows] if self.reads_rows else list(rows)
         self.features: list[Tensor] = []
-        """[D, width] of each row: the first policy's states. Not needed where the critic reads rows."""
+        """[D, width] of each row: the first policy's states. Not needed if the critic reads rows."""
 
     def inputs(self, indices: Sequence[int]) -> PassInputs:
-        """separate: what `ActorCritic.values` reads of some rows, in one forward pass."""
+        """Kind `separate`: the inputs of `ActorCritic.values` for some rows, in one forward pass."""
         return self.agent.inputs(indices, [self.rows[i] for i in indices])
 
     def of_states(self, index: int, state_DH: Tensor) -> Tensor:
-        """The other kinds: V of a row, given the actor's states."""
+        """The other kinds: V of a row [D], given the actor's states [D, width]."""
         if self.section.kind == "frozen_features":
             state_DH = self.features[index]
         elif self.section.kind == "detached":
@@ -45,7 +45,8 @@ class Critic:
         return value_D
 
     def warm_up(self, seed: int) -> None:
-        """Passes over the stored rewards before V_old is read, a row at a time. The actor stays as it is."""
+        """Train the critic on the stored rewards before V_old is computed, one row at a time. The actor is not
+        changed."""
         optimizer = torch.optim.AdamW(self.agent.critic_parameters(), lr=self.section.lr, weight_decay=0.0)
         order = torch.Generator().manual_seed(seed)
         with torch.enable_grad():

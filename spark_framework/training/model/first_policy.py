@@ -1,4 +1,5 @@
-"""Reference log-probabilities and first values of a stage, from the policy that it starts from; cached with the run."""
+"""Reference log-probabilities and initial values of a stage, from the policy that it starts from; cached with the
+run."""
 
 from __future__ import annotations
 
@@ -16,10 +17,10 @@ from .forward import BatchedForward
 
 
 class FirstPolicy:
-    """Readings of the policy that a stage starts from.
+    """Computes and caches the readings of the policy that a stage starts from.
 
     Args:
-        folder: of the cache, which other stages may share.
+        folder: of the cache, which stages may share.
         base: digest of the frozen base.
     """
 
@@ -27,8 +28,8 @@ class FirstPolicy:
         self.agent, self.folder = agent, folder
         actor = [(n, p) for n, p in agent.model.named_parameters() if ".default." in n]
         if not any(p.any() for n, p in actor if "lora_B" in n):
-            actor = []  # a fresh adapter changes nothing yet, whatever its seed
-        self.policy = reference_cache.digest(
+            actor = []  # a new adapter has no effect yet, whatever its seed
+        self.policy = reference_cache.parts_digest(
             base,
             reference_cache.weights_digest(actor),
             agent.model.dtype,
@@ -38,7 +39,8 @@ class FirstPolicy:
         """Digest of the policy: weights to the last byte, dtype, kind of device, action head."""
 
     def readings(self, reader: BatchedForward, *, with_states: bool) -> tuple[list[LogProbs], list[Tensor]]:
-        """Log-probabilities of every row, and the states of its decisions ([D, width]) where a critic needs them."""
+        """Log-probabilities of every row and, with `with_states`, the states of its decisions ([D, width]), which some
+        critics need."""
 
         def compute(indices: list[int]) -> list[reference_cache.Entry]:
             found = []
@@ -56,12 +58,13 @@ class FirstPolicy:
 
     @torch.no_grad()
     def values(self, critic: Critic, reader: BatchedForward, seed: int) -> list[Tensor]:
-        """V_old of every row, after the critic's warm-up in the order of a seed; the critic is left warmed up."""
+        """V_old of every row [D], after the critic's warm-up in the order of a seed. The critic is warmed up
+        afterwards."""
         model, rows = self.agent.model, critic.rows
         weights = {f"head.{n}": p for n, p in critic.head.named_parameters()}
         weights.update((n, p) for n, p in model.named_parameters() if f".{CRITIC}." in n)
         rewards = [[(d.reward, d.weight) for d in row.decisions] for row in rows]
-        key = reference_cache.digest(
+        key = reference_cache.parts_digest(
             self.policy, [reference_cache.row_digest(row) for row in rows], rewards, critic.section.model_dump_json(),
             reference_cache.weights_digest(weights.items()), seed,
         )  # fmt: skip

@@ -23,7 +23,7 @@ class BatchedForward:
 
     Args:
         budget: tokens of a forward pass; None is 4096 on a GPU and 2048 on a CPU.
-        sharded: layers are gathered from all processes whenever one of them reads.
+        sharded: layers are gathered from all processes for every forward pass.
     """
 
     def __init__(
@@ -34,12 +34,12 @@ class BatchedForward:
         self.budget, self.min_shared = budget or TOKENS[device], MIN_SHARED_PREFIX[device]
 
     def batches_of(self, indices: Sequence[int]) -> list[list[int]]:
-        """The rows that share a forward pass."""
+        """The indices of the rows of each forward pass."""
         together = plan_batches([self.rows[i] for i in indices], self.budget, self.min_shared)
         return [[indices[k] for k in batch] for batch in together]
 
     def inputs(self, indices: Sequence[int]) -> PassInputs:
-        """What one forward pass over some rows reads."""
+        """The inputs of one forward pass over some rows."""
         return self.agent.inputs(indices, [self.rows[i] for i in indices])
 
     def read(self, inputs: PassInputs) -> tuple[list[LogProbs], list[Tensor]]:
@@ -50,7 +50,7 @@ class BatchedForward:
     def each(
         self, indices: Sequence[int], what: Callable[[int, LogProbs, Tensor], tuple[Tensor, ...]]
     ) -> list[tuple[Tensor, ...]]:
-        """The value of a function of a row's index, log-probabilities and hidden states, for any number of rows."""
+        """Call `what` with each row's index, log-probabilities and hidden states [N, width]; returns its values."""
 
         def read(batch: list[int]) -> list[tuple[Tensor, ...]]:
             return [what(*one) for one in zip(batch, *self.read(self.inputs(batch)), strict=True)]
@@ -58,7 +58,7 @@ class BatchedForward:
         return self._sharded(indices, read)
 
     def all(self, indices: Sequence[int]) -> tuple[list[LogProbs], list[Tensor]]:
-        """Log-probabilities and states [D, width] of any number of rows."""
+        """Log-probabilities and states [D, width] of each row."""
 
         def parts(index: int, logp: LogProbs, hidden_NH: Tensor) -> tuple[Tensor, ...]:
             state_D = [d.state_position for d in self.rows[index].decisions]
@@ -68,12 +68,12 @@ class BatchedForward:
         return [LogProbs(*one[:3]) for one in found], [one[3] for one in found]
 
     def values(self, critic: Critic) -> list[Tensor]:
-        """V of every row, by a critic that reads rows itself."""
+        """V of every row [D], from a critic that reads rows itself."""
         with self.agent.as_critic():
             return self._sharded(range(len(self.rows)), lambda batch: self.agent.values(critic.inputs(batch)))
 
     def _sharded(self, indices: Sequence[int], read: Callable[[list[int]], Sequence[T]]) -> list[T]:
-        """The value of `read` for each row of a pass, for any number of rows; processes share them out."""
+        """Call `read` for each pass and return its value for each row; the processes share the rows."""
 
         def compute(mine: list[int]) -> list[T]:
             found: dict[int, T] = {}
@@ -85,8 +85,8 @@ class BatchedForward:
         return sharded_map(indices, compute, self.agent.model.device)
 
     def dummy_passes(self, indices: Sequence[int]) -> Iterator[Tensor]:
-        """Passes that gather sharded layers as often as other processes do on their shares of some rows: the hidden
-        states of each, which nothing depends on."""
+        """Extra forward passes, so that this process gathers sharded layers as often as the others do for their shares
+        of the rows. Yields their hidden states, which are not used."""
         if self.sharded:
             for _ in range(dummy_passes(self.batches_of, indices)):
                 yield self.agent.forward(self.inputs(indices[:1]))

@@ -1,8 +1,8 @@
-"""What a stage's first policy gives, computed once and kept beside the run.
+"""Caches the readings of a stage's first policy in the run's folder.
 
 Files are named after a digest of everything that their content depends on: weights, dtype, kind of device, action head,
-and for values also the critic's settings and the rewards; rows are found by their token ids, which is all that a
-tokenizer does to a run. A stage that is trained again finds them; a changed one does not. They may be deleted.
+and for values also the critic's settings and the rewards; rows are identified by their token ids. A stage that is
+trained again reuses them; a changed one does not. They may be deleted.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ log = logging.getLogger(__name__)
 Entry = dict[str, Tensor]
 
 
-def digest(*parts: object) -> str:
+def parts_digest(*parts: object) -> str:
+    """24 hex digits over the texts of some values."""
     return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:24]
 
 
 def weights_digest(parameters: Iterable[tuple[str, Any]]) -> str:
-    """Of names, shapes, types and every byte of some weights."""
+    """Digest of names, shapes, types and all bytes of some weights."""
     total = hashlib.sha256()
     for name, parameter in parameters:
         plain = parameter.detach().contiguous().cpu()
@@ -43,16 +44,16 @@ def weights_digest(parameters: Iterable[tuple[str, Any]]) -> str:
 
 
 def base_digest(model: Any) -> str:
-    """Of a PEFT model's frozen base."""
+    """Digest of a PEFT model's frozen base."""
     return weights_digest(
         (name.replace(".base_layer", ""), p) for name, p in model.named_parameters() if "lora_" not in name
     )
 
 
 def row_digest(row: TokenTree) -> str:
-    """Of everything that log-probabilities and states of a row depend on."""
+    """Digest of everything that log-probabilities and states of a row depend on."""
     places = [(d.state_position, d.first_position, d.token_positions, d.constrained) for d in row.decisions]
-    return digest(row.ids, row.parents, places)
+    return parts_digest(row.ids, row.parents, places)
 
 
 def entries(
@@ -61,7 +62,8 @@ def entries(
     """The named tensors of every key: from the file, or computed and added to it.
 
     Args:
-        compute: gives the tensors for the keys with these indices.
+        keys: digests of the rows (`row_digest`).
+        compute: returns the tensors for the keys with these indices.
     """
     stored = read(file)
     mine = {i for i, key in enumerate(keys) if any(f"{key}.{name}" not in stored for name in names)}
@@ -73,19 +75,20 @@ def entries(
 
 
 def read(file: Path) -> Entry:
-    """A file's tensors; none where it is not there. One that cannot be read is computed again, and says so."""
+    """A file's tensors; empty if there is no file, or if it cannot be read, which is logged."""
     try:
         with safe_open(file, framework="pt") as tensors:
             return {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118  # no mapping
     except FileNotFoundError:
         return {}
     except (OSError, SafetensorError) as exc:
-        log.warning("%s cannot be read (%s); what it held is computed again", file, exc)
+        log.warning("%s cannot be read (%s); its content is computed again", file, exc)
         return {}
 
 
 def write(file: Path, tensors: Entry) -> None:
-    """Write a file as a whole or not at all; of several processes the first one does."""
+    """Write a file completely or not at all. Of several processes, the first one writes. Raises `RunError` if it
+    cannot."""
     if not is_first():
         return
     with write_errors_as_run_error(file), replacing(file) as part:

@@ -1,4 +1,4 @@
-"""Log-probabilities of chosen tokens without all logits in memory: a chunk of tokens at a time, gradient included."""
+"""Log-probabilities of given tokens, with gradient, without all logits in memory: one chunk of tokens at a time."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear
 
 MAX_LOGITS = 2**24
-"""Most logits that exist at a time (64 MiB in single precision)."""
+"""Maximum number of logits in memory at a time (64 MiB in single precision)."""
 
 
 def token_log_probs(hidden_TH: Tensor, head: Any, target_T: Tensor) -> tuple[Tensor, Tensor]:
     """log pi of each target and the entropy of the distribution that it is drawn from, both [T], in nats.
 
     Equal to `log_softmax(head(hidden))` at the targets. Softmax and sums are in single precision at least. The gradient
-    of log pi reaches the hidden states only: the output layer is frozen. The entropy has none.
+    of log pi reaches the hidden states only: the output layer is frozen. The entropy has no gradient.
 
     Args:
         hidden_TH: the hidden state that predicts each token.
@@ -28,8 +28,8 @@ def token_log_probs(hidden_TH: Tensor, head: Any, target_T: Tensor) -> tuple[Ten
 
 
 class _TokenLogProbs(torch.autograd.Function):
-    """d log pi(t) / d h = W_t - sum_v pi(v) W_v is a vector for each token: it is kept from the forward pass, where the
-    softmax is at hand, so that the backward pass is one product and no logits are computed twice."""
+    """d log pi(t) / d h = W_t - sum_v pi(v) W_v is a vector for each token. The forward pass, which has the softmax,
+    stores it, so that the backward pass is one product and no logits are computed twice."""
 
     @staticmethod
     def forward(

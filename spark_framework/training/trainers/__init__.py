@@ -1,1 +1,1 @@
-"""The loops that update a policy, their metrics and alarms."""
+"""Trainers: the loops that update a policy, with metrics, alarms and checkpoints."""

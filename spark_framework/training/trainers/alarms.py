@@ -1,4 +1,4 @@
-"""Alarms: how far a stage may go from its reference, and how narrow its policy may become."""
+"""Alarms for stages whose policy moves too far from its reference, or keeps to one action."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ from typing import Any
 from ...contracts.stage import AlarmConfig
 
 WINDOW = 10
-"""Updates that an alarm looks back on, so that one odd row does not raise it."""
+"""Number of updates that an alarm averages over, so that one unusual row does not raise it."""
 STOP_AT = 10.0
-"""Multiple of the KL target at which a stage ends, where `alarm.max_kl` says nothing."""
+"""Multiple of the KL target at which a stage ends, if `alarm.max_kl` is not set."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a monitor compares a stage's figures with, and which setting its advice names."""
+    """The bounds of a stage's figures, and the setting that the advice names."""
 
     max_kl: float
     """Mean KL to the reference that ends the stage."""
     min_entropy: float
-    """bits over actions; a warning is given below it."""
+    """In bits: below this entropy over actions, the monitor warns."""
     unit: str
     """Unit of the KL, for messages."""
     weight_key: str
     """The key that weighs the KL penalty, such as `beta`."""
     weight: float
+    """Its value."""
 
     @classmethod
     def of(cls, alarm: AlarmConfig, *, target: float, unit: str, weight_key: str, weight: float) -> Limits:
@@ -35,16 +36,16 @@ class Limits:
 
 @dataclass(frozen=True)
 class Alarm:
-    """One line that says what went wrong and which key to set to what."""
+    """One line that says what is wrong, and which key to change to what value."""
 
     text: str
     stop: bool
-    """The stage ends here."""
+    """Whether the stage ends here."""
 
 
 @dataclass
 class _Seen:
-    """What a resumed run needs."""
+    """The monitor's state, which checkpoints store."""
 
     kl: list[float] = field(default_factory=list)
     entropy: list[float] = field(default_factory=list)
@@ -63,11 +64,11 @@ class TrainingMonitor:
         self.name, self.limits, self.lr, self._seen = name, limits, lr, _Seen()
 
     def after_update(self, kl: float, entropy: float | None) -> Alarm | None:
-        """Record an update.
+        """Record an update; returns the alarm that it raises, or None.
 
         Args:
             kl: to the reference, in the stage's unit.
-            entropy: of the distribution over actions, in bits; None where the stage does not choose actions.
+            entropy: of the distribution over actions, in bits; None if the stage does not choose actions.
         """
         seen = self._seen
         seen.kl = [*seen.kl, kl][-WINDOW:]
@@ -87,7 +88,7 @@ class TrainingMonitor:
         )
 
     def of_mean(self, kl: float) -> Alarm | None:
-        """The alarm that a mean KL of many updates gives."""
+        """The alarm for a mean KL over many updates, or None."""
         if kl <= self.limits.max_kl:
             return None
         return Alarm(
@@ -97,9 +98,11 @@ class TrainingMonitor:
         )
 
     def state_dict(self) -> dict[str, Any]:
+        """The state for a checkpoint."""
         return asdict(self._seen)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore the state of a checkpoint."""
         self._seen = _Seen(**state)
 
     def _advice(self) -> str:

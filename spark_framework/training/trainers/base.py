@@ -1,4 +1,4 @@
-"""What all trainers share, on transformers.Trainer: its logging, callbacks, accumulation and checkpoints."""
+"""The base of all trainers, on transformers.Trainer: logging, callbacks, alarms, optimiser and checkpoints."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ...util.files import replacing
 from ...util.launcher import is_first
 from ..data.dataset import StageData
 from ..data.token_tree import TokenTree
-from ..distributed import whole_steps
+from ..distributed import without_batch_sharding
 from ..files import write_errors_as_run_error
 from ..model.actor_critic import ActorCritic
 from ..model.first_policy import FirstPolicy
@@ -33,35 +33,36 @@ from .checkpoints import STATE_FILE, checkpoints
 
 log = logging.getLogger(__name__)
 DDP_TIMEOUT = 24 * 3600
-"""Seconds that processes wait for each other: one may be judging or reading for hours."""
+"""Seconds that processes wait for each other, since one may judge or read for hours."""
 
 
 @dataclass(frozen=True)
 class StageSetup:
-    """What a trainer gets for its stage."""
+    """The inputs of a trainer."""
 
     name: str
     """The stage's name in the config."""
     agent: ActorCritic
     rows: Sequence[TokenTree]
     data: StageData
-    """What the rows were made of."""
+    """The data that the rows were made from."""
     actions: tuple[str, ...]
-    """Names of the actions, in the order of the head; empty where rows are free text."""
+    """Names of the actions, in the order of the head; empty if rows are free text."""
     first_policy: FirstPolicy
     """Readings of the policy that the stage starts from, cached with the run."""
     critic_seed: int
-    """Order of the critic's warm-up; one for all stages of a run, so that they share V_old."""
+    """Seed of the order of the critic's warm-up; the same for all stages of a run, so that they can share V_old."""
     calls: PluginHooks
-    """Tells observers."""
+    """Notifies observers."""
 
 
 class StageTrainer(Trainer):
-    """Trains one stage. A checkpoint holds all that moves, so that an interrupted run equals an uninterrupted one.
+    """Trains one stage. A checkpoint holds all changing state, so that a resumed run equals an uninterrupted one.
 
     Args:
-        items, collate: what there is to train on; `collate` makes the inputs of a training step from its items.
-        identity: digest of what the stage starts from; a checkpoint of another run is refused.
+        items: number of training items.
+        collate: makes the inputs of a training step from the numbers of its items.
+        identity: digest of weights, settings and data; a checkpoint with another identity is refused.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class StageTrainer(Trainer):
             data_collator=collate,
             **kwargs,
         )
-        # Our losses are means over a step's items, whatever the number of tokens.
+        # The losses are means over a step's items, whatever the number of tokens.
         self.model_accepts_loss_kwargs = False
         self.remove_callback(PrinterCallback)
         if self.args.disable_tqdm:
@@ -88,28 +89,29 @@ class StageTrainer(Trainer):
 
     @property
     def folder(self) -> Path:
-        """Where the checkpoints are."""
+        """The folder of the checkpoints."""
         return Path(str(self.args.output_dir))
 
     @property
     def device(self) -> Any:
+        """The device of the model."""
         return self.agent.model.device
 
     # -- what a trainer adds ---------------------------------------------------------------------------------------
 
     @abstractmethod
     def prepare(self) -> None:
-        """Compute what the stage's first policy gives, or find it. Called before training begins or goes on."""
+        """Compute the readings of the stage's first policy, or load them. Called before training starts or resumes."""
 
     def begin_epoch(self, epoch: int) -> None:
         """Called before an epoch's first step."""
 
     def after_update(self, *, epoch_ends: bool) -> Alarm | None:
-        """Called after every step; an alarm is told to the user and may end the stage."""
+        """Called after every step. A returned alarm is shown to the user and may end the stage."""
         return None
 
     def extra_metrics(self) -> dict[str, float]:
-        """Figures that every log line shows next to the means of what was logged."""
+        """Figures that every log line shows in addition to the means of `log_scalars`."""
         return {}
 
     logging_steps = 1
@@ -122,11 +124,11 @@ class StageTrainer(Trainer):
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run needs beside the weights and Trainer's own checkpoint."""
+        """The state that a resumed run needs in addition to the weights and Trainer's own checkpoint."""
 
     @abstractmethod
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` gave."""
+        """Restore the state that `state_dict` returned."""
 
     # -- the run -----------------------------------------------------------------------------------------------------
 
@@ -134,15 +136,15 @@ class StageTrainer(Trainer):
         """Train to the end, from a checkpoint if there is one.
 
         Raises:
-            RunError: the checkpoint is of another run; nothing is overwritten.
+            RunError: the checkpoint has another identity; nothing is overwritten.
         """
         if checkpoint is not None and self._checked(checkpoint)["stopped"]:
-            self._load_from_checkpoint(checkpoint)  # an alarm ended the stage; only the adapter was not saved yet
+            self._load_from_checkpoint(checkpoint)  # an alarm ended the stage, but the adapter was not saved yet
         else:
             self.train(resume_from_checkpoint=checkpoint)
 
     def raise_alarm(self, alarm: Alarm) -> None:
-        """Tell it on stderr and in the stage's log."""
+        """Write an alarm to stderr and to the stage's log."""
         text = f"stage {self.stage_name}, update {self.state.global_step}: {alarm.text}"
         if is_first():
             log.warning("%s", text)
@@ -150,18 +152,18 @@ class StageTrainer(Trainer):
         self._stopped = self._stopped or alarm.stop
 
     def _checked(self, checkpoint: str) -> dict[str, Any]:
-        kept: dict[str, Any] = torch.load(Path(checkpoint) / STATE_FILE, map_location=self.device)
-        if kept["identity"] != self.identity:
+        saved: dict[str, Any] = torch.load(Path(checkpoint) / STATE_FILE, map_location=self.device)
+        if saved["identity"] != self.identity:
             raise RunError(
-                f"{checkpoint} was made from other weights, settings or data than those of this stage; "
-                f"delete {self.folder} to train it anew"
+                f"{checkpoint} was made with other weights, settings or data than those of this stage; "
+                f"delete {self.folder} to train it again"
             )
-        return kept
+        return saved
 
     # -- logging ---------------------------------------------------------------------------------------------------
 
     def log_scalars(self, values: Mapping[str, Tensor | float]) -> None:
-        """Add to the means of the next log line."""
+        """Add values to the means of the next log line."""
         for name, value in values.items():
             plain = float(value.detach() if isinstance(value, Tensor) else value)
             self._sums[name] = self._sums.get(name, 0.0) + plain
@@ -175,7 +177,7 @@ class StageTrainer(Trainer):
         super().log(logs, *args, **kwargs)
 
     def get_train_dataloader(self) -> Any:
-        return whole_steps(super().get_train_dataloader())
+        return without_batch_sharding(super().get_train_dataloader())
 
     # -- optimiser -------------------------------------------------------------------------------------------------
 
@@ -197,7 +199,7 @@ class StageTrainer(Trainer):
         return self.stage.lr
 
     def _clip_grad_norm(self, model: Any) -> Any:
-        """Actor and critic apart, so that neither's gradient shortens the other's step."""
+        """Clip the gradients of actor and critic separately, so that neither shortens the other's step."""
         if critic := self.agent.critic_parameters():
             self.accelerator.clip_grad_norm_(critic, self.args.max_grad_norm)
         return self.accelerator.clip_grad_norm_(self.agent.actor_parameters(), self.args.max_grad_norm)
@@ -217,27 +219,27 @@ class StageTrainer(Trainer):
             barrier()
             if not is_first():
                 return
-            with replacing(folder / STATE_FILE) as part:  # a checkpoint is complete when this file is there
+            with replacing(folder / STATE_FILE) as part:  # a checkpoint is complete once this file exists
                 torch.save(state, part)
         for other in checkpoints(folder.parent):
             if other != folder:
                 shutil.rmtree(other)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        kept = self._checked(resume_from_checkpoint)
+        saved = self._checked(resume_from_checkpoint)
         parameters = dict(self.agent.model.named_parameters())
         with torch.no_grad():
-            for name, value in kept["adapters"].items():
+            for name, value in saved["adapters"].items():
                 parameters[name].copy_(value)
         if self.agent.value_head is not None:
-            self.agent.value_head.load_state_dict(kept["value_head"])
-        self.load_state_dict(kept)
+            self.agent.value_head.load_state_dict(saved["value_head"])
+        self.load_state_dict(saved)
 
 
 def training_arguments(
     trainer: type[StageTrainer], stage: StageConfig, folder: Path, *, seed: int, cpu: bool, quiet: bool
 ) -> TrainingArguments:
-    """Trainer's arguments: those that a stage sets, and what its `training_args` add."""
+    """Trainer's arguments: those that a stage sets, and its `training_args`."""
     return TrainingArguments(**{
         "output_dir": str(folder / "checkpoints"), "run_name": f"{folder.parent.parent.name}-{folder.name}",
         "per_device_train_batch_size": trainer.step_size(stage), "num_train_epochs": stage.epochs,
@@ -257,7 +259,7 @@ def write_log(folder: Path, line: dict[str, Any]) -> None:
 
 
 class _Epochs(TrainerCallback):
-    """Calls the trainer at the edges of an epoch and after every update."""
+    """Calls the trainer at the start of an epoch and after every update."""
 
     def __init__(self, trainer: StageTrainer) -> None:
         self.trainer = trainer
@@ -266,7 +268,7 @@ class _Epochs(TrainerCallback):
         self.trainer.begin_epoch(int(state.epoch or 0))
 
     def on_step_end(self, args: Any, state: Any, control: Any, optimizer: Any = None, **_: Any) -> None:
-        optimizer.zero_grad()  # Trainer clears the model's gradients; the value head is no part of it
+        optimizer.zero_grad()  # Trainer clears the model's gradients, but the value head is not part of it
         # Before the checkpoint of an epoch's last step, not at `on_epoch_end`: a resumed run must not adapt beta again.
         alarm = self.trainer.after_update(epoch_ends=state.epoch == int(state.epoch))
         if alarm is not None:
@@ -275,7 +277,7 @@ class _Epochs(TrainerCallback):
 
 
 class _Log(TrainerCallback):
-    """Writes every log line to a file and tells the observers."""
+    """Writes every log line to a file and notifies observers."""
 
     def __init__(self, folder: Path, calls: PluginHooks, stage: str) -> None:
         self.folder, self.calls, self.stage = folder, calls, stage

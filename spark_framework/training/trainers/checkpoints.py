@@ -1,4 +1,4 @@
-"""Checkpoints and adapters on disk: complete or absent, on a disk that may be full."""
+"""Checkpoints and adapters on disk: complete or absent, even if the disk is full."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ...util.files import new_folder
 from ..files import write_errors_as_run_error
 
 STATE_FILE = "spark_state.pt"
-"""In a checkpoint's folder; a checkpoint is complete when this file is there."""
+"""In a checkpoint's folder; a checkpoint is complete once this file exists."""
 BASE = "base.json"
 """In a saved adapter's folder: the digest of the base that it was trained on."""
 
@@ -24,7 +24,7 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def latest_complete_checkpoint(folder: Path) -> str | None:
-    """The newest checkpoint that was written to its end; half-written ones are removed."""
+    """The newest complete checkpoint, or None; incomplete ones are removed."""
     found = None
     for path in checkpoints(folder):
         if (path / STATE_FILE).is_file():
@@ -35,17 +35,20 @@ def latest_complete_checkpoint(folder: Path) -> str | None:
 
 
 def save_adapter(model: Any, target: Path, base: str) -> Path:
-    """Save the actor as a plain PEFT adapter; then the stage's checkpoints are no longer needed.
+    """Save the actor as a plain PEFT adapter, then remove the stage's checkpoints; returns the adapter's folder.
 
     Args:
         target: the stage's folder.
         base: digest of the base's weights.
+
+    Raises:
+        RunError: it cannot be written.
     """
     final = target / "adapter"
     with write_errors_as_run_error(final), new_folder(final) as part:
         model.save_pretrained(str(part), selected_adapters=["default"])
         (part / BASE).write_text(json.dumps({"digest": base}) + "\n", encoding="utf-8")
-    for checkpoint in (target / "checkpoints").glob("checkpoint-*"):  # what trackers wrote beside them stays
+    for checkpoint in (target / "checkpoints").glob("checkpoint-*"):  # files of trackers stay
         shutil.rmtree(checkpoint, ignore_errors=True)
     with suppress(OSError):
         (target / "checkpoints").rmdir()
@@ -53,7 +56,7 @@ def save_adapter(model: Any, target: Path, base: str) -> Path:
 
 
 def check_base(adapter: Path, base: str) -> None:
-    """Raises `RunError` where an adapter was trained on other weights. One from elsewhere says nothing of its base."""
+    """Raises `RunError` if an adapter was trained on other weights. An adapter without a record of its base passes."""
     file = adapter / BASE
     if file.is_file() and json.loads(file.read_text(encoding="utf-8"))["digest"] != base:
         raise RunError(

@@ -7,7 +7,7 @@ from typing import Any
 
 
 class AdaptiveKLController:
-    """Keeps the weight, and the KL of each update since the epoch began.
+    """Holds the weight, and the KL of each update since the start of the epoch.
 
     Args:
         beta: the initial weight.
@@ -30,7 +30,9 @@ class AdaptiveKLController:
         return mean
 
     def state_dict(self) -> dict[str, Any]:
+        """The state for a checkpoint."""
         return {"beta": self.beta, "epoch": self._epoch}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore the state of a checkpoint."""
         self.beta, self._epoch = state["beta"], state["epoch"]

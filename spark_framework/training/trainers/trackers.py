@@ -1,4 +1,4 @@
-"""Trackers of transformers.Trainer: tensorboard, wandb, trackio …"""
+"""Checks trackers of transformers.Trainer: tensorboard, wandb, trackio …"""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from ...errors import ConfigError
 
 
 def check_trackers(names: Sequence[str], key: str) -> None:
-    """Before anything is loaded.
+    """Check the names of trackers before anything is loaded.
+
+    Args:
+        key: the setting that holds them, for messages.
 
     Raises:
-        ConfigError: there is no such tracker, or it is not installed. `key` is the setting that it blames.
+        ConfigError: a tracker does not exist, or is not installed.
     """
     from transformers.integrations.integration_utils import (
         INTEGRATION_TO_CALLBACK,
@@ -22,6 +25,6 @@ def check_trackers(names: Sequence[str], key: str) -> None:
     for name in names:
         if name not in INTEGRATION_TO_CALLBACK:
             known = ", ".join(sorted(INTEGRATION_TO_CALLBACK))
-            raise ConfigError(f"{key}: there is no tracker {name}; there are {known}")
+            raise ConfigError(f"{key}: there is no tracker {name}; trackers: {known}")
         if name not in installed:
             raise ConfigError(f"{key}: {name} is not installed; run `pip install {name}`, or leave it out")

@@ -30,8 +30,8 @@ class _Pass:
 
 
 class TreeTrainer(StageTrainer):
-    """Trains one stage on rows. What offline data allows is computed once: log-probabilities of the reference and of
-    the behaviour policy, states for the critic, V_old.
+    """Trains one stage on rows. Since the data are offline, log-probabilities of the reference and of the behaviour
+    policy, states for the critic and V_old are computed once.
 
     Args:
         algorithm: a `TreeAlgorithm`.
@@ -83,7 +83,7 @@ class TreeTrainer(StageTrainer):
                 self.critic.features = []
 
     def begin_epoch(self, epoch: int) -> None:
-        """The old policy and the advantages of an epoch."""
+        """Set the old policy and the advantages of an epoch."""
         if self.prepared_epoch == epoch:
             return
         self.prepared_epoch = epoch
@@ -95,7 +95,7 @@ class TreeTrainer(StageTrainer):
 
     @torch.no_grad()
     def _refresh(self, epoch: int) -> None:
-        """The current policy becomes the old one: log-probabilities, rewards, values."""
+        """Make the current policy the old one: log-probabilities, rewards, values."""
         if epoch == 0:
             self.old = self.reference
         else:
@@ -118,7 +118,8 @@ class TreeTrainer(StageTrainer):
     # -- one update ----------------------------------------------------------------------------------------------
 
     def training_step(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Tensor:
-        """Gradients of the mean loss over a step's rows, a pass at a time: first the actor's, then the critic's."""
+        """Compute the gradients of the mean loss over a step's rows, one pass at a time: the actor's, then the
+        critic's."""
         model.eval()  # no dropout: the ratio compares the same function before and after
         indices, passes, self.update = inputs["rows"], inputs["passes"], UpdateMetrics()
         total = torch.zeros((), device=self.agent.model.device)
@@ -129,7 +130,7 @@ class TreeTrainer(StageTrainer):
             total += loss.detach()
         self._dummy_passes(indices)
         if self.critic is not None and self.critic.reads_rows:
-            with self.agent.as_critic():  # the actor's backward passes are done: only now may adapters be switched
+            with self.agent.as_critic():  # adapters may only be switched after the actor's backward passes
                 for one in passes:
                     share = len(one.actor.indices) / len(indices)
                     self.accelerator.backward(self.critic_loss(one.critic) * share)
@@ -147,7 +148,7 @@ class TreeTrainer(StageTrainer):
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Tensor:
-        """Mean loss over the rows of one forward pass of the actor; with every critic that reads no rows itself.
+        """Mean loss over the rows of one forward pass of the actor, including that of a critic on the actor's states.
 
         Args:
             inputs: `PassInputs`.
@@ -235,7 +236,7 @@ class TreeTrainer(StageTrainer):
 
 
 def _behaviour(row: TokenTree, reference: LogProbs) -> LogProbs:
-    """The stored behaviour log-probabilities; the reference where a script wrote the action and none are stored."""
+    """The stored behaviour log-probabilities; the reference's if none are stored, as for scripted actions."""
     action, token, at = reference.action_D.clone(), reference.token_T.clone(), 0
     for i, decision in enumerate(row.decisions):
         stored = torch.tensor(decision.behaviour_logprobs, device=action.device, dtype=action.dtype)

@@ -47,7 +47,7 @@ def batches(judge: PromptedJudge) -> Batches:
 
 @pytest.fixture
 def asked(judge: PromptedJudge) -> dict[str, ApiRequest]:
-    return {wire.key: wire for wire in map(judge.request, STEPS)}
+    return {api_request.key: api_request for api_request in map(judge.request, STEPS)}
 
 
 def results(batches: Batches, batch: str) -> dict[str, ApiReply | JudgeError]:
@@ -66,9 +66,9 @@ def test_results_come_back_by_key_in_any_order(
     assert set(found) == set(asked)
     assert [key for key, _ in batches.results(batch)] != list(asked)
     for step in STEPS:
-        wire = judge.request(step)
-        live = judge.send(wire)
-        assert found[wire.key] == live
+        api_request = judge.request(step)
+        live = judge.send(api_request)
+        assert found[api_request.key] == live
         assert judge.read(step, live) == judge.score(step)
     assert isinstance(live.usage, Usage)
 
@@ -141,7 +141,7 @@ def test_the_name_is_found_on_a_later_page(server: JudgeServer, monkeypatch: pyt
 def test_what_is_uploaded_to_openai(server: JudgeServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     judge = new_judge("gpt4o", server)
-    asked = {wire.key: wire for wire in map(judge.request, STEPS)}
+    asked = {api_request.key: api_request for api_request in map(judge.request, STEPS)}
     batches = judge.batches()
     assert batches is not None
     batches.submit("n", asked)

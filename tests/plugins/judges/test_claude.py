@@ -108,8 +108,8 @@ def test_the_stop_reason_is_looked_at_before_the_text(end: str, kind: str, cut: 
     with pytest.raises(JudgeError) as caught:
         judge.read(a_request(), reply)
     assert caught.value.kind == kind
-    wire = judge.request(a_request())
-    assert (judge.repaired(wire, reply, caught.value).body["max_tokens"] == 1200) is cut
+    api_request = judge.request(a_request())
+    assert (judge.repaired(api_request, reply, caught.value).body["max_tokens"] == 1200) is cut
 
 
 @pytest.mark.parametrize("body", [{"content": []}, {"content": [None]}, {"content": [{"type": "text"}]}])

@@ -67,11 +67,11 @@ def test_the_wire_request(ask: Ask, server: JudgeServer) -> None:
 
 def test_what_is_stored_is_exactly_what_was_sent(ask: Ask, server: JudgeServer) -> None:
     judge = GPT4o(GPT4o.Config(base_url=f"{server.url}/v1/", seed=3))
-    wire = judge.request(a_request())
+    api_request = judge.request(a_request())
     ask(seed=3)
-    assert wire.body == server.requests[0].json
-    assert wire.endpoint == f"{server.url}/v1/chat/completions"
-    assert KEY not in wire.text
+    assert api_request.body == server.requests[0].json
+    assert api_request.endpoint == f"{server.url}/v1/chat/completions"
+    assert KEY not in api_request.text
 
 
 def test_labels_match_what_was_shown(ask: Ask, server: JudgeServer) -> None:
@@ -158,8 +158,8 @@ def test_usage_and_served_model_come_with_the_reply(server: JudgeServer, monkeyp
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     judge = GPT4o(GPT4o.Config(base_url=f"{server.url}/v1", model="alias"))
     server.plan = [Answer(model="alias-2026-01-01"), Answer(usage=False)]
-    wire = judge.request(a_request())
-    first, silent = judge.send(wire), judge.send(wire)
+    api_request = judge.request(a_request())
+    first, silent = judge.send(api_request), judge.send(api_request)
     judge.close()
     assert first.model == "alias-2026-01-01"
     assert first.usage == Usage(input_tokens=2000, cached_tokens=1024, output_tokens=90)
@@ -179,11 +179,11 @@ def test_usage_and_served_model_come_with_the_reply(server: JudgeServer, monkeyp
 )
 def test_a_reply_without_words_is_invalid(body: dict[str, Any]) -> None:
     judge = GPT4o()
-    wire, answer = judge.request(a_request()), ApiReply(body=body)
+    api_request, answer = judge.request(a_request()), ApiReply(body=body)
     with pytest.raises(JudgeError) as caught:
         judge.read(a_request(), answer)
     assert caught.value.kind == "invalid"
-    assert judge.repaired(wire, answer, caught.value).body["messages"][-1]["role"] == "user"
+    assert judge.repaired(api_request, answer, caught.value).body["messages"][-1]["role"] == "user"
 
 
 def test_whatever_a_server_says_about_tokens_is_no_fault(ask: Ask) -> None:

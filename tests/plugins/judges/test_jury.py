@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from spark_framework.api import Candidate, ComponentConfig, Judge, JudgeError, JudgeRequest, Question, Step, Verdict
 from spark_framework.config.judging import JudgingSection
 from spark_framework.errors import ConfigError, RunError, UserError
-from spark_framework.host.component_spec import choose
+from spark_framework.host.component_spec import parse_spec
 from spark_framework.host.manager import Host
 from spark_framework.judging.runner import JudgeRunner, open_judging
 from spark_plugin_judges.jury import Jury
@@ -192,7 +192,7 @@ def test_members_are_chosen_by_name_with_their_settings() -> None:
 )
 def test_a_jury_that_makes_no_sense_is_refused(settings: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValidationError, match=reason):
-        choose("judge", {"use": "spark_plugin_judges.jury:Jury", **settings})
+        parse_spec("judge", {"use": "spark_plugin_judges.jury:Jury", **settings})
 
 
 def test_the_fingerprint_covers_members_and_settings() -> None:
@@ -247,7 +247,7 @@ def test_members_ask_through_the_session_and_share_replies_with_runs_of_their_ow
         assert judged(session, alone).scores == (7, 7, 7)
     with opened(tmp_path / "judge.sqlite", together) as session:
         assert judged(session, together).scores == pytest.approx((16 / 3, 8, 20 / 3))
-        assert session.client.asked == 1
+        assert session.client.attempts == 1
         assert session.client.store.spent("run") == pytest.approx(2.0)
     with opened(tmp_path / "judge.sqlite", together, mode="only") as session:
         assert judged(session, together).scores == pytest.approx((16 / 3, 8, 20 / 3))

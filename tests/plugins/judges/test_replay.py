@@ -120,9 +120,9 @@ def test_a_run_folder_replays_its_own_verdicts(demonstrations: Any, tmp_path: Pa
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (None, "holds no verdict"),
-        ("", "holds no verdict"),
-        ('{"trajectory": "t"', "holds no verdict"),  # a last line without its end was never there
+        (None, "holds no verdicts"),
+        ("", "holds no verdicts"),
+        ('{"trajectory": "t"', "holds no verdicts"),  # a last line without its end was never there
         ("{}\n", "line 1"),
         ("nonsense\n", "line 1"),
     ],
