@@ -33,9 +33,10 @@ from ...util.seeding import child_rng
 from ..rejudge import as_judge, forecast_states, rejudge_states, request_keys, verdict_path
 from ..replayed_selection import SelectionRule, flipped, with_frozen_counters, with_own_counters
 from .comparison import JudgeRecord, JudgingPass
+from .data import StudyData, rho_of
 from .plots import draw
 from .summary import summary
-from .tables import StudyData, StudyTables, rho_of
+from .tables import study_tables
 
 Judges: TypeAlias = Iterable[str | Judge | type[Judge]] | Mapping[str, JudgeLike] | Path
 """Judges by their own names, by labels, or in a YAML file with labels."""
@@ -81,9 +82,9 @@ def study_judges(
     chosen = _chosen(judges)
     _check(repeats, questions)
     with folder.locked(), observed(folder):
-        data = _study_data(folder, chosen, repeats, questions, report)
-    study = StudyTables(data, resamples)
-    tables, text = study.tables(), summary(study)
+        data = _study_data(folder, chosen, repeats, questions, resamples, report)
+    tables = study_tables(data)
+    text = summary(data, tables)
     target = folder.study("judges")
     for name, table in tables.items():
         write_atomic(target / f"{name}.csv", table.csv())
@@ -178,6 +179,7 @@ def _study_data(
     chosen: dict[str, ComponentSpec],
     repeats: int,
     questions: int | None,
+    resamples: int,
     report: Callable[[str], None],
 ) -> StudyData:
     config = folder.config
@@ -201,7 +203,7 @@ def _study_data(
         records = tuple(
             builder.record(label, chosen.get(label, config.judge), passes) for label, passes in said.items()
         )
-    return StudyData(folder, states, trajectories, records, own)
+    return StudyData(folder, states, trajectories, records, own, resamples)
 
 
 class StudyBuilder:
