@@ -18,7 +18,7 @@ STATUS = {
     "authentication_error": 401, "billing_error": 402, "permission_error": 403, "not_found_error": 404,
     "rate_limit_error": 429, "timeout_error": 504, "api_error": 500, "overloaded_error": 529,
 }  # fmt: skip
-"""What a live request would have been answered with."""
+"""HTTP status of the same error in a live request."""
 
 
 class AnthropicBatches:
@@ -26,8 +26,8 @@ class AnthropicBatches:
 
     Args:
         open_client: opens a client of the SDK that does not retry.
-        provider: gives what errors name; reads the key.
-        parse: makes a reply of a row's body, or raises `JudgeError`.
+        provider: returns what error messages name; reads the key.
+        parse: turns a row's body into a reply, or raises `JudgeError`.
     """
 
     max_requests = 5000
@@ -44,7 +44,7 @@ class AnthropicBatches:
     def find(self, name: str) -> str | None:
         """Always None: the service keeps no names, and shows a batch's ids only with its results.
 
-        So a process that is killed after it submitted a batch and before it noted the id pays that batch twice.
+        So a process that is killed after it submitted a batch and before it stored the id pays for that batch twice.
         """
         return None
 
@@ -60,7 +60,7 @@ class AnthropicBatches:
     def results(self, batch: str) -> Iterator[tuple[str, ApiReply | JudgeError]]:
         import httpx2
 
-        with self._client() as client:  # as it came, not as the SDK's types see it
+        with self._client() as client:  # the raw rows, without the SDK's types
             content = client.get(f"/v1/messages/batches/{batch}/results", cast_to=httpx2.Response).content
         for row in rows_of(content, batch):
             yield row["custom_id"], self._result(row.get("result") or {})

@@ -26,7 +26,7 @@ def sdk_errors(provider: ProviderInfo, sdk: ModuleType) -> Iterator[None]:
         raise provider.error(exc.status_code, exc.body, exc.response.headers) from exc
     except sdk.APIConnectionError as exc:
         raise JudgeError(f"no answer from {provider.url} ({exc})", "transient") from exc
-    except (sdk.APIError, ValueError, AttributeError) as exc:  # the SDKs pass on what is no JSON as text
+    except (sdk.APIError, ValueError, AttributeError) as exc:  # the SDKs return a body that is not JSON as text
         raise JudgeError(f"{provider.url} does not speak this protocol: check judge.base_url", "config") from exc
 
 
@@ -34,7 +34,7 @@ def rows_of(content: bytes, batch: str) -> Iterator[dict[str, Any]]:
     """The rows of a results file.
 
     Raises:
-        JudgeError: (transient) the file came in part.
+        JudgeError: (transient) the file is incomplete.
     """
     for line in content.splitlines():
         if not line.strip():

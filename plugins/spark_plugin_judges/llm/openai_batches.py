@@ -16,8 +16,8 @@ from .provider_errors import ProviderInfo
 if TYPE_CHECKING:
     import openai
 
-LOOKED_THROUGH = 1000
-"""Most batches, newest first, among which one is looked for by its name."""
+MAX_LISTED = 1000
+"""How many batches, newest first, are searched for a name."""
 
 
 class OpenAIBatches:
@@ -25,8 +25,8 @@ class OpenAIBatches:
 
     Args:
         open_client: opens a client of the SDK that does not retry.
-        provider: gives what errors name; reads the key.
-        parse: makes a reply of a row's body, or raises `JudgeError`.
+        provider: returns what error messages name; reads the key.
+        parse: turns a row's body into a reply, or raises `JudgeError`.
     """
 
     max_requests = 4000
@@ -43,7 +43,7 @@ class OpenAIBatches:
     def find(self, name: str) -> str | None:
         """The name is in the batch's metadata."""
         with self._client() as client:
-            for batch in islice(client.batches.list(limit=100), LOOKED_THROUGH):
+            for batch in islice(client.batches.list(limit=100), MAX_LISTED):
                 if (batch.metadata or {}).get("spark") == name:
                     return batch.id
         return None
@@ -65,7 +65,7 @@ class OpenAIBatches:
         return batch.id
 
     def is_done(self, batch: str) -> bool:
-        """Also a batch that expired or was cancelled is done: what it finished can be read."""
+        """A batch that expired or was cancelled is done, too: its finished rows can be read."""
         with self._client() as client:
             found = client.batches.retrieve(batch)
         if found.status == "failed":

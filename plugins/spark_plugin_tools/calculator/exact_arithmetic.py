@@ -15,7 +15,7 @@ from ..shared.formula_parser import Call, ExpressionError, Name, Node, Number, O
 
 MAX_BITS = 8192
 MAX_MAGNITUDE = 40_000  # binary exponent of a non-exact number
-MAX_ANGLE = 10**12  # beyond it too few of the 30 digits are left for the part that counts
+MAX_ANGLE = 10**12  # above it, too few of the 30 digits are left after reduction by the period
 NOISE = 1e-27  # relative size below which a result is only rounding
 _LOCK = Lock()  # mpmath keeps its precision and its constants in shared state
 
@@ -126,7 +126,7 @@ def _bits(value: Fraction) -> int:
 
 
 def _checked(value: Value) -> Value:
-    """The value again, where it is small enough to go on with."""
+    """The value, if it is small enough for further computation."""
     if isinstance(value, Fraction):
         return value if _bits(value) <= MAX_BITS else _checked(_real(value))
     mp = _mp()
@@ -148,7 +148,7 @@ def _real(value: Value) -> Value:
 
 
 def _sum(left: Value, right: Value) -> Value:
-    """What inexact numbers leave when they cancel is rounding: sqrt(2)^2 - 2 is 0."""
+    """Treat the difference of inexact numbers that cancel as rounding: sqrt(2)^2 - 2 is 0."""
     total = left + right
     return Fraction(0) if not isinstance(total, Fraction) and abs(total) < NOISE * abs(left) else total
 
@@ -166,11 +166,11 @@ def _power(base: Value, exponent: Value) -> Value:
         if exponent < 0:
             raise ExpressionError("division by zero")
         return Fraction(exponent == 0)
-    whole = isinstance(exponent, Fraction) and exponent.denominator == 1
-    if base < 0 and not whole:
+    integral = isinstance(exponent, Fraction) and exponent.denominator == 1
+    if base < 0 and not integral:
         raise ExpressionError("the result is a complex number")
     if isinstance(base, Fraction):
-        if whole and abs(exponent) * max(1, _bits(base) - 1) <= MAX_BITS:
+        if integral and abs(exponent) * max(1, _bits(base) - 1) <= MAX_BITS:
             return base ** int(exponent)
         if isinstance(exponent, Fraction) and exponent == Fraction(1, 2):
             return _sqrt(base)
@@ -202,7 +202,7 @@ def _inexact(name: str) -> Callable[..., Value]:
 
 
 def _growing(name: str) -> Callable[[Value], Value]:
-    """The same of a function that leaves every range, and takes mpmath for ever where the argument is huge."""
+    """The same for a function that overflows, for which mpmath never returns if the argument is huge."""
 
     def function(argument: Value) -> Value:
         if abs(argument) > MAX_MAGNITUDE:
@@ -284,7 +284,7 @@ def _on_integers(function: Callable[..., int], name: str) -> Callable[..., int]:
 
 
 def _together(function: Callable[[list[Value]], Value]) -> Callable[..., Value]:
-    """`function` of all arguments, which are made mpmath numbers where one of them is: the two kinds do not mix."""
+    """`function` of all arguments, converted to mpmath numbers if one of them is one: the two kinds do not mix."""
 
     def gathered(*values: Value) -> Value:
         if not values:

@@ -30,13 +30,13 @@ class Dictionary(SourcedTool):
 
     class Config(ComponentConfig):
         sources: tuple[Literal["glossary", "wordnet", "wiktionary"], ...] = ()
-        """Asked in this order. Empty: `glossary`, and `wordnet` where it is installed."""
+        """Queried in this order. Empty: `glossary`, and `wordnet` where it is installed."""
         wordnet: Path | None = None
-        """The folder with WordNet's `data.noun` and so on. Default: where its packages put it."""
+        """The folder with WordNet's `data.noun` and so on. Default: where its packages install it."""
         wiktionary_url: HttpAddress = "https://en.wiktionary.org"
-        """The wiki that `wiktionary` asks."""
+        """The wiki that `wiktionary` queries."""
         online: OnlineSettings = OnlineSettings()
-        """How `wiktionary` is asked."""
+        """Request settings of `wiktionary`."""
 
     class Args(ToolArgs):
         term: str = Field(max_length=80, description="for example opportunity cost")

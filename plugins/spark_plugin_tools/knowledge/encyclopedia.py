@@ -32,13 +32,13 @@ class Encyclopedia(SourcedTool):
 
     class Config(ComponentConfig):
         sources: tuple[Literal["zim", "packaged", "leads", "mediawiki"], ...] = ()
-        """Asked in this order. Empty: `zim` where a file is set, `packaged`, and `leads` where they are installed."""
+        """Queried in this order. Empty: `zim` where a file is set, `packaged`, and `leads` where they are installed."""
         zim: Path | None = None
         """A ZIM file, for example one of Kiwix."""
         api_url: HttpAddress = "https://en.wikipedia.org/w/api.php"
-        """The address of the interface of the wiki that `mediawiki` asks."""
+        """API address of the wiki that `mediawiki` queries."""
         online: OnlineSettings = OnlineSettings()
-        """How `mediawiki` is asked."""
+        """Request settings of `mediawiki`."""
 
     class Args(ToolArgs):
         query: str = Field(max_length=200, description="for example Battle of Hastings or capital of Peru")

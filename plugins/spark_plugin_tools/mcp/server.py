@@ -1,4 +1,4 @@
-"""What is known and said of an MCP server, and how much is taken from it. Imports nothing of the SDK."""
+"""The description of an MCP server and its tools, and the limits on its messages. Does not import the SDK."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MAX_MESSAGE = 4 << 20
-"""Bytes of one message; nothing that a model reads is nearly as long."""
+"""Bytes of one message; far more than a model reads."""
 TOO_LONG = f"the reply is longer than {MAX_MESSAGE >> 20} MB; ask for less"
 
 
@@ -19,7 +19,7 @@ class ServerError(Exception):
 
 @dataclass(frozen=True)
 class Address:
-    """Where a server is: a command with the variables that it gets, or a URL with the token that it wants."""
+    """Where a server is: a command with the variables that it gets, or a URL with its bearer token."""
 
     command: tuple[str, ...]
     variables: dict[str, str] = field(repr=False)
@@ -47,7 +47,7 @@ class Definition:
 
 
 def digest(definitions: Iterable[Definition]) -> str:
-    """64 hex digits of several definitions, in whatever order they are announced."""
+    """64 hex digits of several definitions, independent of their order."""
     return hashlib.sha256("".join(sorted(one.digest() for one in definitions)).encode()).hexdigest()
 
 

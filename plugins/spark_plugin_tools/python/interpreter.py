@@ -1,4 +1,4 @@
-"""What the interpreters behind `python` have in common: their limits on text, and how they word an outcome."""
+"""Common parts of the interpreters of `python`: limits on text, and the wording of results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Interpreter(Protocol):
     """Runs programs. Safe to use from many threads."""
 
     def prepare(self) -> None:
-        """Start a worker. Raises UserError where that cannot work on this machine."""
+        """Start a worker. Raises UserError if that is impossible on this machine."""
 
     def run(self, code: str, seed: int) -> str:
         """What a program printed, or the value of its closing expression. Raises ToolError."""

@@ -128,7 +128,7 @@ def library_folders() -> list[str]:
 
 
 def complaint(command: list[str]) -> str:
-    """Why a sandbox does not start, and what helps: the same command again, with an ear to what it says."""
+    """Why a sandbox does not start, and what helps: re-run the command with stderr captured."""
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={}, timeout=60
@@ -136,10 +136,10 @@ def complaint(command: list[str]) -> str:
         lines = done.stderr.decode("utf-8", "replace").split("\n")
     except (OSError, subprocess.TimeoutExpired) as error:
         lines = [str(error)]
-    said = next((line for line in reversed(lines) if line.strip()), "it says nothing")
-    if said.startswith("bwrap:"):
-        return f"bubblewrap cannot make a sandbox here ({said}); {ALLOW_NAMESPACES}"
-    return f"the sandbox does not start ({said}); mend that"
+    last = next((line for line in reversed(lines) if line.strip()), "it printed no message")
+    if last.startswith("bwrap:"):
+        return f"bubblewrap cannot make a sandbox here ({last}); {ALLOW_NAMESPACES}"
+    return f"the sandbox does not start: {last}"
 
 
 def outcome(reply: Any) -> str:

@@ -101,8 +101,8 @@ class _Printed:
 
 
 def _quiet_launcher() -> int | None:
-    """An open file with a script that starts a worker without our standard error, on which it says which allocation it
-    refused. None where there is no such file: then it is said."""
+    """An open file with a script that starts a worker without our standard error, to which it would report refused
+    allocations. None if such a file cannot be made: then the reports are printed."""
     from pydantic_monty._binary import find_monty_binary
 
     if not hasattr(os, "memfd_create"):
