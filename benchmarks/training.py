@@ -1,4 +1,4 @@
-"""One update of offline PPO on SmolLM2-135M: ours beside the naive way and beside other trainers.
+"""One update of offline PPO on SmolLM2-135M: ours against the naive way and against other trainers.
 
     OMP_NUM_THREADS=1 python benchmarks/training.py [--trl FOLDER] [--steptool CLONE --steptool-python PYTHON]
 
@@ -8,7 +8,7 @@ answer); 750 to 904 tokens, 275 to 363 of them of actions. Float32, LoRA r = 8 o
 prompt has five solved questions of its own, so that trajectories have next to nothing in common.
 
 naive      a row for each step, its prefix encoded again; separate models of actor, reference and critic; logits over
-           the whole vocabulary at every position; right padding, two rows at a time. (Exact also for the squared KL of
+           the full vocabulary at every position; right padding, two rows at a time. (Exact also for the squared KL of
            a trajectory: its size is taken from a pass that is not timed.)
 faithful   ours, critic `separate`: the same algorithm, to the last digit.
 shared     ours, critic `shared`: one pass for actor and critic, which is another algorithm.
@@ -77,7 +77,7 @@ def move(parameters: Iterator[tuple[str, nn.Parameter]], adapter: str, seed: int
 
 
 def head_of(width: int, workload: Workload) -> ValueHead:
-    """A value head that says something about a state, around the mean reward, as after a warm-up."""
+    """A value head whose values vary with the state around the mean reward, as after a warm-up."""
     torch.manual_seed(0)
     head = ValueHead(width, CriticConfig().hidden)
     nn.init.normal_(head.outer.weight, std=0.1)

@@ -1,4 +1,4 @@
-"""Cluster bootstrap over questions: the states of a question are not independent, so whole questions are resampled.
+"""Cluster bootstrap over questions: the states of a question are not independent, so questions are resampled.
 
 Percentile intervals (Efron & Tibshirani, 1993, chapter 13; of clusters: Davison & Hinkley, 1997, section 3.8). Shapes
 stand in the names: S states, Q questions, R resamples, K columns, X any leading axis. With generators of one seed,
@@ -54,7 +54,7 @@ def bootstrap_sums(
     """
     rows_SK = np.asarray(rows_SK, dtype=np.float64)
     if np.isnan(rows_SK).any():
-        raise ValueError("rows with nan have no sum: give a missing value as 0 and count what is there in a column")
+        raise ValueError("rows with nan have no sum: give a missing value as 0 and count the others in a column")
     question_S, n = _numbered(question_S, len(rows_SK))
     sums_QK = np.zeros((n, rows_SK.shape[1]))
     np.add.at(sums_QK, question_S, rows_SK)
@@ -91,14 +91,14 @@ def bootstrap_mean(
 def estimate_over_questions(
     rows_QK: ArrayLike, statistic: Callable[[Floats], Floats], *, resamples: int = 2000, seed: int = 0
 ) -> EstimateWithInterval:
-    """A statistic of means over questions, with its 95 % interval; of one question the interval is the value.
+    """A statistic of means over questions, with its 95 % interval; for one question the interval is the value.
 
     Args:
         rows_QK: one row a question, shape (Q,) or (Q, K), without nan.
         statistic: from means of shape (X, K) to figures of shape (X,), X being 1 or R.
 
     Raises:
-        ValueError: there is no question.
+        ValueError: there are no questions.
     """
     rows_QK = np.asarray(rows_QK, dtype=np.float64)
     n = len(rows_QK)
@@ -120,7 +120,7 @@ def bootstrap_states(
     resamples: int = 2000,
     level: float = 0.95,
 ) -> Interval:
-    """Interval of any statistic, one call a resample: for what is no function of sums, such as an ordinal alpha.
+    """Interval of any statistic, one call a resample: for those that are no functions of sums, like an ordinal alpha.
 
     `statistic` gets the indices of the states that were drawn, with repetitions, and returns a number or an array of
     fixed shape: `lambda states: krippendorff_alpha(scores_SJC[states])`.

@@ -85,7 +85,7 @@ def test_divergences_resample_with_their_questions() -> None:
     assert 0.02 < interval.low < interval.value < interval.high < 0.5
 
 
-def test_entropy_of_nothing_is_not_defined() -> None:
+def test_entropy_without_weights_is_not_defined() -> None:
     assert np.isnan(entropy([]))
     assert np.isnan(entropy([0, 0]))
     assert np.isnan(entropy(np.zeros((3, 0)))).all()

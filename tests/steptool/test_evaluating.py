@@ -88,7 +88,7 @@ def test_recall_is_the_share_of_needed_tools_that_were_called() -> None:
     assert found["tool_recall_queries"] == 2
 
 
-def test_a_questions_plan_says_what_it_needs() -> None:
+def test_a_question_s_plan_gives_the_needed_tools() -> None:
     """Of each step one tool will do; a step that a thought solves needs none."""
     plan = ((Call(action="a"), Call(action="b")), (Call(action="c"),), (Call(action="a"), Call(action=THINK)))
     one = trajectory("q1", ["b", ANSWER])

@@ -186,7 +186,7 @@ def test_a_runs_trajectories_become_steptools_csv(
     assert [one.score_S.tolist() for one in made[1].rows] == [one.score_S.tolist() for one in made[0].rows]
 
 
-def test_steptool_and_spark_stand_in_one_ladder(tiny: Path, tmp_path: Path) -> None:
+def test_steptool_and_spark_are_rungs_of_one_ladder(tiny: Path, tmp_path: Path) -> None:
     """On the same questions, from the same round and the same imitation."""
     learn = {**STAGE, "init": "sft", "data": "explore"}
     stages = {

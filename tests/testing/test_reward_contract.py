@@ -128,7 +128,7 @@ def test_a_bad_term_is_found(fault):
     assert_found(fault, RewardTermContract)
 
 
-def test_every_check_of_reward_terms_has_found_somebody():
+def test_every_check_of_reward_terms_has_found_a_fault():
     assert FAULTS.checks() == set(checks_of(RewardTermContract)) - set(checks_of(ComponentContract))
 
 

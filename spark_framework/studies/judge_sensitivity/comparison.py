@@ -20,7 +20,7 @@ from ..replayed_selection import Choices
 
 @dataclass(frozen=True, eq=False)
 class JudgingPass:
-    """A judge's verdicts on all states, each asked for once. Arrays hold nan where it failed."""
+    """A judge's verdicts on all states, one each. Arrays hold nan where it failed."""
 
     label: str
     repeat: int
@@ -45,25 +45,25 @@ class JudgingPass:
 
     @cached_property
     def place_SC(self) -> Floats:
-        """At which place the judge saw each candidate; nan where it does not say."""
+        """The place at which the judge saw each candidate; nan where unknown."""
         orders = [None if v is None or not v.order else v.order for v in self.verdicts]
         return _padded([None if order is None else np.argsort(order) for order in orders], self.width)
 
 
 @dataclass(frozen=True, eq=False)
 class JudgeRecord:
-    """A judge in a study, with everything it said. The first pass is compared with those of other judges."""
+    """A judge in a study, with all its passes. The first one is compared with those of other judges."""
 
     label: str
     judge: str
-    """The component behind the label."""
+    """Name of the component with this label."""
     oracle: bool
     """It reads the stored answers."""
     passes: tuple[JudgingPass, ...]
     order_S: Floats
     """How often the replayed choice in a state changes when the questions come in another order."""
     requests: frozenset[str]
-    """Keys of the API requests behind its verdicts."""
+    """Keys of the API requests for its verdicts."""
 
     @cached_property
     def noise(self) -> float:
@@ -83,7 +83,7 @@ class Pair:
     b: str
     sides: tuple[tuple[JudgingPass, JudgingPass], ...]
     noise: tuple[int, ...] = ()
-    """Which of the pairs are the two judges with themselves, as far as they were asked again."""
+    """Which of the pairs are the two judges with themselves, for those that were asked again."""
 
 
 @dataclass(frozen=True)

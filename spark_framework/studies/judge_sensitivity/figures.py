@@ -20,7 +20,7 @@ from .comparison import JudgingPass, Measure, Pair, side_mean
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """How intervals are made: whole questions are drawn, the same ones for every figure."""
+    """Settings of intervals: questions are resampled, with the same draws for every figure."""
 
     clusters: Sequence[str]
     """The question of each state, or of each trajectory."""
@@ -50,7 +50,7 @@ def mean_figures(
 ) -> list[list[EstimateWithInterval]]:
     """For each pair the means of some measures, marked where they differ from the noise."""
     values_SPM = np.stack([[side_mean(m, pair) for m in measures] for pair in pairs]).transpose(2, 0, 1)
-    interval = bootstrap.mean(_beside_noise(pairs, values_SPM))
+    interval = bootstrap.mean(_with_excess(pairs, values_SPM))
     return _marked(interval, [m.sign for m in measures])
 
 
@@ -58,7 +58,7 @@ POOLED = (
     "alpha (interval)", "alpha (ordinal)", "ICC (agreement)", "ICC (consistency)", "quadratic kappa",
     "process_ok kappa",
 )  # fmt: skip
-"""Figures that have no value in a single state."""
+"""Figures that are not defined for a single state."""
 
 
 def pooled_figures(pairs: Sequence[Pair], bootstrap: Bootstrap) -> list[list[EstimateWithInterval]]:
@@ -67,13 +67,13 @@ def pooled_figures(pairs: Sequence[Pair], bootstrap: Bootstrap) -> list[list[Est
 
     def statistic(states: Ints) -> Floats:
         figures_PM = np.array([_pooled(pair, states) for pair in pairs])
-        (beside_3PM,) = _beside_noise(pairs, figures_PM[None])
+        (excess_3PM,) = _with_excess(pairs, figures_PM[None])
         for p, pair in enumerate(pairs):
-            if not shared[p].all():  # a judge and its noise have to be compared on the same states
+            if not shared[p].all():  # compare a judge and its noise on the same states
                 rest = states[shared[p][states]]
                 for k, noise in enumerate(pair.noise, start=1):
-                    beside_3PM[k, p] = np.subtract(_pooled(pair, rest), _pooled(pairs[noise], rest))
-        return np.asarray(beside_3PM)
+                    excess_3PM[k, p] = np.subtract(_pooled(pair, rest), _pooled(pairs[noise], rest))
+        return np.asarray(excess_3PM)
 
     return _marked(bootstrap.states(statistic), [-1] * len(POOLED))
 
@@ -105,7 +105,7 @@ def mix_figures(
 
 
 def _divergence(shape: tuple[int, ...], index: Sequence[Sequence[tuple[int, int]]]) -> Callable[[Floats], Floats]:
-    """The divergence of the first sides, and what is left of it without that of each of the others."""
+    """The divergence of the first sides, and its excess over that of each of the others."""
 
     def statistic(sums_XK: Floats) -> Floats:
         groups = shape[1]
@@ -139,15 +139,15 @@ def _pooled(pair: Pair, states: Ints) -> tuple[float, ...]:
     )  # fmt: skip
 
 
-def _beside_noise(pairs: Sequence[Pair], values_SPM: Floats) -> Floats:
-    """The values, then their differences from the noise of the first and of the second judge, shape (S, 3, P, M); nan
+def _with_excess(pairs: Sequence[Pair], values_SPM: Floats) -> Floats:
+    """The values, then their excess over the noise of the first and of the second judge, shape (S, 3, P, M); nan
     where a judge was asked once."""
-    beside_S3PM = np.full((len(values_SPM), 3, *values_SPM.shape[1:]), np.nan)
-    beside_S3PM[:, 0] = values_SPM
+    excess_S3PM = np.full((len(values_SPM), 3, *values_SPM.shape[1:]), np.nan)
+    excess_S3PM[:, 0] = values_SPM
     for p, pair in enumerate(pairs):
         for k, noise in enumerate(pair.noise, start=1):
-            beside_S3PM[:, k, p] = values_SPM[:, p] - values_SPM[:, noise]
-    return beside_S3PM
+            excess_S3PM[:, k, p] = values_SPM[:, p] - values_SPM[:, noise]
+    return excess_S3PM
 
 
 def _marked(interval: Interval, signs: Sequence[int]) -> list[list[EstimateWithInterval]]:

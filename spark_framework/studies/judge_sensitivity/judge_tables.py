@@ -84,8 +84,8 @@ def missing(data: StudyData) -> Table:
     rows = []
     for record in data.records:
         for judging_pass in record.passes:
-            said = zip(data.states, judging_pass.verdicts, strict=True)
-            lost = Counter(state.question.category for state, verdict in said if verdict is None)
+            outcomes = zip(data.states, judging_pass.verdicts, strict=True)
+            lost = Counter(state.question.category for state, verdict in outcomes if verdict is None)
             rows += [(record.label, judging_pass.repeat, name, total[name], lost[name]) for name in sorted(lost)]
     heads = ("label", "repeat", "category", "states", "missing")
     return Table("missing", "States on which a judge failed", heads, tuple(rows), "They are left out, never scored.")

@@ -150,10 +150,10 @@ def become_program(request: dict[str, Any], limits: dict[str, Any], output: int,
     warnings.simplefilter("ignore")
     sys.stdout.reconfigure(encoding="utf-8", errors="replace", line_buffering=False)  # type: ignore[union-attr]
     sys.stderr = sys.stdout
-    report = execute(request["code"])
+    report_text = execute(request["code"])
     with contextlib.suppress(BaseException):
         sys.stdout.flush()
-    os.write(REPORT, report.encode("utf-8", "replace")[: limits["output"]])
+    os.write(REPORT, report_text.encode("utf-8", "replace")[: limits["output"]])
     os._exit(0)
 
 
