@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -80,12 +79,7 @@ def read_needed(path: Path) -> dict[str, list[frozenset[str]]]:
     Raises:
         DataError: the file has another form.
     """
-    try:
-        read = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as exc:
-        raise DataError(f"{path} cannot be read: {exc.strerror}") from exc
-    except (ValueError, RecursionError) as exc:
-        raise DataError(f"{path} is not JSON: {exc}") from exc
+    read = json_of(path)
     if not isinstance(read, dict):
         raise DataError(f"{path} is not a JSON object with a list of tool names for each query")
     for query, names in read.items():

@@ -19,18 +19,27 @@ FINISH = "Finish"
 SOURCE = "toolbench"
 
 
+def json_of(path: Path) -> Any:
+    """The value of a JSON file.
+
+    Raises:
+        DataError: the file cannot be read, or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise DataError(f"{path} cannot be read: {exc.strerror}") from exc
+    except (ValueError, RecursionError) as exc:
+        raise DataError(f"{path} is not JSON: {exc}") from exc
+
+
 def read_queries(path: Path, model: type[Model]) -> dict[str, Model]:
     """A file's objects by the query's id, read as `Prediction` or `AnnotatedAnswer`.
 
     Raises:
         DataError: the file cannot be read, or a query has the wrong form; the message names the query.
     """
-    try:
-        queries = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as exc:
-        raise DataError(f"{path} cannot be read: {exc.strerror}") from exc
-    except (ValueError, RecursionError) as exc:
-        raise DataError(f"{path} is not JSON: {exc}") from exc
+    queries = json_of(path)
     if not isinstance(queries, dict) or not queries:
         raise DataError(f"{path} is not a JSON object with an entry for each query")
     found = {}

@@ -332,7 +332,7 @@ def test_a_row_longer_than_the_models_context_is_one_line(tiny: Path, tmp_path: 
             {"require_correct": True, "steptool": {"csv": "a.csv"}},
             "require_correct filters a round, and this stage reads a csv",
         ),
-        ({"steptool": {"csv": "a.csv", "annotator": "steptool_rules"}}, "the rewards of a csv come with it"),
+        ({"steptool": {"csv": "a.csv", "annotator": "steptool_rules"}}, "a csv already holds rewards"),
     ],
 )
 def test_a_key_that_would_be_ignored_is_refused(tiny: Path, tmp_path: Path, changes: dict[str, Any], text: str) -> None:

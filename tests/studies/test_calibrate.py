@@ -135,7 +135,7 @@ def test_a_map_under_which_no_candidate_can_be_viable_is_reported(run: Path) -> 
 
 
 def test_a_judge_with_scores_of_its_own_takes_no_map(run: Path) -> None:
-    with pytest.raises(UserError, match="verifier gives scores from 0 to 10 by itself"):
+    with pytest.raises(UserError, match="verifier already gives scores from 0 to 10"):
         calibrate(run, "verifier")
 
 

@@ -305,4 +305,4 @@ def test_a_tool_that_draws_without_a_seed_is_found():
 
 def test_an_example_that_fails_is_reported_to_the_author():
     found = failures(RepeatContract, Repeat(), arguments={"word": " "})
-    assert "is no call that succeeds (there is no word to repeat; give one): set" in found["the_example_succeeds"]
+    assert "is not a call that succeeds (there is no word to repeat; give one): set" in found["the_example_succeeds"]

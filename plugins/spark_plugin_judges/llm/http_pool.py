@@ -63,9 +63,9 @@ class ConnectionPool:
             JudgeError: (transient) no answer in time, or the connection broke; (config) the address is not valid.
         """
         try:
-            connection = self._taken()
+            connection = self._take()
             try:
-                answer = self._exchanged(connection, content)
+                answer = self._exchange(connection, content)
             except BaseException:
                 connection.close()
                 raise
@@ -92,17 +92,17 @@ class ConnectionPool:
         while self._idle:
             self._idle.pop().close()
 
-    def _taken(self) -> HTTPConnection:
+    def _take(self) -> HTTPConnection:
         while True:
             try:
                 connection = self._idle.pop()
             except IndexError:
-                return self._opened()
-            if not _has_news(connection.sock):
+                return self._open()
+            if not _is_readable(connection.sock):
                 return connection
             connection.close()  # the server has closed it
 
-    def _opened(self) -> HTTPConnection:
+    def _open(self) -> HTTPConnection:
         peer = self._address if self._proxy is None else self._proxy
         if self._tls is None:
             connection = HTTPConnection(peer.hostname or "", peer.port, timeout=self._timeout)
@@ -114,7 +114,7 @@ class ConnectionPool:
         connection.connect()
         return connection
 
-    def _exchanged(self, connection: HTTPConnection, content: bytes) -> HttpReply:
+    def _exchange(self, connection: HTTPConnection, content: bytes) -> HttpReply:
         connection.request("POST", self._target, content, self._headers)
         response = connection.getresponse()
         if (response.length or 0) > MAX_ANSWER:
@@ -159,7 +159,7 @@ def _too_long() -> JudgeError:
     return JudgeError(f"the server sent more than {MAX_ANSWER >> 20} MB: check judge.base_url", "config")
 
 
-def _has_news(sock: socket.socket) -> bool:
+def _is_readable(sock: socket.socket) -> bool:
     """Whether there is something to read; between two requests that can only be the end of the connection."""
     poll = select.poll()
     poll.register(sock, select.POLLIN)

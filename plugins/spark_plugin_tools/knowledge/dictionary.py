@@ -12,7 +12,7 @@ from pydantic import Field
 from spark_framework.api import ComponentConfig, Tool, ToolArgs, ToolContext, UserError, hookimpl
 
 from ..shared.http_client import Client, HttpAddress, OnlineSettings
-from .sourced_tool import Source, SourcedTool, one_line
+from .sourced_tool import Source, SourcedTool, argument_line
 from .sources import packaged_facts, wiktionary, wordnet
 
 
@@ -66,7 +66,7 @@ class Dictionary(SourcedTool):
         return folder
 
     def call(self, args: Any, context: ToolContext) -> str:
-        term = one_line(args.term, "term")
+        term = argument_line(args.term, "term")
         return self.ask(term, nothing=f"no entry for {term[:40]!r}; give one term")
 
 

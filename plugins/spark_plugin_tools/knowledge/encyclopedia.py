@@ -11,7 +11,7 @@ from pydantic import Field
 from spark_framework.api import ComponentConfig, Tool, ToolArgs, ToolContext, UserError, hookimpl
 
 from ..shared.http_client import Client, HttpAddress, OnlineSettings
-from .sourced_tool import Source, SourcedTool, one_line
+from .sourced_tool import Source, SourcedTool, argument_line
 from .sources import mediawiki, packaged_facts, wiki_leads
 from .sources.zim import Zim, zim_digest
 
@@ -68,7 +68,7 @@ class Encyclopedia(SourcedTool):
         return Path(self.config.zim)
 
     def call(self, args: Any, context: ToolContext) -> str:
-        query = one_line(args.query, "query")
+        query = argument_line(args.query, "query")
         return self.ask(query, nothing=f"no article found for {query[:60]!r}; try a shorter name")
 
 

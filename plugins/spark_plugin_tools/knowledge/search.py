@@ -12,7 +12,7 @@ from pydantic import Field
 from spark_framework.api import ComponentConfig, Tool, ToolArgs, ToolContext, UserError, hookimpl
 
 from ..shared.http_client import Client, HttpAddress, OnlineSettings, plain
-from .sourced_tool import Source, SourcedTool, one_line
+from .sourced_tool import Source, SourcedTool, argument_line
 from .sources import corpus_index, packaged_facts, web_search, wiki_leads
 from .sources.articles import LEAST_COVERAGE
 from .sources.text_index import Hit, TextIndex
@@ -103,7 +103,7 @@ class Search(SourcedTool):
         return Path(self.config.corpus)
 
     def call(self, args: Any, context: ToolContext) -> str:
-        query = one_line(args.query, "query")
+        query = argument_line(args.query, "query")
         return self.ask(query, args.k, nothing=f"nothing found for {query[:60]!r}; try other words")
 
 

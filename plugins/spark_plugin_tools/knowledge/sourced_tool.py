@@ -112,7 +112,7 @@ class SourcedTool(Tool):
             source.close()
 
 
-def one_line(text: str, what: str) -> str:
+def argument_line(text: str, what: str) -> str:
     """The argument of a call on one line, without lone surrogates.
 
     Raises:

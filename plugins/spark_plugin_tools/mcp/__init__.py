@@ -26,7 +26,7 @@ from spark_framework.api import (
     hookimpl,
 )
 
-from .server import Address, Definition, ServerError, digest, one_line
+from .server import Address, Definition, ServerError, digest, shortened_line
 
 if TYPE_CHECKING:
     from .bridge import Bridge
@@ -137,7 +137,7 @@ class Mcp(Toolset):
         if self.config.include:
             by_name = {one.name: one for one in taken}
             if unknown := [name for name in self.config.include if name not in by_name]:
-                known = one_line(", ".join(by_name), 300) or "none"
+                known = shortened_line(", ".join(by_name), 300) or "none"
                 raise UserError(f"tool mcp: the server has no tool {unknown[0]!r}; its tools: {known}")
             taken = [by_name[name] for name in self.config.include]
         if not taken:
@@ -159,7 +159,7 @@ class Mcp(Toolset):
         return names
 
     def _tool(self, bridge: Bridge, definition: Definition, name: str) -> Tool:
-        description = one_line(definition.description, MAX_DESCRIPTION) or f"The tool {name} of an MCP server."
+        description = shortened_line(definition.description, MAX_DESCRIPTION) or f"The tool {name} of an MCP server."
         try:
             args = arguments_from_schema(definition.schema)
         except ConfigError as exc:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from mcp import Client, ClientSession, MCPError
 
 from .http import http_streams
-from .server import Address, Definition, ServerError, StderrTail, one_line
+from .server import Address, Definition, ServerError, StderrTail, shortened_line
 from .stdio import stdio_streams
 
 MAX_PAGES = 20
@@ -59,4 +59,4 @@ def _reason(exc: BaseException, seconds: float) -> str:
     if isinstance(exc, MCPError) and exc.message == "Connection closed":
         return "ended the connection"
     kind = "" if isinstance(exc, MCPError) else f"{type(exc).__name__}: "
-    return f"cannot be used ({kind}{one_line(str(exc), 200)})"
+    return f"cannot be used ({kind}{shortened_line(str(exc), 200)})"

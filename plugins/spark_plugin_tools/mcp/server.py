@@ -29,7 +29,7 @@ class Address:
     """For one call, and for connecting and listing together."""
 
     def __str__(self) -> str:
-        return self.url or f"`{one_line(' '.join(self.command), 100)}`"
+        return self.url or f"`{shortened_line(' '.join(self.command), 100)}`"
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,10 @@ class StderrTail:
 
     def __str__(self) -> str:
         lines = self._tail.decode("utf-8", "replace").strip().splitlines()
-        return f"; it said: {one_line(lines[-1], 200)}" if lines else ""
+        return f"; it said: {shortened_line(lines[-1], 200)}" if lines else ""
 
 
-def one_line(text: str, length: int) -> str:
+def shortened_line(text: str, length: int) -> str:
     """The text without control characters and line breaks, cut at `length` characters."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * length]).split())
     return line if len(line) <= length else line[: length - 1] + "…"

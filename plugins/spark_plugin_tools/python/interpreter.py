@@ -6,7 +6,7 @@ from typing import Protocol
 
 MAX_PRINTED = 4000  # characters kept; more than any model is shown
 NOTHING_PRINTED = "the program ran and printed nothing; use print()"
-NOT_RUN = "the program could not be run"
+COULD_NOT_RUN = "the program could not be run"
 
 
 class Interpreter(Protocol):
@@ -30,7 +30,7 @@ def out_of_memory(limit: int) -> str:
     return f"MemoryError: the program used more than {limit >> 20} MB"
 
 
-def one_line(kind: str, message: str, line: int | None) -> str:
+def exception_line(kind: str, message: str, line: int | None) -> str:
     """An exception for the model: `ValueError: math domain error (line 3)`."""
     shown = "".join(filter(str.isprintable, f"{kind}: {message}"))[:280]
     return f"{shown} (line {line})" if line else shown

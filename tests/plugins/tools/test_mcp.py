@@ -306,7 +306,7 @@ def test_a_long_description_is_cut_and_cleaned() -> None:
         ("clash", "several tools of the server would be called get_city"),
         ("foreign_schema", "refers to another document"),
         ("gone", "ended the connection; it said: no such [31mlicence"),
-        ("many", "500 tools; `include` at most 64"),
+        ("many", "500 tools; list at most 64"),
         ("no_tools", "no tools"),
         ("pages", "more than 20 pages"),
     ],

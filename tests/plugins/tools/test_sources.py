@@ -121,7 +121,7 @@ def test_other_data_is_another_fingerprint(make: Make, leads: Path, monkeypatch:
     [
         ("encyclopedia", {"sources": ["zim"]}, "set `zim`"),
         ("encyclopedia", {"zim": "/nowhere/wiki.zim"}, "cannot read the ZIM file /nowhere/wiki.zim"),
-        ("dictionary", {"wordnet": "/nowhere"}, "/nowhere is no WordNet folder"),
+        ("dictionary", {"wordnet": "/nowhere"}, "/nowhere is not a WordNet folder"),
         ("search", {"sources": ["corpus"]}, "set `corpus`"),
         ("search", {"corpus": "/nowhere"}, "file at /nowhere"),
         ("search", {"sources": ["articles", "tavily"]}, "environment variable TAVILY_API_KEY"),

@@ -23,7 +23,7 @@ from typing import Any
 from spark_framework.api import ToolError, UserError
 
 from ...shared.worker_pool import Worker, WorkerError, WorkerPool
-from ..interpreter import MAX_PRINTED, NOT_RUN, NOTHING_PRINTED, one_line, out_of_memory, out_of_time
+from ..interpreter import COULD_NOT_RUN, MAX_PRINTED, NOTHING_PRINTED, exception_line, out_of_memory, out_of_time
 from .seccomp import filter_program
 
 SECONDS = 5.0
@@ -69,7 +69,7 @@ class Sandbox(WorkerPool):
         try:
             return outcome(self.ask({"code": code, "seed": seed}))
         except WorkerError:
-            raise ToolError(NOT_RUN, transient=True) from None
+            raise ToolError(COULD_NOT_RUN, transient=True) from None
         except UserError as error:
             raise ToolError(str(error)) from None
 
@@ -161,10 +161,10 @@ def wording(report: str) -> str:
     try:
         kind, message, line = json.loads(report)
     except (ValueError, TypeError, RecursionError):
-        return NOT_RUN
+        return COULD_NOT_RUN
     if kind == "MemoryError":
         return out_of_memory(MEMORY_BYTES)
-    return one_line(str(kind), str(message), line if isinstance(line, int) else None)
+    return exception_line(str(kind), str(message), line if isinstance(line, int) else None)
 
 
 def signal_name(number: int) -> str:
