@@ -12,6 +12,7 @@ from ..errors import DataError
 from ..evaluation.metrics import valid_calls
 from ..records import THINK, Trajectory
 from ..stats.bootstrap import estimate_over_questions
+from .predictions import json_of
 
 Needed = Mapping[str, Sequence[frozenset[str]]]
 """For each question's id what is needed: sets of tools of which one each will do."""

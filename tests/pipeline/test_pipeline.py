@@ -173,7 +173,7 @@ def test_rounds_and_stages_come_in_an_order_that_works(
     ladder(config(tiny, tmp_path / "run", rollouts=rounds, stages=stages), report=lambda line: None)
     assert done == ["first", "sft", "later", "ppo", "test base", "test tools", "test ppo", "test sft"]
     circle = {**stages, "sft": {"data": "later"}}
-    with pytest.raises(ConfigError, match="stages: rounds and stages depend on each other in a circle:  "):
+    with pytest.raises(ConfigError, match="stages: rounds and stages depend on each other in a circle: "):
         ladder(config(tiny, tmp_path / "run", rollouts=rounds, stages=circle), report=lambda line: None)
 
 

@@ -75,7 +75,7 @@ def test_what_is_not_known_is_none_and_never_zero() -> None:
     found = figures([trajectory("q1", [THINK, ANSWER])])
     for name in ("pass_rate", "pass_rate_95", "pass_rate_std", "call_success_rate", "tool_recall"):
         assert found[name] is None
-    with pytest.raises(DataError, match="r/q2/0 has no annotations, others have"):
+    with pytest.raises(DataError, match="r/q2/0 has no annotations, but others have"):
         figures([trajectory("q1", ["a", ANSWER], [1.0]), trajectory("q2", ["a", ANSWER])])
 
 
