@@ -71,7 +71,7 @@ class KnowsItself(Sound):
         return float(self.number)
 
 
-@FAULTS.found_by("the_order_of_asking_does_not_matter", says="values change when steps are asked in another order")
+@FAULTS.found_by("the_order_of_asking_does_not_matter", says="values change when steps come in another order")
 class Follows(Sound):
     """1 where the step that comes next was asked before."""
 
