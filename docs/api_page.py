@@ -18,8 +18,8 @@ from pydantic import BaseModel
 from spark_framework.config.run import RunConfig
 
 MODULES = {
-    "spark_framework": "For programs and notebooks. The whole of a run: [a first one](../tutorial/first-run.md).",
-    "spark_framework.api": "All that a plugin may import: [how to write one](../how-to/write-a-plugin.md).",
+    "spark_framework": "For programs and notebooks. The tutorial makes [a first run](../tutorial/first-run.md).",
+    "spark_framework.api": "Everything that a plugin may import: [how to write one](../how-to/write-a-plugin.md).",
     "spark_framework.testing": "For the tests of a plugin: [how to test one](../how-to/test-a-plugin.md).",
 }
 FIXTURES = "spark_framework.testing.pytest_plugin"
@@ -28,7 +28,7 @@ FIXTURES = "spark_framework.testing.pytest_plugin"
 def api_parts() -> Iterator[str]:
     """The page's parts, without its heading."""
     yield (
-        "All public names. What is not here may change without notice; a change of what is here is in the "
+        "All public names. Other names may change without notice; changes of these names are in the "
         "[changelog](../changelog.md)."
     )
     for name, text in MODULES.items():

@@ -1,6 +1,6 @@
-"""Write the reference pages from the code, and the table of rooms in the architecture: python docs/generate.py
+"""Write the reference pages and the tables of other pages from the code: python docs/generate.py
 
-The pages are committed; `tests/docs/test_generated.py` asserts that they are up to date.
+All are committed; `tests/docs/test_generated.py` asserts that they are up to date.
 """
 
 from __future__ import annotations
@@ -29,55 +29,43 @@ from spark_framework.contracts import hookspecs, stage
 from spark_framework.contracts.algorithm import Algorithm
 from spark_framework.contracts.components import Component, Tool, Toolset
 from spark_framework.host.component_spec import ComponentSpec
-from spark_framework.host.discovery import OWN_DISTRIBUTION
-from spark_framework.host.manager import Host, import_target
+from spark_framework.host.discovery import GROUP, OWN_DISTRIBUTION
+from spark_framework.host.manager import _OFFERING, Host, import_target
 from spark_framework.questions import MmluProConfig, PracticeConfig
+from spark_framework.training.algorithm import TreeAlgorithm
 
 REFERENCE = Path(__file__).parent / "reference"
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
-ARCHITECTURE = Path(__file__).parent / "explanation" / "architecture.md"
 NOTE = "<!-- Written by docs/generate.py from the code: do not edit. -->"
 
 MEANINGS = {
-    "seed": "Root of all random choices: each has a child seed, named after what it is for.",
+    "seed": "The seed of the run. Every random choice has its own seed, derived from this one and a name.",
     "policy": "Who writes the actions: a section with `use: local` or `use: server`.",
-    "replies": "What tools of the network said, kept for a replay.",
+    "replies": "Stored replies of tools that use the network.",
     "questions": "Where the questions come from: `practice`, `mmlu_pro`, or a section with `use` and settings.",
-    "tools": "The actions beside `think`, in order.",
+    "tools": "The actions besides `think`, in order.",
     "judge": "Who scores the candidates.",
-    "judging": "How judges that cost something are asked.",
+    "judging": "Retries, budget and storage for judges that cost something.",
     "selector": "Who chooses among the scored candidates.",
     "rollouts": "Rounds of rollouts. They never share questions.",
     "stages": "Training stages by name. A stage that is named after its kind need not repeat it.",
     "reward": "The terms of the step reward.",
     "plugins": "Which plugins may load, and what tools may do.",
-    "evaluation": "How stages are tested.",
+    "evaluation": "How stages are evaluated.",
     "policy.use": "Which kind of policy this is.",
-    "policy.device": "`cuda`, `cpu` …; `auto` takes a GPU where there is one.",
+    "policy.device": "`cuda`, `cpu` …; `auto` takes a GPU if there is one.",
     "policy.format": "How actions are written: `Action: … Input: …`, or one JSON object a turn.",
     "policy.model": "The model's name on the server.",
     "policy.base_url": "The server's address, as in `http://localhost:8000/v1`.",
     "policy.thoughts": "The policy writes a thought before each tool input.",
     "policy.max_new_tokens": "Limit for one reply.",
-    "policy.concurrency": "Requests at a time.",
+    "policy.concurrency": "Maximum number of concurrent requests.",
     "questions.use": "Which question set this is.",
     "rollouts[].name": "The round's name, unique in the run.",
     "rollouts[].questions": "How many training questions the round takes.",
-    "rollouts[].temperature": "Of what the policy writes. 0 is greedy, and so is then the choice to answer.",
-    "stages.NAME.lora": "The adapter's shape. With `init`, the earlier stage's shape is kept.",
-    "stages.NAME.lora.r": "Rank.",
-    "stages.NAME.lora.alpha": "The update is scaled by alpha / r.",
-    "stages.NAME.epochs": "Passes over the rows.",
-    "stages.NAME.lr": "Learning rate (AdamW).",
-    "stages.NAME.warmup_ratio": "Share of the updates over which the learning rate rises.",
-    "stages.NAME.schedule": "What the learning rate does after the warm-up.",
-    "stages.NAME.max_grad_norm": "Gradients are scaled down to this norm, the actor's and the critic's apart.",
-    "stages.NAME.clip": "ppo, spark: ratios count within [1 - clip, 1 + clip].",
-    "stages.NAME.critic": "ppo, spark: the value function.",
-    "stages.NAME.critic.lr": "Learning rate of the value function.",
-    "stages.NAME.critic.hidden": "Width of the value head.",
-    "reward.diversity": "Terms that rho weighs.",
-    "reward.process": "Terms that 1 - rho weighs.",
+    "rollouts[].temperature": "Temperature of the policy. 0 is greedy, also for the choice to answer.",
+    "reward.diversity": "Terms with the weight rho.",
+    "reward.process": "Terms with the weight 1 - rho.",
     "evaluation.batch_size": "Questions that share one key-value cache.",
 }
 """For keys that the code itself does not describe."""
@@ -297,10 +285,10 @@ def hooks_page() -> str:
     parts = [
         "# Hooks",
         NOTE,
-        "In the order in which a run meets them. An implementation is a function of a plugin's module, marked with "
+        "In the order in which a run calls them. An implementation is a function of a plugin's module, marked with "
         "`@hookimpl` from `spark_framework.api`; it may leave out arguments that it does not need. A module is "
-        "imported when one of its components is chosen, and all its hooks take part from then on. A hook with an "
-        "unknown name or argument is an error.",
+        "imported when a config selects one of its components, and all its hooks are active from then on. A hook with "
+        "an unknown name or argument is an error.",
     ]
     users = _users()
     for name in hook_names():
@@ -409,28 +397,91 @@ def _first_line(cls: type) -> str:
     return " ".join((inspect.getdoc(cls) or "").partition("\n\n")[0].split())
 
 
-# -- the table of rooms in architecture.md --------------------------------------------------------------------------
+# -- tables in pages that are written by hand -----------------------------------------------------------------------
 
-ROOMS = re.compile(r"(<!-- rooms: .*? -->\n\n).*?(\n\n<!-- end of rooms -->)", re.DOTALL)
+TABLE = re.compile(
+    r"(<!-- ([a-z ]+): written by docs/generate\.py [^>]*-->\n\n).*?(?:\n\n)?(<!-- end of \2 -->)", re.DOTALL
+)
+WITH_TABLES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "plugins/README.md",
+    "docs/explanation/architecture.md",
+    "docs/how-to/write-a-plugin.md",
+)
+KINDS_OF_PLUGINS = {
+    "tool": ("tools", "spark_plugin_tools", "ToolContract"),
+    "judge": ("judges", "spark_plugin_judges", "JudgeContract"),
+    "selector": ("selectors", "spark_plugin_selectors", "SelectorContract"),
+    "reward": ("reward terms", "spark_plugin_rewards", "RewardTermContract"),
+    "algorithm": ("algorithms", "spark_plugin_algorithms", "AlgorithmContract"),
+}
+"""Of each kind: what several are called, the package of those that ship with the framework, and the contract."""
+
+
+def with_tables(page: str) -> str:
+    """The page with the tables between its markers as the code gives them."""
+    return TABLE.sub(lambda found: f"{found[1]}{TABLES[found[2]]()}\n\n{found[3]}", page)
 
 
 def rooms() -> list[tuple[str, ...]]:
-    """The layers of the package from high to low, as import-linter checks them. Rooms of one layer share an entry."""
+    """The layers from high to low, as import-linter checks them. Packages of one layer share an entry."""
     linter = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["tool"]["importlinter"]
     (layers,) = (contract["layers"] for contract in linter["contracts"] if contract["type"] == "layers")
     return [tuple(layer.split(" | ")) for layer in layers]
 
 
-def with_rooms(page: str) -> str:
-    """The page with its table of rooms as the code gives it: what each is for, by its docstring's first line."""
+def rooms_table() -> str:
+    """What each package is for, by its docstring's first line."""
     rows = [(f"`{room}`", _purpose(room)) for layer in rooms() for room in layer]
-    return ROOMS.sub(lambda found: found[1] + table(("room", "what it is for"), rows) + found[2], page)
+    return table(("package or module", "what it is for"), rows)
 
 
 def _purpose(room: str) -> str:
     file = PYPROJECT.parent / "spark_framework" / room
     file = file / "__init__.py" if file.is_dir() else file.with_suffix(".py")
     return (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+
+
+def components(kind: str) -> list[str]:
+    """Names of a kind's components that ship with the framework, in alphabetical order."""
+    entry_points = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]["entry-points"][GROUP]
+    return sorted(key.partition(".")[2] for key in entry_points if key.startswith(f"{kind}."))
+
+
+def _names(kind: str) -> str:
+    return ", ".join(f"`{name}`" for name in components(kind))
+
+
+def components_table() -> str:
+    """The components by kind."""
+    rows = [(several, _names(kind)) for kind, (several, _, _) in KINDS_OF_PLUGINS.items()]
+    return table(("kind", "components"), rows)
+
+
+def packages_table() -> str:
+    """The components by package."""
+    rows = [(f"`{package}`", several, _names(kind)) for kind, (several, package, _) in KINDS_OF_PLUGINS.items()]
+    return table(("package", "kind", "components"), rows)
+
+
+def kinds_table() -> str:
+    """What a component of each kind derives from, how it is found, and how it is tested."""
+    rows = []
+    for kind, (_, package, contract) in KINDS_OF_PLUGINS.items():
+        hook, bases = _OFFERING[kind]
+        usual = (TreeAlgorithm, *bases) if kind == "algorithm" else bases
+        names = " or ".join(f"`{base.__name__}`" for base in usual)
+        rows.append((kind, names, f"`{hook}`", f"`{kind}.NAME`", f"`{contract}`", f"`plugins/{package}`"))
+    return table(("kind", "base class", "hook", "entry point", "contract to test", "examples"), rows)
+
+
+TABLES = {
+    "components": components_table,
+    "kinds": kinds_table,
+    "packages": packages_table,
+    "rooms": rooms_table,
+}
 
 
 # -- Markdown ------------------------------------------------------------------------------------------------------
@@ -470,4 +521,6 @@ if __name__ == "__main__":
     REFERENCE.mkdir(exist_ok=True)
     for name, page in PAGES.items():
         (REFERENCE / name).write_text(page(), encoding="utf-8")
-    ARCHITECTURE.write_text(with_rooms(ARCHITECTURE.read_text(encoding="utf-8")), encoding="utf-8")
+    for name in WITH_TABLES:
+        file = PYPROJECT.parent / name
+        file.write_text(with_tables(file.read_text(encoding="utf-8")), encoding="utf-8")

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .training.algorithms import steptool as steptool_maths
     from .training.data.dataset import StageData, filtered_questions, question_trees
     from .training.data.ppo_csv import PpoExample, read_ppo_csv
+    from .training.data.response_spans import ResponseSpans
     from .training.data.rewards import step_rewards, term_value, with_action_probs
     from .training.data.tensors import LogProbs, TreeReading, TreeTensors
     from .training.data.token_tree import Decision, TokenTree, add_candidates, build_tree
@@ -62,6 +63,7 @@ _ON_FIRST_USE = {
     "Limits": "training.trainers.alarms",
     "LogProbs": "training.data.tensors",
     "PpoExample": "training.data.ppo_csv",
+    "ResponseSpans": "training.data.response_spans",
     "RewardSpec": "host.component_spec",
     "StageData": "training.data.dataset",
     "StageSetup": "training.trainers.base",
@@ -131,6 +133,7 @@ __all__ = [
     "Price",
     "Question",
     "RemoteJudge",
+    "ResponseSpans",
     "RewardSpec",
     "RewardTerm",
     "Selector",

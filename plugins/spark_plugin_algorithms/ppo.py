@@ -19,6 +19,7 @@ class PPOConfig(PenaltyConfig):
     """Settings of offline PPO."""
 
     clip: float = Field(default=0.2, gt=0, lt=1)
+    """Ratios count within [1 - clip, 1 + clip]."""
     old_policy: Literal["behaviour", "refresh"] = "behaviour"
     """The ratio's denominator: the stored behaviour policy, or the policy at the start of each epoch."""
     replay: float = Field(default=0.0, ge=0)
@@ -26,6 +27,7 @@ class PPOConfig(PenaltyConfig):
     normalise: bool = True
     """Divide advantages by their standard deviation."""
     critic: CriticConfig = CriticConfig()
+    """The value function."""
 
 
 class PPO(PenalisedAlgorithm):

@@ -20,7 +20,7 @@ class ComponentConfig(BaseModel):
 
 
 class Component(ABC):
-    """What all four kinds share.
+    """What all five kinds share.
 
     Construction is cheap and does no I/O: import heavy packages inside methods, open clients on first use.
     """

@@ -18,7 +18,9 @@ class LoraConfig(ComponentConfig):
     model_config = ConfigDict(extra="allow")
 
     r: int = Field(default=8, ge=1)
+    """Rank."""
     alpha: float = Field(default=16.0, gt=0)
+    """The update is scaled by alpha / r."""
     layers: int | None = Field(default=None, ge=1)
     """Train only this many transformer layers, counted from the top. None trains all."""
     targets: tuple[str, ...] = ()
@@ -58,7 +60,9 @@ class CriticConfig(ComponentConfig):
     coef: float = Field(default=1.0, gt=0)
     """Weight of the value loss. It matters with `shared`, where it is added to the actor's loss."""
     lr: float = Field(default=1e-4, gt=0)
+    """Learning rate of the value function."""
     hidden: int = Field(default=128, ge=1)
+    """Width of the value head."""
     warmup_epochs: int = Field(default=1, ge=0)
     """Passes over the stored rewards before V_old is first read. With 0, V_old starts at 0."""
 
@@ -81,13 +85,19 @@ class StageConfig(ComponentConfig):
     init: str | None = None
     """The stage to start from; None is the base model."""
     epochs: int = Field(default=1, ge=1)
+    """Passes over the rows."""
     lr: float = Field(default=2e-4, gt=0)
+    """Learning rate (AdamW)."""
     batch_size: int = Field(default=4, ge=1)
     """Questions in one optimiser step; steptool: trajectories."""
     warmup_ratio: float = Field(default=0.0, ge=0, le=1)
+    """Share of the updates over which the learning rate rises."""
     schedule: Literal["constant", "cosine", "linear"] = "constant"
+    """What the learning rate does after the warm-up."""
     max_grad_norm: float = Field(default=1.0, gt=0)
+    """Gradients are scaled down to this norm, the actor's and the critic's apart."""
     lora: LoraConfig = LoraConfig()
+    """The adapter's shape. With `init`, the earlier stage's shape is kept."""
     gradient_checkpointing: bool = False
     """Keep no activations between layers and recompute them for the gradient: far less memory, a third more work."""
     shard: bool = False

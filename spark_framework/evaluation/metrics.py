@@ -48,11 +48,11 @@ def tool_entropy(trajectories: Sequence[Trajectory]) -> ToolEntropy:
                 table[categories.index(trajectory.question.category), actions.index(step.candidate.action)] += 1
         return table.ravel()
 
-    rows_QCA = _by_question(trajectories, counts).reshape(-1, *shape)
+    rows_ICA = _by_question(trajectories, counts).reshape(-1, *shape)
     by_category = {}
     for k, category in enumerate(categories):
-        rows_QA = rows_QCA[:, k][rows_QCA[:, k].sum(axis=-1) > 0]
-        if (estimate := _estimate(rows_QA, entropy)) is not None:
+        rows_IA = rows_ICA[:, k][rows_ICA[:, k].sum(axis=-1) > 0]
+        if (estimate := _estimate(rows_IA, entropy)) is not None:
             by_category[category] = estimate
 
     def given_category(means: Floats) -> Floats:
@@ -60,7 +60,7 @@ def tool_entropy(trajectories: Sequence[Trajectory]) -> ToolEntropy:
         share = table.sum(axis=-1) / table.sum(axis=(-2, -1), keepdims=True)[..., 0]
         return np.asarray((share * np.nan_to_num(entropy(table))).sum(axis=-1))
 
-    acting = rows_QCA[rows_QCA.sum(axis=(-2, -1)) > 0]
+    acting = rows_ICA[rows_ICA.sum(axis=(-2, -1)) > 0]
     return ToolEntropy(
         _estimate(acting.sum(axis=1), entropy),
         by_category,

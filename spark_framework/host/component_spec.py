@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar, get_args
 
@@ -142,9 +142,26 @@ class _SpecField:
         properties: dict[str, Any] = {key: {"type": "string"}}
         if self.kind == "reward":
             properties["weight"] = {"type": "number", "default": 1.0}
-        mapping = {"type": "object", "properties": properties, "required": [key]}
         text = f"Name of a {self.kind}, or `{key}` and its settings"
-        return {"description": text, "anyOf": [{"type": "string"}, mapping]}
+        forms = [{"type": "object", "properties": properties, "required": [key]}]
+        if self.kind == "algorithm":  # a stage is all settings: say which belong to what
+            forms = list(_settings_by_name(self.kind, handler)) or forms
+        return {"description": text, "anyOf": [{"type": "string"}, *forms]}
+
+
+def _settings_by_name(kind: str, handler: GetJsonSchemaHandler) -> Iterator[dict[str, Any]]:
+    """The schema of each installed component's settings, with the key that names it; broken plugins are left out."""
+    host = current_host()
+    for entry in host.installed.entry_points:
+        if entry.kind != kind:
+            continue
+        try:
+            config = host.component_class(kind, f"{entry.distribution}/{entry.name}").cls.Config
+        except PluginError:
+            continue
+        schema = handler.resolve_ref_schema(handler(config.__pydantic_core_schema__))
+        named = {key_of(kind): {"const": entry.name}, **schema.get("properties", {})}
+        yield {**schema, "title": entry.name, "properties": named}
 
 
 def _as_written(choice: ComponentSpec, info: core_schema.SerializationInfo) -> dict[str, Any]:

@@ -25,25 +25,25 @@ class Branches:
     Args:
         model: the model without its output matrix.
         cache: keys and values of the states, one row each.
-        mask_RK: which of a row's cached tokens are real.
-        hidden_RH: the last hidden state of each row.
+        mask_BK: which of a row's cached tokens are real.
+        hidden_BH: the last hidden state of each row.
         rows: for each branch the row that it grows from.
     """
 
-    def __init__(self, model: Any, cache: Any, mask_RK: Any, hidden_RH: Any, rows: Sequence[int]) -> None:
+    def __init__(self, model: Any, cache: Any, mask_BK: Any, hidden_BH: Any, rows: Sequence[int]) -> None:
         import torch
 
-        self.model, self.device = model, mask_RK.device
+        self.model, self.device = model, mask_BK.device
         self._cache = copy.copy(cache)
         self._cache.layers = [
             copy.copy(layer) for layer in cache.layers
         ]  # a layer grows by new tensors: none is copied
-        self._state_RK = mask_RK.bool()
-        self._owner_RK = torch.empty(len(mask_RK), 0, dtype=torch.long, device=self.device)
-        self._position_RK = mask_RK.cumsum(1) - 1
-        self._row_B = torch.tensor(rows, dtype=torch.long, device=self.device)
-        self._next = mask_RK.sum(1)[self._row_B].tolist()
-        self.hidden = hidden_RH[self._row_B]
+        self._state_BK = mask_BK.bool()
+        self._owner_BK = torch.empty(len(mask_BK), 0, dtype=torch.long, device=self.device)
+        self._position_BK = mask_BK.cumsum(1) - 1
+        self._row_W = torch.tensor(rows, dtype=torch.long, device=self.device)
+        self._next = mask_BK.sum(1)[self._row_W].tolist()
+        self.hidden = hidden_BH[self._row_W]
         """[branches, width]: the state after each branch's last token."""
         self._drop_rows(range(len(rows)), below=1.0)
 
@@ -57,8 +57,8 @@ class Branches:
 
         growing = [branch for branch, ids in enumerate(tokens) if ids]
         self._drop_rows(growing, below=COMPACT_BELOW)
-        rows = self._row_B.tolist()
-        slots: list[list[tuple[int, int, int]]] = [[] for _ in self._state_RK]  # of a row: owner, token, position
+        rows = self._row_W.tolist()
+        slots: list[list[tuple[int, int, int]]] = [[] for _ in self._state_BK]  # of a row: owner, token, position
         starts = []
         for branch, ids in enumerate(tokens):
             starts.append(len(slots[rows[branch]]))
@@ -66,20 +66,20 @@ class Branches:
             self._next[branch] += len(ids)
         width = max(map(len, slots))
         padded = [[*row, *[(NO_BRANCH, 0, 0)] * (width - len(row))] for row in slots]
-        owner_RQ, ids_RQ, position_RQ = torch.tensor(padded, device=self.device).unbind(-1)
-        self._owner_RK = torch.cat([self._owner_RK, owner_RQ], 1)
-        self._position_RK = torch.cat([self._position_RK, position_RQ], 1)
-        own_RQK = owner_RQ[:, :, None] == self._owner_RK[:, None]
-        own_RQK = own_RQK.tril(self._owner_RK.shape[1] - width)  # among the new tokens: none looks ahead
-        seen_RQK = torch.cat([self._state_RK[:, None].expand(-1, width, -1), own_RQK], -1)
-        distance_RQK = position_RQ[:, :, None] - self._position_RK[:, None]
+        owner_BQ, ids_BQ, position_BQ = torch.tensor(padded, device=self.device).unbind(-1)
+        self._owner_BK = torch.cat([self._owner_BK, owner_BQ], 1)
+        self._position_BK = torch.cat([self._position_BK, position_BQ], 1)
+        own_BQK = owner_BQ[:, :, None] == self._owner_BK[:, None]
+        own_BQK = own_BQK.tril(self._owner_BK.shape[1] - width)  # among the new tokens: none looks ahead
+        seen_BQK = torch.cat([self._state_BK[:, None].expand(-1, width, -1), own_BQK], -1)
+        distance_BQK = position_BQ[:, :, None] - self._position_BK[:, None]
         with torch.no_grad():
-            hidden_RQH = self.model(
-                input_ids=ids_RQ, position_ids=position_RQ,
-                attention_mask=layer_masks(self.model.config, seen_RQK, distance_RQK, self.model.dtype),
+            hidden_BQH = self.model(
+                input_ids=ids_BQ, position_ids=position_BQ,
+                attention_mask=layer_masks(self.model.config, seen_BQK, distance_BQK, self.model.dtype),
                 past_key_values=self._cache, use_cache=True,
             ).last_hidden_state  # fmt: skip
-        new = [hidden_RQH[rows[b], starts[b] : starts[b] + len(ids)] for b, ids in enumerate(tokens)]
+        new = [hidden_BQH[rows[b], starts[b] : starts[b] + len(ids)] for b, ids in enumerate(tokens)]
         self.hidden = self.hidden.index_copy(
             0, torch.tensor(growing, device=self.device), torch.stack([new[branch][-1] for branch in growing])
         )
@@ -89,12 +89,12 @@ class Branches:
         """Drop rows without a growing branch, once few enough are left to make it worthwhile."""
         import torch
 
-        left = self._row_B[list(growing)].unique()  # sorted
-        if len(left) >= below * len(self._state_RK):
+        left = self._row_W[list(growing)].unique()  # sorted
+        if len(left) >= below * len(self._state_BK):
             return
         for layer in self._cache.layers:
             layer.keys, layer.values = layer.keys.index_select(0, left), layer.values.index_select(0, left)
-        self._state_RK, self._owner_RK = self._state_RK[left], self._owner_RK[left]
-        self._position_RK = self._position_RK[left]
+        self._state_BK, self._owner_BK = self._state_BK[left], self._owner_BK[left]
+        self._position_BK = self._position_BK[left]
         # Branches of dropped rows are finished, so their row index is not used any more.
-        self._row_B = torch.searchsorted(left, self._row_B).clamp(max=len(left) - 1)
+        self._row_W = torch.searchsorted(left, self._row_W).clamp(max=len(left) - 1)

@@ -28,6 +28,7 @@ FILES = {
 """What is written, and from which file of the template; None is an empty file."""
 
 _USE = {
+    "algorithm": "stages: {NAME: {data: explore, baseline: 0.5}}",
     "judge": "judge: {use: NAME, short: 60}",
     "reward": "reward: {process: [process_penalty, {use: NAME, penalty: 0.5}]}",
     "selector": "selector: {use: NAME, limit: 20}",
@@ -40,7 +41,7 @@ def new_plugin(kind: str, name: str, to: Path, installed: InstalledPlugins) -> P
     """Write a distribution with one component into a new folder below `to`, and return that folder.
 
     Args:
-        kind: tool, judge, selector or reward.
+        kind: algorithm, judge, reward, selector or tool.
         name: the component's name, in lower-case letters, digits and underscores.
         inventory: what is installed; two distributions with one name would be in conflict.
 
@@ -97,7 +98,7 @@ def _is_taken(name: str) -> bool:
     """Whether the name, or its class name, has another meaning in the files of the template."""
     cls = _class_name(name)
     reserved = keyword.iskeyword(name) or keyword.iskeyword(cls) or name in (THINK, ANSWER)
-    return reserved or cls in {"Field", "Mapping", "Sequence", *api.__all__}
+    return reserved or cls in {"Field", "Mapping", "Sequence", "Tensor", *api.__all__}
 
 
 def _class_name(name: str) -> str:

@@ -1,7 +1,8 @@
 """How far judges agree on scores: ranks within a state, reliability over all states, and how each judge scores.
 
-Shape letters in names: S states, J judges, C candidates, U = S·C scored units, N scores. A missing score is nan,
-and so is a figure that is not defined (one judge, nothing shared, all ties, no variance); it is never 0.
+Shapes (docs/explanation/notation.md): S states, J judges, C candidates, U = S·C scored units, L different scores, X any
+other axis. A missing score is nan, and so is a figure that is not defined (one judge, nothing shared, all ties, no
+variance); it is never 0.
 """
 
 from __future__ import annotations
@@ -98,12 +99,12 @@ def krippendorff_alpha(scores_SJC: ArrayLike, level: Literal["interval", "ordina
     known_UJ = ~np.isnan(scores_UJ)
     if level == "ordinal":
         scores_UJ[known_UJ] = _mid_ranks(scores_UJ[known_UJ])
-    values_N = scores_UJ[known_UJ]
-    if not len(values_N):
+    values_X = scores_UJ[known_UJ]
+    if not len(values_X):
         return np.nan
     m_U = known_UJ.sum(axis=1)
-    observed = (m_U**2 / (m_U - 1) * np.nanvar(scores_UJ, axis=1)).sum() / len(values_N)
-    return 1.0 - _quotient(observed, values_N.var(ddof=1), values_N)
+    observed = (m_U**2 / (m_U - 1) * np.nanvar(scores_UJ, axis=1)).sum() / len(values_X)
+    return 1.0 - _quotient(observed, values_X.var(ddof=1), values_X)
 
 
 def icc(scores_SJC: ArrayLike) -> Icc:
@@ -133,11 +134,11 @@ def quadratic_weighted_kappa(a: ArrayLike, b: ArrayLike) -> float:
     2 cov / (var + var + (mean - mean)²), Lin's concordance (Lin, 1989). nan with fewer than two shared scores, or where
     both judges give one and the same score; 0 where only one of them is constant.
     """
-    a_N, b_N = _pairs(a, b)
-    if len(a_N) < 2:
+    a_U, b_U = _pairs(a, b)
+    if len(a_U) < 2:
         return np.nan
-    by_chance = a_N.var() + b_N.var() + (a_N.mean() - b_N.mean()) ** 2
-    return 1.0 - _quotient(((a_N - b_N) ** 2).mean(), by_chance, np.concatenate([a_N, b_N]))
+    by_chance = a_U.var() + b_U.var() + (a_U.mean() - b_U.mean()) ** 2
+    return 1.0 - _quotient(((a_U - b_U) ** 2).mean(), by_chance, np.concatenate([a_U, b_U]))
 
 
 def binary_agreement(a: ArrayLike, b: ArrayLike) -> BinaryAgreement:
@@ -145,25 +146,25 @@ def binary_agreement(a: ArrayLike, b: ArrayLike) -> BinaryAgreement:
 
     Kappa is (observed - chance) / (1 - chance) (Cohen, 1960), which quadratic weights do not change for two categories.
     """
-    a_N, b_N = _pairs(a, b)
-    if not np.isin([a_N, b_N], [0.0, 1.0]).all():
+    a_U, b_U = _pairs(a, b)
+    if not np.isin([a_U, b_U], [0.0, 1.0]).all():
         raise ValueError("a yes is 1, a no is 0, a missing value is nan")
-    if not len(a_N):
+    if not len(a_U):
         return BinaryAgreement(*[np.nan] * 4)
-    kappa = quadratic_weighted_kappa(a_N, b_N)
-    return BinaryAgreement(kappa, float((a_N == b_N).mean()), float(a_N.mean()), float(b_N.mean()))
+    kappa = quadratic_weighted_kappa(a_U, b_U)
+    return BinaryAgreement(kappa, float((a_U == b_U).mean()), float(a_U.mean()), float(b_U.mean()))
 
 
 def score_profile(scores: ArrayLike) -> ScoreProfile:
     """Histogram, mean, spread and entropy of one judge's scores (any shape, from 0 to 10, nan where missing)."""
     scores = np.asarray(scores, dtype=np.float64)
-    scores_N = scores[~np.isnan(scores)]
-    if not ((scores_N >= 0) & (scores_N <= LEVELS - 1)).all():
+    scores_X = scores[~np.isnan(scores)]
+    if not ((scores_X >= 0) & (scores_X <= LEVELS - 1)).all():
         raise ValueError(f"scores lie between 0 and {LEVELS - 1}")
-    histogram = np.bincount(np.floor(scores_N + 0.5).astype(np.int64), minlength=LEVELS)
-    mean = float(scores_N.mean()) if len(scores_N) else np.nan
-    sd = float(scores_N.std(ddof=1)) if len(scores_N) > 1 else np.nan
-    return ScoreProfile(len(scores_N), mean, sd, float(entropy(histogram)), histogram)
+    histogram = np.bincount(np.floor(scores_X + 0.5).astype(np.int64), minlength=LEVELS)
+    mean = float(scores_X.mean()) if len(scores_X) else np.nan
+    sd = float(scores_X.std(ddof=1)) if len(scores_X) > 1 else np.nan
+    return ScoreProfile(len(scores_X), mean, sd, float(entropy(histogram)), histogram)
 
 
 def _signs(a_SC: ArrayLike, b_SC: ArrayLike) -> tuple[Floats, Floats]:
@@ -184,9 +185,9 @@ def _units(scores_SJC: ArrayLike) -> Floats:
     return scores_SCJ.reshape(states * candidates, judges)
 
 
-def _mid_ranks(values_N: Floats) -> Floats:
-    _, place_N, count_V = np.unique(values_N, return_inverse=True, return_counts=True)
-    return (np.cumsum(count_V) - count_V / 2)[place_N]
+def _mid_ranks(values_X: Floats) -> Floats:
+    _, place_X, count_L = np.unique(values_X, return_inverse=True, return_counts=True)
+    return (np.cumsum(count_L) - count_L / 2)[place_X]
 
 
 def _pairs(a: ArrayLike, b: ArrayLike) -> tuple[Floats, Floats]:

@@ -1,8 +1,8 @@
 """Cluster bootstrap over questions: the states of a question are not independent, so questions are resampled.
 
 Percentile intervals (Efron & Tibshirani, 1993, chapter 13; of clusters: Davison & Hinkley, 1997, section 3.8). Shapes
-stand in the names: S states, Q questions, R resamples, K columns, X any leading axis. With generators of one seed,
-every function draws the same questions, so that the figures of a study rest on the same resamples.
+(docs/explanation/notation.md): S states, I questions, R resamples, F figures, X any leading axis. With generators of
+one seed, every function draws the same questions, so that the figures of a study rest on the same resamples.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Interval(NamedTuple):
 
 
 def bootstrap_sums(
-    rows_SK: ArrayLike,
+    rows_SF: ArrayLike,
     question_S: ArrayLike,
     statistic: Callable[[Floats], Floats],
     *,
@@ -48,23 +48,23 @@ def bootstrap_sums(
     """Interval of a statistic of sums over states, all resamples in one matrix product.
 
     Args:
-        rows_SK: one row a state, without nan.
+        rows_SF: one row a state, without nan.
         question_S: the question of each state, as any label.
-        statistic: from sums of shape (X, K) to figures of shape (X, …), X being 1 or R; nan where it is not defined.
+        statistic: from sums of shape (X, F) to figures of shape (X, …), X being 1 or R; nan where it is not defined.
     """
-    rows_SK = np.asarray(rows_SK, dtype=np.float64)
-    if np.isnan(rows_SK).any():
+    rows_SF = np.asarray(rows_SF, dtype=np.float64)
+    if np.isnan(rows_SF).any():
         raise ValueError("rows with nan have no sum: give a missing value as 0 and count the others in a column")
-    question_S, n = _numbered(question_S, len(rows_SK))
-    sums_QK = np.zeros((n, rows_SK.shape[1]))
-    np.add.at(sums_QK, question_S, rows_SK)
-    sums_RK = [_times_drawn(drawn_RQ, n) @ sums_QK for drawn_RQ in _draws(n, resamples, rng)]
-    value = np.asarray(statistic(sums_QK.sum(axis=0, keepdims=True)))[0]
-    return _interval(value, statistic(np.concatenate(sums_RK)) if sums_RK else None, level)
+    question_S, n = _numbered(question_S, len(rows_SF))
+    sums_IF = np.zeros((n, rows_SF.shape[1]))
+    np.add.at(sums_IF, question_S, rows_SF)
+    sums_RF = [_times_drawn(drawn_RI, n) @ sums_IF for drawn_RI in _draws(n, resamples, rng)]
+    value = np.asarray(statistic(sums_IF.sum(axis=0, keepdims=True)))[0]
+    return _interval(value, statistic(np.concatenate(sums_RF)) if sums_RF else None, level)
 
 
 def bootstrap_mean(
-    values_SK: ArrayLike,
+    values_SF: ArrayLike,
     question_S: ArrayLike,
     *,
     rng: np.random.Generator,
@@ -73,39 +73,39 @@ def bootstrap_mean(
 ) -> Interval:
     """Interval of the mean over states where a per-state figure is defined (nan is left out).
 
-    `values_SK` has shape (S,) or, for a curve or several judges at once, (S, K); so have the results, without S.
+    `values_SF` has shape (S,) or, for a curve or several judges at once, (S, F); so have the results, without S.
     """
-    values_SK = np.asarray(values_SK, dtype=np.float64)
-    shape = values_SK.shape[1:]
-    known_SK = ~np.isnan(values_SK)
-    rows_S2K = np.stack([np.where(known_SK, values_SK, 0.0), known_SK * 1.0], axis=1)
+    values_SF = np.asarray(values_SF, dtype=np.float64)
+    shape = values_SF.shape[1:]
+    known_SF = ~np.isnan(values_SF)
+    rows_S2F = np.stack([np.where(known_SF, values_SF, 0.0), known_SF * 1.0], axis=1)
 
-    def mean(sums_X2K: Floats) -> Floats:
-        sum_XK, n_XK = sums_X2K.reshape(-1, 2, *shape).swapaxes(0, 1)
-        return divide(sum_XK, n_XK)
+    def mean(sums_X2F: Floats) -> Floats:
+        sum_XF, n_XF = sums_X2F.reshape(-1, 2, *shape).swapaxes(0, 1)
+        return divide(sum_XF, n_XF)
 
-    rows_SK = rows_S2K.reshape(len(values_SK), 2 * int(np.prod(shape)))
-    return bootstrap_sums(rows_SK, question_S, mean, rng=rng, resamples=resamples, level=level)
+    rows_SF = rows_S2F.reshape(len(values_SF), 2 * int(np.prod(shape)))
+    return bootstrap_sums(rows_SF, question_S, mean, rng=rng, resamples=resamples, level=level)
 
 
 def estimate_over_questions(
-    rows_QK: ArrayLike, statistic: Callable[[Floats], Floats], *, resamples: int = 2000, seed: int = 0
+    rows_IF: ArrayLike, statistic: Callable[[Floats], Floats], *, resamples: int = 2000, seed: int = 0
 ) -> EstimateWithInterval:
     """A statistic of means over questions, with its 95 % interval; for one question the interval is the value.
 
     Args:
-        rows_QK: one row a question, shape (Q,) or (Q, K), without nan.
-        statistic: from means of shape (X, K) to figures of shape (X,), X being 1 or R.
+        rows_IF: one row a question, shape (I,) or (I, F), without nan.
+        statistic: from means of shape (X, F) to figures of shape (X,), X being 1 or R.
 
     Raises:
         ValueError: there are no questions.
     """
-    rows_QK = np.asarray(rows_QK, dtype=np.float64)
-    n = len(rows_QK)
+    rows_IF = np.asarray(rows_IF, dtype=np.float64)
+    n = len(rows_IF)
     if n == 0:
         raise ValueError("no question to resample")
     interval = bootstrap_sums(
-        rows_QK.reshape(n, -1), np.arange(n), lambda sums_XK: statistic(sums_XK / n),
+        rows_IF.reshape(n, -1), np.arange(n), lambda sums_XF: statistic(sums_XF / n),
         rng=np.random.default_rng(seed), resamples=resamples,
     )  # fmt: skip
     value = float(interval.value)
@@ -127,11 +127,11 @@ def bootstrap_states(
     """
     question_S = np.asarray(question_S)
     question_S, n = _numbered(question_S, len(question_S))
-    states_Q = np.split(np.argsort(question_S, kind="stable"), np.cumsum(np.bincount(question_S, minlength=n))[:-1])
+    states_I = np.split(np.argsort(question_S, kind="stable"), np.cumsum(np.bincount(question_S, minlength=n))[:-1])
     figures = [
-        statistic(np.concatenate([states_Q[q] for q in drawn_Q]))
-        for drawn_RQ in _draws(n, resamples, rng)
-        for drawn_Q in drawn_RQ
+        statistic(np.concatenate([states_I[q] for q in drawn_I]))
+        for drawn_RI in _draws(n, resamples, rng)
+        for drawn_I in drawn_RI
     ]
     value = np.asarray(statistic(np.arange(len(question_S))), dtype=np.float64)
     return _interval(value, np.asarray(figures, dtype=np.float64) if figures else None, level)
@@ -139,10 +139,10 @@ def bootstrap_states(
 
 def _numbered(question_S: ArrayLike, states: int) -> tuple[Ints, int]:
     """Questions as numbers from 0, and how many there are."""
-    labels_Q, number_S = np.unique(np.asarray(question_S), return_inverse=True)
+    labels_I, number_S = np.unique(np.asarray(question_S), return_inverse=True)
     if number_S.shape != (states,):
         raise ValueError(f"{states} states but {number_S.size} question labels")
-    return number_S, len(labels_Q)
+    return number_S, len(labels_I)
 
 
 def _draws(n: int, resamples: int, rng: np.random.Generator) -> Iterator[Ints]:
@@ -152,11 +152,11 @@ def _draws(n: int, resamples: int, rng: np.random.Generator) -> Iterator[Ints]:
         yield rng.integers(n, size=(min(chunk, resamples - start), n))
 
 
-def _times_drawn(drawn_RQ: Ints, n: int) -> Ints:
+def _times_drawn(drawn_RI: Ints, n: int) -> Ints:
     """How often each of the n questions was drawn in each resample, shape (R, n)."""
-    size = len(drawn_RQ)
-    shifted_RQ = drawn_RQ + n * np.arange(size)[:, None]  # a range of numbers of its own for each resample
-    return np.bincount(shifted_RQ.ravel(), minlength=size * n).reshape(size, n)
+    size = len(drawn_RI)
+    shifted_RI = drawn_RI + n * np.arange(size)[:, None]  # a range of numbers of its own for each resample
+    return np.bincount(shifted_RI.ravel(), minlength=size * n).reshape(size, n)
 
 
 def _interval(value: Floats, figures_RX: Floats | None, level: float) -> Interval:

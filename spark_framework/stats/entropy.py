@@ -1,6 +1,6 @@
 """Entropy of a mix of actions, and the divergence between two mixes.
 
-Shape letters in names: A actions, G groups, X any leading axes (such as resamples). Weights are counts or
+Shapes (docs/explanation/notation.md): A actions, G groups, X any leading axes (such as resamples). Weights are counts or
 probabilities; they need not sum to 1. An undefined value is nan, never 0.
 """
 

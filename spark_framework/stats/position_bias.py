@@ -1,6 +1,6 @@
 """Whether a judge favours places in its prompt.
 
-Shape letters in names: S states, R orders, C candidates, X any leading axes (such as resamples).
+Shapes (docs/explanation/notation.md): S states, R orders, C candidates, X any leading axes (such as resamples).
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """How far judges agree on what a selector does with their scores: the best candidate, the viable set, the threshold.
 
-Shape letters in names: S states, R repeats, C candidates, T thresholds. A missing score is nan, and so is a
-figure that is not defined. Figures of single states go to `agreement.over_states` and to `bootstrap.bootstrap_mean`. A
-candidate is viable when its score lies above the threshold. Two judges are compared on the candidates that both scored.
+Shapes (docs/explanation/notation.md): S states, R repeats, C candidates, L thresholds, X any other axis. A missing
+score is nan, and so is a figure that is not defined. Figures of single states go to `agreement.over_states` and to
+`bootstrap.bootstrap_mean`. A candidate is viable when its score lies above the threshold. Two judges are compared on
+the candidates that both scored.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ THRESHOLD = 6.0
 
 
 class ViableOverlap(NamedTuple):
-    """Overlap of two judges' viable sets in each state, shape (S,), or (S, T) for a row of thresholds."""
+    """Overlap of two judges' viable sets in each state, shape (S,), or (S, L) for a row of thresholds."""
 
     jaccard: Floats
     """|A ∩ B| / |A ∪ B|; 1 where both are empty."""
@@ -90,14 +91,14 @@ def leniency_matched_threshold(a_SC: ArrayLike, b_SC: ArrayLike, threshold: floa
     closest count wins; among equally close ones, the threshold nearest to A's. All nan where no candidate is shared.
     """
     a_SC, b_SC = shared(a_SC, b_SC)
-    a_N, b_N = a_SC[~np.isnan(a_SC)], np.sort(b_SC[~np.isnan(b_SC)])
-    if not len(b_N):
+    a_X, b_X = a_SC[~np.isnan(a_SC)], np.sort(b_SC[~np.isnan(b_SC)])
+    if not len(b_X):
         return MatchedThreshold(np.nan, np.nan, np.nan)
-    levels_T = np.unique([b_N[0] - 1, *b_N, threshold])
-    viable_a, viable_T = (a_N > threshold).sum(), len(b_N) - np.searchsorted(b_N, levels_T, side="right")
-    k = np.lexsort([np.abs(levels_T - threshold), np.abs(viable_T - viable_a)])[0]
+    levels_L = np.unique([b_X[0] - 1, *b_X, threshold])
+    viable_a, viable_L = (a_X > threshold).sum(), len(b_X) - np.searchsorted(b_X, levels_L, side="right")
+    k = np.lexsort([np.abs(levels_L - threshold), np.abs(viable_L - viable_a)])[0]
     states = _judged(a_SC).sum()
-    return MatchedThreshold(float(levels_T[k]), float(viable_a / states), float(viable_T[k] / states))
+    return MatchedThreshold(float(levels_L[k]), float(viable_a / states), float(viable_L[k] / states))
 
 
 def repeat_sd(scores_SRC: ArrayLike) -> float:

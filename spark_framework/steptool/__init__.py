@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ..judging.marks import Annotation, average_annotations, compose_rewards, with_annotations
     from ..training.algorithms.steptool import (
-        ResponseSpans,
         adapted_kl_coef,
         advantages,
         step_loss,
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
         whiten,
     )
     from ..training.data.ppo_csv import PpoExample, read_ppo_csv, write_ppo_csv
+    from ..training.data.response_spans import ResponseSpans
     from .annotations import AnnotatedAnswer
     from .collection import Collection, import_files
     from .commands import Judging, evaluate_trajectories, export_trajectories
@@ -32,7 +32,7 @@ _PUBLIC = {
     "Annotation": ".judging.marks",
     "Collection": "collection",
     "Judging": "commands",
-    "ResponseSpans": ".training.algorithms.steptool",
+    "ResponseSpans": ".training.data.response_spans",
     "PpoExample": ".training.data.ppo_csv",
     "Prediction": "predictions",
     "adapted_kl_coef": ".training.algorithms.steptool",

@@ -1,6 +1,6 @@
 """The map from a local judge's raw values to scores, fitted on a run's states and another judge's stored verdicts.
 
-Shape letters in names: S states, C candidates, N scored candidates.
+Shapes (docs/explanation/notation.md): S states, C candidates, U scored candidates.
 """
 
 from __future__ import annotations
@@ -139,14 +139,14 @@ def _tested(
     path: Path, fit: Calibration, states: Sequence[JudgedDecision], raw: Rows, target: Rows, folder: RunFolder
 ) -> Calibrated:
     threshold = folder.config.threshold
-    wanted_N = np.array(_flat(target))
-    found_N, mean_N = (_left_out(states, raw, target, fitted=fitted) for fitted in (True, False))
+    wanted_U = np.array(_flat(target))
+    found_U, mean_U = (_left_out(states, raw, target, fitted=fitted) for fitted in (True, False))
     width = max(map(len, raw))
     ranks_S = spearman(*(np.array([[*row, *[np.nan] * (width - len(row))] for row in rows]) for rows in (raw, target)))
     return Calibrated(
         file=path, calibration=fit, states=len(states), spearman=over_states(ranks_S).mean,
-        error=float(np.abs(found_N - wanted_N).mean()), error_of_mean=float(np.abs(mean_N - wanted_N).mean()),
-        viable=float((found_N > threshold).mean()), viable_target=float((wanted_N > threshold).mean()),
+        error=float(np.abs(found_U - wanted_U).mean()), error_of_mean=float(np.abs(mean_U - wanted_U).mean()),
+        viable=float((found_U > threshold).mean()), viable_target=float((wanted_U > threshold).mean()),
         threshold=threshold,
     )  # fmt: skip
 

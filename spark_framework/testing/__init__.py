@@ -16,17 +16,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .algorithm import AlgorithmContract
     from .component import ComponentContract
     from .judge import JudgeContract
     from .project import Project
     from .pytest_plugin import FakeDistribution
     from .remote_judge import RemoteJudgeContract
     from .reward import RewardTermContract
-    from .samples import sample_request, sample_step, sample_trajectory
+    from .samples import sample_request, sample_stage_data, sample_step, sample_trajectory
     from .selector import SelectorContract
     from .tool import ToolContract
 
 _PUBLIC = {
+    "AlgorithmContract": "algorithm",
     "ComponentContract": "component",
     "FakeDistribution": "pytest_plugin",
     "JudgeContract": "judge",
@@ -36,11 +38,13 @@ _PUBLIC = {
     "ToolContract": "tool",
     "RemoteJudgeContract": "remote_judge",
     "sample_request": "samples",
+    "sample_stage_data": "samples",
     "sample_step": "samples",
     "sample_trajectory": "samples",
 }
 
 __all__ = [
+    "AlgorithmContract",
     "ComponentContract",
     "FakeDistribution",
     "JudgeContract",
@@ -50,6 +54,7 @@ __all__ = [
     "SelectorContract",
     "ToolContract",
     "sample_request",
+    "sample_stage_data",
     "sample_step",
     "sample_trajectory",
 ]

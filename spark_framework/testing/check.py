@@ -9,8 +9,9 @@ from pydantic import create_model
 from ..config.load import build_config
 from ..contracts.components import Component, Toolset
 from ..errors import UserError
-from ..host.component_spec import JudgeSpec, RewardSpec, SelectorSpec, ToolSpec
+from ..host.component_spec import AlgorithmSpec, JudgeSpec, RewardSpec, SelectorSpec, ToolSpec, key_of
 from ..host.manager import Host, using_host
+from .algorithm import AlgorithmContract
 from .checks import static_checks
 from .component import ComponentContract
 from .judge import JudgeContract
@@ -25,6 +26,7 @@ class _ToolsetContract(ComponentContract):
 
 
 _KINDS: dict[str, tuple[Any, type[ComponentContract]]] = {
+    "algorithm": (AlgorithmSpec, AlgorithmContract),
     "judge": (JudgeSpec, JudgeContract),
     "reward": (RewardSpec, RewardTermContract),
     "selector": (SelectorSpec, SelectorContract),
@@ -60,6 +62,6 @@ def _built(order: dict[str, Any]) -> Component:
     model = create_model("One", **fields)
     settings = [f"{kind}.{setting}" for setting in order["settings"]]
     with using_host(Host(order["disable"])):
-        chosen = build_config({kind: {"use": order["reference"]}}, model, settings, "--set")
+        chosen = build_config({kind: {key_of(kind): order["reference"]}}, model, settings, "--set")
         component: Component = getattr(chosen, kind).build()
     return component

@@ -6,7 +6,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from functools import cache, reduce
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -83,6 +84,17 @@ def look(order: list[str]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def touched_by(call: Callable[[], object]) -> list[str]:
+    """Files, connections, processes and threads of a call in this process; imports may read their modules."""
+    watch = _watch()
+    watch.begin("call")
+    try:
+        call()
+    finally:
+        watch.end()
+    return watch.seen["call"]
+
+
 _OUTSIDE = ("socket.connect", "socket.bind", "socket.getaddrinfo", "subprocess.Popen", "os.posix_spawn", "os.fork",
             "os.system", "webbrowser.open")  # fmt: skip
 _FILES = ("open", "sqlite3.connect", "os.listdir", "os.scandir", "os.mkdir", "os.remove", "os.rename", "shutil.rmtree")
@@ -92,12 +104,13 @@ class _Watch:
     """Records audit events of the main phases; importing a module may read that module, and nothing else."""
 
     def __init__(self) -> None:
-        self.seen: dict[str, list[str]] = {"import": [], "construction": []}
+        self.seen: dict[str, list[str]] = defaultdict(list)
         self._phase = ""
         self._threads = 0
         sys.addaudithook(self._note)
 
     def begin(self, phase: str) -> None:
+        self.seen[phase] = []
         self._threads = threading.active_count()
         self._phase = phase
 
@@ -117,6 +130,12 @@ class _Watch:
         if self._phase == "import":
             return event == "open" and isinstance(arguments[0], str) and bool(set("wax+") & set(arguments[1] or ""))
         return event in _FILES and not _is_import()
+
+
+@cache
+def _watch() -> _Watch:
+    """One for the process: an audit hook cannot be removed."""
+    return _Watch()
 
 
 def _is_import() -> bool:

@@ -58,9 +58,10 @@ class Project:
 
     def trajectories(self) -> list[Trajectory]:
         """What the run has stored."""
-        from ..runs.run_dir import existing_run
+        from ..runs.run_dir import TRAJECTORIES
+        from ..runs.trajectories import TrajectoryStore
 
-        return list(existing_run(self.run_folder).trajectories().read())
+        return list(TrajectoryStore(self.run_folder / TRAJECTORIES).read())
 
 
 def new_project(folder: Path, changes: Mapping[str, Any]) -> Project:

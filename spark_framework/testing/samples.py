@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..contracts.components import JudgeRequest
+from ..contracts.components import JudgeRequest, RewardTerm
+from ..errors import DataError
 from ..records import ANSWER, THINK, Call, Candidate, Question, Step, Trajectory, Verdict
+from ..training.data.dataset import StageData
 
 ACTIONS = ("calculator", "python", "solver", "science", "stats_finance", "encyclopedia", "dictionary", "search", THINK)
 GOLD = "sentinel-of-the-gold-answer"
@@ -106,6 +109,82 @@ def sample_trajectories() -> Iterator[tuple[str, Trajectory]]:
     yield "two equal steps", sample_trajectory(step, step)
     yield "steps without usage counts and action probabilities", sample_trajectory(bare, bare)
     yield "only the closing answer", sample_trajectory()
+
+
+# -- what a stage learns from ----------------------------------------------------------------------------------------
+
+
+class _Scored(RewardTerm):
+    """The judge's score in [0, 1]; for the answer 1 where it is right, else 0."""
+
+    name = "scored"
+
+    def value(self, step: Step, trajectory: Trajectory) -> float:
+        return float(trajectory.correct) if step.score is None else step.score / 10
+
+
+class _Rare(RewardTerm):
+    """1 minus the probability that the policy gave the action."""
+
+    name = "rare"
+
+    def value(self, step: Step, trajectory: Trajectory) -> float:
+        return 1.0 - step.action_probs.get(step.candidate.action, 0.0)
+
+
+def sample_stage_data() -> StageData:
+    """A round with token ids: a question with three branches of which two succeed and share their first step, a
+    question with one branch that succeeds, and a question with one branch that fails."""
+    rng = random.Random("sample_stage_data")
+
+    def step(chosen: int, ok: bool = True, known: bool = True) -> Step:
+        return _written(sample_step(chosen=chosen, ok=ok), rng, known=known)
+
+    shared = step(1)
+    questions = (
+        (
+            _branch(0, 0, [shared, step(3)], rng),
+            _branch(0, 1, [shared, step(0), step(1)], rng),
+            _branch(0, 2, [step(2, ok=False)], rng, correct=False),
+        ),
+        (_branch(1, 0, [step(0, known=False)], rng),),
+        (_branch(2, 0, [step(1), step(2, ok=False)], rng, correct=False),),
+    )
+    return StageData(
+        stage="sample", questions=questions, diversity=((1.0, _Rare()),), process=((1.0, _Scored()),), threshold=6.0,
+        max_tokens=512, tokenizer=_no_tokenizer,
+    )  # fmt: skip
+
+
+def _branch(index: int, branch: int, steps: Sequence[Step], rng: random.Random, *, correct: bool = True) -> Trajectory:
+    """A trajectory with token ids. All branches of a question have the same prompt."""
+    *judged, closing = sample_trajectory(*steps).steps
+    changes = {
+        "id": f"sample/{index}/{branch}", "index": index, "branch": branch, "prompt_ids": (7, 8, 9, index),
+        "steps": (*judged, _written(closing, rng)),
+    }  # fmt: skip
+    return sample_trajectory(correct=correct, answer=int(correct)).model_copy(update=changes)
+
+
+def _written(step: Step, rng: random.Random, *, known: bool = True) -> Step:
+    """The step with the tokens of its candidates: two that name the action, and three to six free ones.
+
+    Args:
+        known: with the log-probabilities of the policy that wrote them.
+    """
+    candidates = []
+    for candidate in step.candidates:
+        body = rng.choices(range(10, 200), k=rng.randint(3, 6))
+        label = 200 + (*ACTIONS, ANSWER).index(candidate.action)
+        logprobs = (-rng.random(), 0.0, *(-rng.random() for _ in body)) if known else ()
+        changes = {"token_ids": (label, 5, *body), "opening": 2, "token_logprobs": logprobs}
+        candidates.append(candidate.model_copy(update=changes))
+    context = () if step.is_answer else tuple(rng.choices(range(10, 200), k=4))
+    return step.model_copy(update={"candidates": tuple(candidates), "context_ids": context})
+
+
+def _no_tokenizer() -> Any:
+    raise DataError("the sample trajectories have token ids and no tokenizer: override `data` where one is needed")
 
 
 # -- values that a model may write ---------------------------------------------------------------------------------

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from pathlib import Path
 
 from ..config.policy import LocalPolicyConfig
 from ..errors import RunError
 from ..models.loading import load_model, load_tokenizer, quiet_peft
+from ..util.files import new_folder
 from .files import write_errors_as_run_error
 
 
@@ -32,20 +30,7 @@ def export_model(policy: LocalPolicyConfig, adapter: Path, to: Path) -> Path:
     model = load_model(policy.model, dtype=policy.dtype, device=policy.device)
     with quiet_peft():
         merged = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
-    with write_errors_as_run_error(to):
-        to.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{to.name}-", dir=to.parent))
-        try:
-            merged.save_pretrained(part)
-            load_tokenizer(policy.model).save_pretrained(part)
-            part.chmod(0o777 & ~_umask())  # mkdtemp's folder is its owner's alone
-            os.rename(part, to)  # fails where somebody has put a folder with files there meanwhile
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+    with write_errors_as_run_error(to), new_folder(to) as part:
+        merged.save_pretrained(part)
+        load_tokenizer(policy.model).save_pretrained(part)
     return to
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

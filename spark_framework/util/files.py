@@ -13,11 +13,22 @@ from ..errors import RunError
 
 def write_atomic(path: Path, text: str) -> None:
     """Write a small file in one step; a reader sees the old text or the new one. `RunError` if the disk refuses."""
-    part = path.with_name(f"{path.name}.part")
-    with _disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with _disk_errors(path), replacing(path) as part:
         part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """The path of a file or folder to write, which takes the place of `path` at the end of the block; a folder must not
+    exist yet. After an error, `path` is as it was.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    yield part
+    os.replace(part, path)
 
 
 @contextmanager

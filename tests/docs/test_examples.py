@@ -18,10 +18,11 @@ from spark_framework.cli import parser
 from spark_framework.config.load import check_config
 from spark_framework.config.run import RunConfig
 from spark_framework.host.manager import Host, using_host
+from spark_framework.testing import AlgorithmContract
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs" / "examples"
-PAGES = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "plugins" / "README.md", ROOT / "README.md"]
+PAGES = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "plugins" / "README.md", *sorted(ROOT.glob("*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -63,6 +64,7 @@ def test_pages_show_the_examples_as_they_are():
 @pytest.mark.parametrize(("page", "text"), blocks("yaml"))
 def test_configs_are_good(page, text, examples, fake_distribution):
     fake_distribution("spark-primes", {"tool.primes": "primes"})
+    fake_distribution("spark-reinforce", {"algorithm.reinforce": "reinforce"})
     with using_host(Host()):
         check_config(yaml.safe_load(text), RunConfig, page)
 
@@ -114,6 +116,17 @@ def test_the_judge_needs_executed_candidates(examples):
     with pytest.raises(JudgeError, match="execute: all") as caught:
         judge.score(JudgeRequest(question=question, steps=(), candidates=(Candidate(action="x", arguments={}),)))
     assert caught.value.kind == "config"
+
+
+def test_the_algorithm_learns_from_what_differs_from_the_mean(examples):
+    import torch
+
+    cls = importlib.import_module("reinforce").Reinforce
+    rewards, values = [torch.tensor([1.0, 0.0]), torch.tensor([0.5])], [torch.zeros(2), torch.zeros(1)]
+    assert [one.tolist() for one in cls().advantages(rewards, values)] == [[0.5, -0.5], [0.0]]
+    contract = AlgorithmContract()
+    contract.test_the_loss_is_a_finite_number_with_a_gradient(cls())
+    contract.test_the_loss_is_the_same_every_time(cls())
 
 
 def test_a_run_with_both_and_what_the_scripts_print(examples, tiny, tmp_path, capsys):

@@ -8,9 +8,10 @@ from typing import ClassVar
 
 import pytest
 
-from spark_framework.api import ApiReply, Judge, JudgeRequest, RemoteJudge, RewardTerm, Selector, Tool
+from spark_framework.api import Algorithm, ApiReply, Judge, JudgeRequest, RemoteJudge, RewardTerm, Selector, Tool
 from spark_framework.host.discovery import OWN_DISTRIBUTION, scan
 from spark_framework.testing import (
+    AlgorithmContract,
     ComponentContract,
     JudgeContract,
     RemoteJudgeContract,
@@ -18,6 +19,14 @@ from spark_framework.testing import (
     SelectorContract,
     ToolContract,
 )
+from spark_plugin_algorithms.dpo import DPO
+from spark_plugin_algorithms.group import Group
+from spark_plugin_algorithms.ppo import PPO
+from spark_plugin_algorithms.replay import Replay
+from spark_plugin_algorithms.rft import RFT
+from spark_plugin_algorithms.sft import SFT
+from spark_plugin_algorithms.spark import Spark
+from spark_plugin_algorithms.steptool import StepTool
 from spark_plugin_judges.jury import Jury
 from spark_plugin_judges.llm.claude import Claude
 from spark_plugin_judges.llm.gpt4o import GPT4o
@@ -234,14 +243,49 @@ class TestIsSolved(DefaultTerm):
     cls = IsSolved
 
 
+class DefaultAlgorithm(AlgorithmContract):
+    cls: type[Algorithm]
+
+    @pytest.fixture
+    def algorithm(self) -> Algorithm:
+        return self.cls()
+
+
+class TestSFT(DefaultAlgorithm):
+    cls = SFT
+
+
+class TestReplay(DefaultAlgorithm):
+    cls = Replay
+
+
+class TestRFT(DefaultAlgorithm):
+    cls = RFT
+
+
+class TestPPO(DefaultAlgorithm):
+    cls = PPO
+
+
+class TestSpark(DefaultAlgorithm):
+    cls = Spark
+
+
+class TestDPO(DefaultAlgorithm):
+    cls = DPO
+
+
+class TestGroup(DefaultAlgorithm):
+    cls = Group
+
+
+class TestStepTool(DefaultAlgorithm):
+    cls = StepTool
+
+
 def test_every_default_keeps_its_contract():
     tested = {name.removeprefix("Test").lower() for name in globals() if name.startswith("Test")}
-    elsewhere = {
-        "contrast",
-        "reward_model",
-        "replay",
-        "mcp",
-        "toolbench",
-    }  # weights, files, servers: tests of their own
-    names = {entry.name for entry in scan().entry_points if entry.distribution == OWN_DISTRIBUTION}
-    assert {name.replace("_", "") for name in names - elsewhere} == tested
+    elsewhere = {"judge.contrast", "judge.replay", "judge.reward_model", "tool.mcp", "tool.toolbench"}
+    # weights, files, servers: tests of their own
+    entries = [entry for entry in scan().entry_points if entry.distribution == OWN_DISTRIBUTION]
+    assert {entry.name.replace("_", "") for entry in entries if entry.key not in elsewhere} == tested

@@ -11,14 +11,14 @@ from contextlib import closing
 from pathlib import Path
 
 from spark_framework.judging.cache import JudgeStore
-from spark_framework.runs.decisions import states_of
+from spark_framework.runs.decisions import judged_decisions
 from spark_framework.runs.run_dir import existing_run
 from tests.studies.test_calibrate import Sharp
 
 
 def hold(run: str, path: str) -> None:
     folder, judge = existing_run(Path(run)), Sharp()
-    first = states_of(folder)[0]
+    first = judged_decisions(folder)[0]
     wire = judge.request(first.request(folder.config.seed))
     with closing(JudgeStore(Path(path))) as store:
         assert store.lease(wire.key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,3 +21,9 @@ def environment(core_wheel: Path, tmp_path: Path) -> Environment:
     environment = Environment(tmp_path / "venv")
     environment.install(core_wheel)
     return environment
+
+
+@pytest.fixture(scope="session")
+def tiny_policy(tiny: Path) -> dict[str, Any]:
+    """The config of a policy that can be trained in seconds."""
+    return {"model": str(tiny), "dtype": "float32", "device": "cpu", "prompt": "short", "threads": 1}

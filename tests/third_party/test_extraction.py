@@ -13,12 +13,14 @@ from spark_framework.testing.project import new_project
 from tests.third_party.environments import ROOT, Environment, build
 
 DEFAULTS = {
+    "algorithm": ("ppo", "spark_plugin_algorithms"),
     "tool": ("calculator", "spark_plugin_tools"),
     "judge": ("verifier", "spark_plugin_judges"),
     "selector": ("rarity_first", "spark_plugin_selectors"),
     "reward": ("process_penalty", "spark_plugin_rewards"),
 }
 """One of each kind, and the folder below `plugins/` that it is in."""
+STAGE = {"data": "demonstrations", "batch_size": 2, "lora": {"r": 2, "alpha": 4}}
 
 
 def extracted(kind: str, to: Path) -> Path:
@@ -50,14 +52,20 @@ def without_fingerprints(value: Any) -> Any:
     return [without_fingerprints(inner) for inner in value] if isinstance(value, list) else value
 
 
-def test_extracted_defaults_do_the_same(environment: Environment, tmp_path):
-    project = new_project(tmp_path / "project", {})
+def adapter(folder: Path) -> bytes:
+    return (folder / "train" / "ppo" / "adapter" / "adapter_model.safetensors").read_bytes()
+
+
+def test_extracted_defaults_do_the_same(environment: Environment, tiny_policy, tmp_path):
+    project = new_project(tmp_path / "project", {"policy": tiny_policy, "stages": {"ppo": STAGE}})
     environment.command("generate", project.config)
+    environment.command("train", project.run_folder, "--stage", "ppo")
     environment.install(*build([extracted(kind, tmp_path) for kind in DEFAULTS], tmp_path / "wheels"))
     disabled = [f"no:spark-framework/{kind}.{name}" for kind, (name, _) in DEFAULTS.items()]
     options = [part for name in disabled for part in ("-p", name)]
     other = tmp_path / "other"
     environment.command("generate", project.config, *options, "--set", f"run={other}")
+    environment.command("train", other, "--stage", "ppo", *options)
 
     before, expected = rolled_out(project.run_folder)
     after, found = rolled_out(other)
@@ -66,4 +74,5 @@ def test_extracted_defaults_do_the_same(environment: Environment, tmp_path):
         assert after[f"{kind}.{name}"] == f"spark-{kind}-{name} 0.1.0".replace("_", "-")
     assert len(found) == 4
     assert found == expected
+    assert adapter(other) == adapter(project.run_folder)
     environment.command("plugins", "check", "spark-tool-calculator/calculator")

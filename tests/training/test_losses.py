@@ -299,3 +299,16 @@ def test_a_refreshed_epoch_rewards_with_its_own_probabilities(
     assert [d.reward for d in row.decisions] == pytest.approx(head[:, 0].tolist())
     raw = torch.tensor([d.reward for d in row.decisions]) - made.v_old[0]
     torch.testing.assert_close(made.advantages[0], raw / raw.std().clamp(min=0.1))
+
+
+def test_a_critic_that_reads_rows_learns_the_refreshed_rewards(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rows are copies, cut at the last state: they once kept the rewards of the first epoch."""
+    made = trainer(tiny, tmp_path, tree(), kind="spark", old_policy="refresh", critic={"warmup_epochs": 0})
+    monkeypatch.setattr(made.algorithm, "refreshed_rewards", lambda row, probs, data: [0.25] * len(probs))
+    made.begin_epoch(1)
+    assert made.critic is not None
+    with made.agent.as_critic():
+        loss = made.critic_loss(made.critic.inputs([0]))
+    assert loss.item() == pytest.approx(0.25**2)  # V starts at 0

@@ -78,6 +78,7 @@ class StepTool(Algorithm):
 
     class Config(FilteredStageConfig):
         clip: float = Field(default=0.2, gt=0, lt=1)
+        """Ratios count within [1 - clip, 1 + clip]."""
         normalise: bool = True
         """Give advantages mean 0 and variance 1 over a batch."""
         alarm: AlarmConfig = AlarmConfig()

@@ -14,13 +14,13 @@ from spark_framework.api import (
     Decision,
     LogProbs,
     PpoExample,
+    ResponseSpans,
     StageData,
     TokenTree,
     Trajectory,
     build_tree,
     read_ppo_csv,
 )
-from spark_framework.api import steptool_maths as maths
 
 if TYPE_CHECKING:
     from . import StepToolSection
@@ -37,7 +37,7 @@ class StepTree:
     row: TokenTree
     score_S: Tensor
     """Reward of each step. A row that was cut has fewer steps than scores; the last scores belong to them."""
-    places: maths.ResponseSpans
+    places: ResponseSpans
     order_T: Tensor
     """Index of each token in `LogProbs`, whose actions precede its tokens."""
     before_T: Tensor
@@ -73,7 +73,7 @@ def step_tree(row: TokenTree, scores: Sequence[float], device: torch.device | st
 
     at_T = tensor(places)
     before_T = tensor([row.parents[at] for at in places])
-    return StepTree(row, torch.tensor(scores), maths.ResponseSpans(tensor(steps), at_T), tensor(order), before_T)
+    return StepTree(row, torch.tensor(scores), ResponseSpans(tensor(steps), at_T), tensor(order), before_T)
 
 
 def trajectory_row(trajectory: Trajectory, rewards: list[float], max_tokens: int) -> TokenTree:

@@ -28,17 +28,17 @@ def mean_logprobs(model: Any, prefix: Sequence[int], rows: Sequence[Sequence[int
     means = [0.0] * len(rows)
     for chunk in _chunks(rows):
         width = max(len(rows[i]) for i in chunk)
-        token_RT = torch.zeros(len(chunk), width + 1, dtype=torch.long)
+        token_BT = torch.zeros(len(chunk), width + 1, dtype=torch.long)
         for r, i in enumerate(chunk):
-            token_RT[r, : len(rows[i]) + 1] = torch.tensor([prefix[-1], *rows[i]])
-        token_RT = token_RT.to(model.device)
+            token_BT[r, : len(rows[i]) + 1] = torch.tensor([prefix[-1], *rows[i]])
+        token_BT = token_BT.to(model.device)
         cache = copy.deepcopy(read)
         cache.batch_repeat_interleave(len(chunk))
-        logits_RTV = model(input_ids=token_RT[:, :-1], past_key_values=cache, use_cache=True).logits.float()
-        chosen_RT = logits_RTV.gather(-1, token_RT[:, 1:, None])[..., 0]
-        logp_RT = chosen_RT - logits_RTV.logsumexp(-1)
+        logits_BTV = model(input_ids=token_BT[:, :-1], past_key_values=cache, use_cache=True).logits.float()
+        chosen_BT = logits_BTV.gather(-1, token_BT[:, 1:, None])[..., 0]
+        logp_BT = chosen_BT - logits_BTV.logsumexp(-1)
         for r, i in enumerate(chunk):
-            means[i] = float(logp_RT[r, : len(rows[i])].mean())
+            means[i] = float(logp_BT[r, : len(rows[i])].mean())
     return means
 
 

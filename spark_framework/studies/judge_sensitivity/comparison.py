@@ -1,6 +1,6 @@
 """The judges of a study and the pairs that are compared: two judges, or a judge and its own repeats.
 
-Shape letters in names: S states, R passes, C candidates, N trajectories, X sides of a pair.
+Shapes (docs/explanation/notation.md): S states, R passes, C candidates, E trajectories, X sides of a pair.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class JudgingPass:
     """What the run's selector chooses from its scores with the run's usage counters."""
     replayed: Choices
     """The same with counters of its own."""
-    returns_N: Floats
+    returns_E: Floats
     """Sum of the step rewards of each stored trajectory under its verdicts; nan where one of them is missing."""
 
     @cached_property

@@ -47,16 +47,16 @@ def _replayed(data: StudyData, pair: Pair) -> tuple[EstimateWithInterval, Estima
 
 def rewards(data: StudyData) -> Table:
     bootstrap = Bootstrap([f"{t.round}/{t.index}" for t in data.trajectories], data.resamples)
-    steps_N = np.array([len(t.steps) for t in data.trajectories])
-    _, round_N = np.unique([t.round for t in data.trajectories], return_inverse=True)
+    steps_E = np.array([len(t.steps) for t in data.trajectories])
+    _, round_E = np.unique([t.round for t in data.trajectories], return_inverse=True)
 
     def shift(x: JudgingPass, y: JudgingPass) -> Floats:
-        return np.asarray((y.returns_N - x.returns_N) / steps_N)
+        return np.asarray((y.returns_E - x.returns_E) / steps_E)
 
     measures = [
         Measure("shift", shift, 0),
         Measure("size of the shift", lambda x, y: np.abs(shift(x, y)), 1),
-        Measure("advantage changes sign", lambda x, y: sign_flips(x.returns_N, y.returns_N, round_N), 1),
+        Measure("advantage changes sign", lambda x, y: sign_flips(x.returns_E, y.returns_E, round_E), 1),
     ]
     columns = list(zip(*mean_figures(data.pairs, measures, bootstrap), strict=True))
     terms = [*data.config.reward.diversity, *data.config.reward.process]
@@ -68,17 +68,17 @@ def rewards(data: StudyData) -> Table:
     return pair_table(data.pairs, "rewards", "Rewards", [m.name for m in measures], columns, note)
 
 
-def sign_flips(a_N: Floats, b_N: Floats, round_N: Ints) -> Floats:
+def sign_flips(a_E: Floats, b_E: Floats, round_E: Ints) -> Floats:
     """1 where a trajectory's advantage is positive under one judge and negative under the other, else 0; nan where one
     of the returns is missing. The baseline is the mean of the round, over trajectories that both judged."""
-    both_N = ~(np.isnan(a_N) | np.isnan(b_N))
-    sign_2N = np.full((2, len(a_N)), np.nan)
-    for k in np.unique(round_N[both_N]):
-        here_N = both_N & (round_N == k)
-        for sign_N, returns_N in zip(sign_2N, (a_N, b_N), strict=True):
-            advantage = returns_N[here_N] - returns_N[here_N].mean()
-            sign_N[here_N] = np.sign(np.where(np.abs(advantage) < LEAST_ADVANTAGE, 0.0, advantage))
-    return np.where(both_N, (sign_2N[0] * sign_2N[1] < 0) * 1.0, np.nan)
+    both_E = ~(np.isnan(a_E) | np.isnan(b_E))
+    sign_2E = np.full((2, len(a_E)), np.nan)
+    for k in np.unique(round_E[both_E]):
+        here_E = both_E & (round_E == k)
+        for sign_E, returns_E in zip(sign_2E, (a_E, b_E), strict=True):
+            advantage = returns_E[here_E] - returns_E[here_E].mean()
+            sign_E[here_E] = np.sign(np.where(np.abs(advantage) < LEAST_ADVANTAGE, 0.0, advantage))
+    return np.where(both_E, (sign_2E[0] * sign_2E[1] < 0) * 1.0, np.nan)
 
 
 def mix(data: StudyData) -> Table:

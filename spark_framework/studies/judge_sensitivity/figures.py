@@ -1,6 +1,6 @@
 """Figures of pairs of judges, with bootstrap intervals and a mark where they differ from the judges' noise.
 
-Shape letters in names: S states, P pairs, M measures, A actions, T passes, G groups, K columns, X resamples.
+Shapes (docs/explanation/notation.md): S states, P pairs, M measures, A actions, J passes, G groups, F figures, X resamples.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ class Bootstrap:
     def _settings(self) -> tuple[np.random.Generator, int]:
         return np.random.default_rng(0), self.resamples
 
-    def mean(self, values_SK: Floats) -> Interval:
+    def mean(self, values_SF: Floats) -> Interval:
         """Of the mean over states where a value is defined."""
         rng, resamples = self._settings()
-        return bootstrap_mean(values_SK, self.clusters, rng=rng, resamples=resamples)
+        return bootstrap_mean(values_SF, self.clusters, rng=rng, resamples=resamples)
 
-    def sums(self, rows_SK: Floats, statistic: Callable[[Floats], Floats]) -> Interval:
+    def sums(self, rows_SF: Floats, statistic: Callable[[Floats], Floats]) -> Interval:
         """Of a statistic of sums over states."""
         rng, resamples = self._settings()
-        return bootstrap_sums(rows_SK, self.clusters, statistic, rng=rng, resamples=resamples)
+        return bootstrap_sums(rows_SF, self.clusters, statistic, rng=rng, resamples=resamples)
 
     def states(self, statistic: Callable[[Ints], Floats]) -> Interval:
         """Of any statistic of the drawn states."""
@@ -97,9 +97,9 @@ def mix_figures(
         place = {id(judging_pass): t for t, judging_pass in enumerate(passes)}
         index = [[(place[id(a)], place[id(b)]) for a, b in sides] for sides in compared]
         of_SG = member_SG * _judged_by_all(pair, pairs)[:, None]
-        rows_STGA = np.stack([of_SG[:, :, None] * weights(judging_pass)[:, None, :] for judging_pass in passes], axis=1)
-        rows_SK = np.concatenate([rows_STGA.reshape(len(group_S), -1), of_SG], axis=1)
-        interval = bootstrap.sums(rows_SK, _divergence(rows_STGA.shape[1:], index))
+        rows_SJGA = np.stack([of_SG[:, :, None] * weights(judging_pass)[:, None, :] for judging_pass in passes], axis=1)
+        rows_SF = np.concatenate([rows_SJGA.reshape(len(group_S), -1), of_SG], axis=1)
+        interval = bootstrap.sums(rows_SF, _divergence(rows_SJGA.shape[1:], index))
         figures += [row[0] for row in _marked(Interval(*(part[:, None, None] for part in interval)), [1])]
     return figures
 
@@ -107,11 +107,11 @@ def mix_figures(
 def _divergence(shape: tuple[int, ...], index: Sequence[Sequence[tuple[int, int]]]) -> Callable[[Floats], Floats]:
     """The divergence of the first sides, and its excess over that of each of the others."""
 
-    def statistic(sums_XK: Floats) -> Floats:
+    def statistic(sums_XF: Floats) -> Floats:
         groups = shape[1]
-        sums_XTGA, sizes_XG = sums_XK[:, :-groups].reshape(-1, *shape), sums_XK[:, -groups:]
+        sums_XJGA, sizes_XG = sums_XF[:, :-groups].reshape(-1, *shape), sums_XF[:, -groups:]
         value_X, *noise = (
-            np.mean([conditional_jensen_shannon(sums_XTGA[:, i], sums_XTGA[:, j], sizes_XG) for i, j in sides], axis=0)
+            np.mean([conditional_jensen_shannon(sums_XJGA[:, i], sums_XJGA[:, j], sizes_XG) for i, j in sides], axis=0)
             for sides in index
         )
         return np.stack([value_X, *(value_X - noise_X for noise_X in noise)], axis=1)
@@ -151,7 +151,7 @@ def _with_excess(pairs: Sequence[Pair], values_SPM: Floats) -> Floats:
 
 
 def _marked(interval: Interval, signs: Sequence[int]) -> list[list[EstimateWithInterval]]:
-    """Estimates from intervals of shape (K, P, M): the values, then their differences from noise."""
+    """Estimates from intervals of shape (X, P, M): the values, then their differences from noise."""
     return [
         [
             interval.at(0, p, m, beyond_noise=exceeds_noise(interval.low[1:, p, m], interval.high[1:, p, m], sign))
@@ -161,11 +161,11 @@ def _marked(interval: Interval, signs: Sequence[int]) -> list[list[EstimateWithI
     ]
 
 
-def exceeds_noise(low_K: Floats, high_K: Floats, sign: int = 1) -> bool | None:
+def exceeds_noise(low_X: Floats, high_X: Floats, sign: int = 1) -> bool | None:
     """Whether all differences from noise, as far as they are known, lie on one side of 0: above it for a `sign` of 1,
     below it for -1, either for 0. None where none is known."""
-    known_K = ~np.isnan(low_K)
-    if not known_K.any():
+    known_X = ~np.isnan(low_X)
+    if not known_X.any():
         return None
-    above, below = bool((low_K[known_K] > 0).all()), bool((high_K[known_K] < 0).all())
+    above, below = bool((low_X[known_X] > 0).all()), bool((high_X[known_X] < 0).all())
     return (above and sign >= 0) or (below and sign <= 0)

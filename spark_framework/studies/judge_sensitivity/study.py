@@ -235,7 +235,7 @@ class StudyBuilder:
             label=label, repeat=repeat, verdicts=tuple(verdicts), width=self.width,
             frozen=with_frozen_counters(self.rule, self.states, scores),
             replayed=with_own_counters(self.rule, self.states, scores),
-            returns_N=np.array([self._return(trajectory, verdicts) for trajectory in self.trajectories]),
+            returns_E=np.array([self._return(trajectory, verdicts) for trajectory in self.trajectories]),
         )  # fmt: skip
 
     def _return(self, trajectory: Trajectory, verdicts: Sequence[Verdict | None]) -> float:

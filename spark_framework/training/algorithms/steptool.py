@@ -1,53 +1,27 @@
-"""StepTool's step-grained policy gradient as plain functions of named tensors.
+"""StepTool on one screen: rewards, advantages, loss and KL weight, in the order in which an update computes them
+(arXiv 2410.07745; docs/explanation/steptool.md).
 
-Suffixes: T response tokens of one trajectory, all steps in order (for the losses: of several trajectories, one behind
-the other); S steps. Nothing is padded, and what the environment wrote is no element of T: only `position_T` shows it.
-
-`compat` says which of two systems is computed (docs/explanation/steptool.md has them side by side):
+Shapes: S steps; T response tokens of one trajectory, all steps in order (in the losses: of several trajectories, one
+after another). Nothing is padded, and the environment's tokens are not in T. `compat` selects one of two systems:
 
 * `paper`: every step's reward counts once, and time passes once a step. Within a step nothing is discounted, and the
   observation between two steps costs nothing, so A(s_t, a_t) = G_t - V over steps (StepTool, section on optimisation).
-* `released`: the code of the repository. Step i of S counts S - 1 - i times, so the last step's reward never counts;
-  time passes once a token, the environment's tokens included.
+* `released`: the published code. Step i of S counts S - 1 - i times, so the last step's reward never counts; time
+  passes once a token, the environment's tokens included.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
+from ..data.response_spans import Compat, ResponseSpans
 from .spark import clipped_surrogate
 
-Compat = Literal["paper", "released"]
 RATIO_LIMIT = 10.0
 """A mini-batch whose mean ratio is above it is not learnt from."""
-
-
-@dataclass(frozen=True)
-class ResponseSpans:
-    """Where the response tokens of one trajectory stand."""
-
-    step_T: Tensor
-    """Number of the step that each token belongs to, from 0 and without gaps."""
-    position_T: Tensor
-    """Position of each token in the row of tokens."""
-
-    @property
-    def ends_S(self) -> Tensor:
-        """Index into T of each step's last token."""
-        last = self.step_T.new_tensor([-1])
-        return (torch.cat([self.step_T, last]).diff() != 0).nonzero()[:, 0]
-
-    @classmethod
-    def of_mask(cls, mask: Sequence[float]) -> ResponseSpans:
-        """The places of a row in which every run of ones is a step."""
-        position_T = torch.tensor(mask).nonzero()[:, 0]
-        begins_T = torch.diff(position_T, prepend=position_T[:1]) > 1
-        return cls(begins_T.cumsum(0), position_T)
 
 
 def token_rewards(
@@ -74,7 +48,7 @@ def advantages(
 
     A_j = r_j + b_j V_{j+1} - V_j + c_j A_{j+1} with b_j = gamma and c_j = gamma lam wherever time passes.
     """
-    bootstrap, carry = _discounts(places, gamma, lam, compat)
+    bootstrap, carry = places.discounts(gamma, lam, compat)
     estimates: list[float] = []
     advantage = next_value = 0.0
     steps = zip(reward_T.tolist(), value_T.tolist(), bootstrap, carry, strict=True)
@@ -84,17 +58,6 @@ def advantages(
         estimates.append(advantage)
     advantage_T = torch.tensor(estimates[::-1]).to(value_T)
     return advantage_T, advantage_T + value_T
-
-
-def _discounts(places: ResponseSpans, gamma: float, lam: float, compat: Compat) -> tuple[list[float], list[float]]:
-    """What a token sees of the next token's value, and of its advantage. Nothing follows the last token."""
-    if compat == "paper":
-        passes = [*(places.step_T.diff() > 0).tolist(), True]
-        return [gamma if p else 1.0 for p in passes], [gamma * lam if p else 1.0 for p in passes]
-    # Between two responses the estimate runs over the environment's tokens, where value and reward are 0.
-    decay = gamma * lam
-    ahead = [*places.position_T.diff().tolist(), 1]
-    return [gamma * decay ** (n - 1) for n in ahead], [decay**n for n in ahead]
 
 
 def whiten(advantage_T: Tensor) -> Tensor:

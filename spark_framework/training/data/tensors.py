@@ -83,7 +83,7 @@ class TreeReading:
 
 @dataclass
 class PassInputs:
-    """The rows of one forward pass, merge_trees into one tree of N tokens with D decisions and T free tokens."""
+    """The rows of one forward pass, merged into one tree of N tokens with D decisions and T free tokens."""
 
     indices: list[int]
     ids_N: Tensor

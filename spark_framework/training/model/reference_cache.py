@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ...util.collectives import all_gather_object
+from ...util.files import replacing
 from ...util.launcher import is_first
 from ..data.token_tree import TokenTree
 from ..files import write_errors_as_run_error
@@ -58,7 +58,7 @@ def row_digest(row: TokenTree) -> str:
 def entries(
     file: Path, keys: Sequence[str], names: Sequence[str], compute: Callable[[list[int]], list[Entry]], device: Any
 ) -> list[Entry]:
-    """The named tensors of every key: from the file, or computed and all_reduce_sum to it.
+    """The named tensors of every key: from the file, or computed and added to it.
 
     Args:
         compute: gives the tensors for the keys with these indices.
@@ -88,8 +88,5 @@ def write(file: Path, tensors: Entry) -> None:
     """Write a file as a whole or not at all; of several processes the first one does."""
     if not is_first():
         return
-    part = file.with_name(f"{file.name}.{os.getpid()}.part")
-    with write_errors_as_run_error(file):
-        file.parent.mkdir(parents=True, exist_ok=True)
+    with write_errors_as_run_error(file), replacing(file) as part:
         save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, part)
-        os.replace(part, file)

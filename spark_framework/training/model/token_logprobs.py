@@ -42,18 +42,18 @@ class _TokenLogProbs(torch.autograd.Function):
         size = max(1, MAX_LOGITS // len(weight_VH))
         for first in range(0, len(target_T), size):
             part = slice(first, first + size)
-            target_C = target_T[part, None]
-            logits_CV = linear(hidden_TH[part], weight_VH, bias_V).to(dtype)
-            highest_C = logits_CV.amax(-1, keepdim=True)
-            pi_CV = (logits_CV - highest_C).exp_()
-            total_C = pi_CV.sum(-1, keepdim=True)
-            normaliser_C = highest_C + total_C.log()
-            pi_CV.div_(total_C)
-            logp_T[part] = (logits_CV.gather(1, target_C) - normaliser_C)[:, 0]
-            entropy_T[part] = normaliser_C[:, 0] - torch.linalg.vecdot(pi_CV, logits_CV)
+            chosen_T1 = target_T[part, None]
+            logits_TV = linear(hidden_TH[part], weight_VH, bias_V).to(dtype)
+            highest_T1 = logits_TV.amax(-1, keepdim=True)
+            pi_TV = (logits_TV - highest_T1).exp_()
+            total_T1 = pi_TV.sum(-1, keepdim=True)
+            normaliser_T1 = highest_T1 + total_T1.log()
+            pi_TV.div_(total_T1)
+            logp_T[part] = (logits_TV.gather(1, chosen_T1) - normaliser_T1)[:, 0]
+            entropy_T[part] = normaliser_T1[:, 0] - torch.linalg.vecdot(pi_TV, logits_TV)
             if slope_TH is not None:
-                pi_CV.neg_().scatter_add_(1, target_C, torch.ones_like(total_C))
-                slope_TH[part] = pi_CV.to(weight_VH.dtype) @ weight_VH
+                pi_TV.neg_().scatter_add_(1, chosen_T1, torch.ones_like(total_T1))
+                slope_TH[part] = pi_TV.to(weight_VH.dtype) @ weight_VH
         ctx.save_for_backward(slope_TH)
         ctx.mark_non_differentiable(entropy_T)
         return logp_T, entropy_T

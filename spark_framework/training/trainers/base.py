@@ -20,6 +20,7 @@ from ...contracts.stage import StageConfig
 from ...errors import RunError
 from ...host.hooks import PluginHooks
 from ...util.collectives import barrier
+from ...util.files import replacing
 from ...util.launcher import is_first
 from ..data.dataset import StageData
 from ..data.token_tree import TokenTree
@@ -216,8 +217,8 @@ class StageTrainer(Trainer):
             barrier()
             if not is_first():
                 return
-            torch.save(state, folder / f"{STATE_FILE}.part")
-        (folder / f"{STATE_FILE}.part").rename(folder / STATE_FILE)  # a checkpoint is whole when this file is there
+            with replacing(folder / STATE_FILE) as part:  # a checkpoint is complete when this file is there
+                torch.save(state, part)
         for other in checkpoints(folder.parent):
             if other != folder:
                 shutil.rmtree(other)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ...errors import RunError
+from ...util.files import new_folder
 from ..files import write_errors_as_run_error
 
 STATE_FILE = "spark_state.pt"
@@ -41,12 +41,10 @@ def save_adapter(model: Any, target: Path, base: str) -> Path:
         target: the stage's folder.
         base: digest of the base's weights.
     """
-    part, final = target / "adapter.part", target / "adapter"
-    shutil.rmtree(part, ignore_errors=True)
-    with write_errors_as_run_error(final):
+    final = target / "adapter"
+    with write_errors_as_run_error(final), new_folder(final) as part:
         model.save_pretrained(str(part), selected_adapters=["default"])
         (part / BASE).write_text(json.dumps({"digest": base}) + "\n", encoding="utf-8")
-        os.replace(part, final)
     for checkpoint in (target / "checkpoints").glob("checkpoint-*"):  # what trackers wrote beside them stays
         shutil.rmtree(checkpoint, ignore_errors=True)
     with suppress(OSError):
