@@ -1,7 +1,7 @@
 """Entropy of a mix of actions, and the divergence between two mixes.
 
-Shapes (docs/explanation/notation.md): A actions, G groups, X any leading axes (such as resamples). Weights are counts or
-probabilities; they need not sum to 1. An undefined value is nan, never 0.
+Shapes (docs/explanation/notation.md): A actions, G groups, X any leading axes (such as resamples). Weights are
+counts or probabilities; they need not sum to 1. An undefined value is nan, never 0.
 """
 
 from __future__ import annotations

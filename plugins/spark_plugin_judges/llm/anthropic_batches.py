@@ -12,6 +12,11 @@ from .batching import SdkBatches, rows_of
 if TYPE_CHECKING:
     pass
 
+Client: TypeAlias = "anthropic.Anthropic"
+
+if TYPE_CHECKING:
+    pass
+
 STATUS = {
     "authentication_error": 401, "billing_error": 402, "permission_error": 403, "not_found_error": 404,
     "rate_limit_error": 429, "timeout_error": 504, "api_error": 500, "overloaded_error": 529,
@@ -19,7 +24,7 @@ STATUS = {
 """HTTP status of the same error in a live request."""
 
 
-class AnthropicBatches(SdkBatches["anthropic.Anthropic"]):
+class AnthropicBatches(SdkBatches[Client]):
     """Batches of one judge at Anthropic's service."""
 
     sdk = "anthropic"

@@ -14,11 +14,16 @@ from .batching import SdkBatches, rows_of
 if TYPE_CHECKING:
     pass
 
+Client: TypeAlias = "openai.OpenAI"
+
+if TYPE_CHECKING:
+    pass
+
 MAX_LISTED = 1000
 """How many batches, newest first, are searched for a name."""
 
 
-class OpenAIBatches(SdkBatches["openai.OpenAI"]):
+class OpenAIBatches(SdkBatches[Client]):
     """Batches of one judge at OpenAI's service."""
 
     sdk = "openai"

@@ -1,6 +1,7 @@
 """Figures of pairs of judges, with bootstrap intervals and a mark where they differ from the judges' noise.
 
-Shapes (docs/explanation/notation.md): S states, P pairs, M measures, A actions, J passes, G groups, F figures, X resamples.
+Shapes (docs/explanation/notation.md): S states, P pairs, M measures, A actions, J passes, G groups, F figures,
+X resamples.
 """
 
 from __future__ import annotations
