@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from spark_framework.api import ApiReply, ApiRequest, JudgeError
 
 from .batching import SdkBatches, rows_of
 
 if TYPE_CHECKING:
-    pass
+    import anthropic
 
 Client: TypeAlias = "anthropic.Anthropic"
-
-if TYPE_CHECKING:
-    pass
 
 STATUS = {
     "authentication_error": 401, "billing_error": 402, "permission_error": 403, "not_found_error": 404,

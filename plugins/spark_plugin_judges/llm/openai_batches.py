@@ -5,19 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from spark_framework.api import ApiReply, ApiRequest, JudgeError
 
 from .batching import SdkBatches, rows_of
 
 if TYPE_CHECKING:
-    pass
+    import openai
 
 Client: TypeAlias = "openai.OpenAI"
-
-if TYPE_CHECKING:
-    pass
 
 MAX_LISTED = 1000
 """How many batches, newest first, are searched for a name."""
