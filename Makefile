@@ -18,13 +18,13 @@ setup: $(READY) ## Virtual environment, dependencies and the embedded model
 quickstart: $(READY) ## The main job on a laptop: rollouts, training, evaluation, the ladder
 	$(BIN)/spark-framework quickstart
 
-ladder: $(READY) ## The long ladder: 3 seeds, 400 held-out questions each (hours; uses a GPU where there is one)
+ladder: $(READY) ## The long ladder: 3 seeds, 400 held-out questions each (hours; uses a GPU if there is one)
 	$(BIN)/spark-framework ladder spark_framework/presets/ladder.yaml --seeds 3
 
 test: $(READY) ## All tests, on two processes
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/pytest -n 2 --dist loadfile
 
-gpu-check: $(READY) ## The trainer on a GPU, at the shape of Llama-3.1-8B; says so where there is none
+gpu-check: $(READY) ## The trainer on a GPU, at the shape of Llama-3.1-8B; exits with a message if there is none
 	$(BIN)/python benchmarks/gpu_check.py
 
 check: $(READY) ## Style, types, import rules

@@ -1,20 +1,20 @@
-"""Candidate scoring and nine-way sampling: one cache over candidates and steps, beside one by one.
+"""Candidate scoring and nine-way sampling: one cache over candidates and steps, against one by one.
 
     OMP_NUM_THREADS=1 python benchmarks/generation.py                 # SmolLM2-135M in float32
     python benchmarks/generation.py --model models/mine --dtype bfloat16
 
 One episode of five steps with the eight default tools (`--prompt full` describes them; states are then three times as
-long, and the ratios larger). At every step nine candidates stand: one an action, written by the model; one of them is
+long, and the ratios larger). Every step has nine candidates: one an action, written by the model; one of them is
 followed, and an observation of some forty tokens comes back.
 
 scoring    log-probabilities of the tokens of all nine candidates at all five steps. One by one: every candidate with
-           its whole prefix in a forward of its own, logits at its own tokens only. Ours:
+           its complete prefix in a forward pass of its own, logits at its own tokens only. Ours:
            `candidate_logprobs` and `LocalEpisodeBatch.step`.
 sampling   nine candidates of one state (the last one). One by one: `LocalPolicy` writes one candidate at a time, each
-           from a fresh prefill; the same tokens come out. Beside it transformers' own `generate`, one by one and with
+           from a fresh prefill; the same tokens come out. Also transformers' own `generate`, one by one and with
            as many new tokens. The ratio is against the faster of the two.
 
-All ways take turns within each repeat, so that other load on the machine meets them all. CPU seconds of the process,
+All variants take turns within each repeat, so that other load affects all equally. CPU seconds of the process,
 medians over the repeats. The last line is JSON.
 """
 
@@ -46,7 +46,7 @@ OBSERVATION = (
 
 
 class Stop(NamedTuple):
-    """One state of the episode: its tokens, and the nine candidates that stand there."""
+    """One state of the episode: its tokens, and its nine candidates."""
 
     state: list[int]
     candidates: list[Candidate]

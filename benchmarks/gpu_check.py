@@ -1,6 +1,6 @@
 """The trainer on a GPU: a model of Llama-3.1-8B's shape with random weights, built from its config. No download.
 
-    python benchmarks/gpu_check.py           # `make gpu-check`; says so and ends where there is no CUDA
+    python benchmarks/gpu_check.py           # `make gpu-check`; exits with a message if there is no CUDA device
     python benchmarks/gpu_check.py --tiny    # the same code on a toy shape, also on a CPU: figures mean nothing there
 
 Trajectories of 947 tokens in five steps, 305 tokens of actions; bfloat16, LoRA r = 8 on q and v in single precision.
@@ -12,7 +12,7 @@ naive      a row for each step, its prefix encoded again, two at a time with rig
 steptool   what a step of StepTool's trainer does: a row for each trajectory, two at a time with right padding; value
            head on the actor's trunk; logits in single precision at every position; policy and reference read first,
            then four passes. Its time is that of one pass with its share of the reading. (A critic of its own is what
-           ours pays for beside it.)
+           ours pays for in addition.)
 
 First of all packed and unpacked rows are compared on a small model in float32: loss and gradients. Each variant then
 makes one update to warm up and one that is timed. MFU counts the FLOPs of `ours` (training/plan.py) and the dense

@@ -64,8 +64,8 @@ def resident_mb() -> float:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-class Watch:
-    """Looks at the process's memory from a thread of its own."""
+class MemoryMonitor:
+    """Samples the process's memory in a thread of its own."""
 
     def __init__(self) -> None:
         self.seen: list[float] = []
@@ -77,7 +77,7 @@ class Watch:
         while not self._stop.wait(0.1):
             self.seen.append(resident_mb())
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> MemoryMonitor:
         self._thread.start()
         return self
 
@@ -125,7 +125,7 @@ def main() -> None:
             assert isinstance(judge, Judge)
             one_pass(Path(folder) / "warm.sqlite", judge, steps[: 2 * args.concurrency], args.concurrency)
             path = Path(folder) / "judge.sqlite"
-            with Watch() as watch:
+            with MemoryMonitor() as watch:
                 asked = one_pass(path, judge, steps, args.concurrency)
             stored = one_pass(path, judge, steps, args.concurrency)
             judge.close()

@@ -1,13 +1,13 @@
-"""What the offline knowledge tools know of MMLU-Pro, and what they do not decide.
+"""How much of MMLU-Pro the offline knowledge tools cover, and how little they decide.
 
     python benchmarks/knowledge.py data/mmlu_pro/test.parquet \
         --dictionary glossary,wordnet --encyclopedia packaged,leads --search articles,leads
 
 First table: the answer options that are short terms (one to three words of letters), each once for every category. A
-tool knows a term if every word of it, but for endings, stands in its answer: in the first hundred characters for
+tool knows a term if every word of it, but for endings, is in its answer: in the first hundred characters for
 `dictionary` and `encyclopedia`, so that the answer is about the term; anywhere in the best passage for `search`.
 
-Then the honest part: every tenth question goes to `search` in its own words. How often does the observation single
+Then the honest part: every tenth question is sent to `search` unchanged. How often does the observation single
 out the right option, and how often a wrong one? Deterministic, no network. The last line is JSON.
 """
 
@@ -46,7 +46,7 @@ def terms(rows: list[Row]) -> dict[str, list[str]]:
 
 
 def answer(tool: Tool, **arguments: Any) -> str:
-    """What the tool says, empty where it has no answer."""
+    """The tool's answer; empty if it has none."""
     try:
         return tool.call(tool.Args.model_validate(arguments), ToolContext())
     except ToolError:
@@ -54,7 +54,7 @@ def answer(tool: Tool, **arguments: Any) -> str:
 
 
 def knows(tool: Tool, term: str) -> bool:
-    """Whether the tool has something about the term."""
+    """Whether the tool knows the term."""
     if tool.name == "search":
         text = answer(tool, query=term, k=1)
     else:
@@ -83,7 +83,7 @@ def decided(rows: list[Row], search: Tool) -> dict[str, int]:
     """How many questions there are, and for how many the passages single out the right option, or a wrong one."""
     counts = Counter({"questions": len(rows), "right": 0, "wrong": 0})
     for row in rows:
-        query = " ".join(row["question"].split())[-LONGEST_QUERY:]  # what is asked stands at the end
+        query = " ".join(row["question"].split())[-LONGEST_QUERY:]  # the question proper is at the end
         match = match_option(answer(search, query=query, k=3), tuple(row["options"]))
         if match is not None:
             counts["right" if match == row["answer_index"] else "wrong"] += 1

@@ -1,4 +1,4 @@
-"""The framework's trainer on rows that a benchmark has made, without a run folder."""
+"""The framework's trainer on a benchmark's rows, without a run folder."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def trainer_of(one: Algorithm, agent: ActorCritic, rows: Sequence[TokenTree], fo
     """An algorithm's trainer, before `prepare`.
 
     Args:
-        base: stands for the digest of the base's weights.
+        base: replaces the digest of the base's weights.
     """
     data = StageData(
         stage="stage", questions=(), diversity=(), process=(), threshold=6.0, max_tokens=1 << 20,

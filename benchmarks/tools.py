@@ -1,8 +1,8 @@
-"""What a call of each tool costs beside starting Python: `python benchmarks/tools.py`, half a minute.
+"""Duration of a call of each tool, compared with starting Python: `python benchmarks/tools.py`, half a minute.
 
-Ten calls of every tool and ten bare subprocess calls take turns, so that whatever else the machine does meets all of
-them. The tools are warm, as in a run (`search` and `encyclopedia` keep the words and rows that they have met); the
-calls go through the core's door. The last line is one JSON object: for each tool, how many times cheaper its median
+Ten calls of every tool and ten bare subprocess calls take turns, so that other load on the machine affects all of
+them. The tools are warm, as in a run (`search` and `encyclopedia` cache words and rows); the
+calls go through the core. The last line is one JSON object: for each tool, how many times cheaper its median
 call is than that of `subprocess.run([python, "-c", "print(…)"])`.
 """
 

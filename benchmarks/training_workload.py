@@ -39,8 +39,8 @@ class Workload:
 
 
 def make_workload(folder: Path, count: int, *, own_examples: bool = False) -> Workload:
-    """Practice questions whose scripted candidates have been executed and judged, strung together to five steps behind
-    a prompt with solved questions. What the script wrote gets a thought.
+    """Practice questions whose scripted candidates have been executed and judged, combined into five steps after
+    a prompt with solved questions. Scripted calls get a thought.
 
     Args:
         own_examples: every prompt has other solved questions.

@@ -30,7 +30,7 @@ from spark_framework.contracts.algorithm import Algorithm
 from spark_framework.contracts.components import Component, Tool, Toolset
 from spark_framework.host.component_spec import ComponentSpec
 from spark_framework.host.discovery import GROUP, OWN_DISTRIBUTION
-from spark_framework.host.manager import _OFFERING, Host, import_target
+from spark_framework.host.manager import _HOOKS_AND_BASES, Host, import_target
 from spark_framework.questions import MmluProConfig, PracticeConfig
 from spark_framework.training.algorithm import TreeAlgorithm
 
@@ -469,7 +469,7 @@ def kinds_table() -> str:
     """What a component of each kind derives from, how it is found, and how it is tested."""
     rows = []
     for kind, (_, package, contract) in KINDS_OF_PLUGINS.items():
-        hook, bases = _OFFERING[kind]
+        hook, bases = _HOOKS_AND_BASES[kind]
         usual = (TreeAlgorithm, *bases) if kind == "algorithm" else bases
         names = " or ".join(f"`{base.__name__}`" for base in usual)
         rows.append((kind, names, f"`{hook}`", f"`{kind}.NAME`", f"`{contract}`", f"`plugins/{package}`"))

@@ -1,4 +1,4 @@
-"""Rows of all judged candidates, for algorithms that compare what the policy might have done in one state."""
+"""Rows of all judged candidates, for algorithms that compare the candidates of one state."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 Values = Callable[[Trajectory, int, Sequence[float]], Sequence[float]]
 """The value of each candidate of a step, from the trajectory, the step's number and the judge's scores."""
 Wanted = Callable[[float, Sequence[float]], bool]
-"""Whether a candidate is of use, from its score and all scores of its step."""
+"""Whether to keep a candidate, from its score and all scores of its step."""
 
 
 def candidate_trees(
@@ -75,8 +75,8 @@ def state_numbers(row: TokenTree) -> list[int]:
 
 
 def _states(question: Sequence[Trajectory]) -> Iterator[tuple[Trajectory, int, Sequence[float]]]:
-    """The judged states of a question: a trajectory, a step, the scores of its candidates. What branches have in common
-    comes once."""
+    """The judged states of a question: a trajectory, a step, the scores of its candidates. States that
+    branches share come once."""
     seen = set()
     for one in question:
         path: Hashable = one.prompt_ids

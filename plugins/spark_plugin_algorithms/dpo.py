@@ -34,10 +34,10 @@ class DPO(TreeAlgorithm):
 
     class Config(FilteredStageConfig):
         beta: float = Field(default=0.1, gt=0)
-        """How strongly the policy is held to the one that the stage starts from: larger values let it move less. It
-        stays as it is."""
+        """How strongly the policy is kept near the one that the stage starts from: larger values let it move less. It
+        is fixed."""
         margin: float = Field(default=1.0, ge=0)
-        """points: two candidates are a pair if their scores differ by more than this."""
+        """In points: two candidates are a pair if their scores differ by more than this."""
 
     def rows(self, data: StageData) -> Sequence[TokenTree]:
         margin, config = self.config.margin, self.config

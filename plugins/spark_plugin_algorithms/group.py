@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from spark_framework.api import TreeReading, UpdateMetrics
 
 EQUAL = 1e-5
-"""A group whose values have a smaller standard deviation counts as equal: the rest is rounding."""
+"""A group whose values have a smaller standard deviation counts as equal: smaller differences are rounding."""
 
 
 class Group(PenalisedAlgorithm):

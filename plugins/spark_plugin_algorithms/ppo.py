@@ -23,7 +23,7 @@ class PPOConfig(PenaltyConfig):
     old_policy: Literal["behaviour", "refresh"] = "behaviour"
     """The ratio's denominator: the stored behaviour policy, or the policy at the start of each epoch."""
     replay: float = Field(default=0.0, ge=0)
-    """Weight of imitating the inputs of successful steps beside PPO's loss; the paper has none."""
+    """Weight of a loss that imitates the inputs of successful steps, added to PPO's loss; the paper has none."""
     normalise: bool = True
     """Divide advantages by their standard deviation."""
     critic: CriticConfig = CriticConfig()

@@ -17,8 +17,8 @@ COMBINED: dict[str, Callable[[Sequence[float]], float]] = {"mean": statistics.fm
 class Jury(Judge):
     """Asks every member and gives each candidate the mean (or median) of their scores.
 
-    A candidate is process_ok when more than half of the members that answered say so. `spread` is the population
-    standard deviation of their scores; what each member said is in the verdict's reason. A member that fails is left
+    A candidate is process_ok when more than half of the members that answered agree. `spread` is the population
+    standard deviation of their scores; each member's scores are in the verdict's reason. A member that fails is left
     out only where `quorum` allows it, and is then named there.
 
     All members get the step's own seed, so that replies are shared with runs of a member alone. For two orders of the
@@ -31,7 +31,7 @@ class Jury(Judge):
         members: tuple[JudgeSpec, ...] = Field(min_length=2)
         """Judges, each with its settings."""
         aggregate: Literal["mean", "median"] = "mean"
-        """What a candidate's score is of its members' scores."""
+        """How the members' scores combine into one."""
         quorum: int | None = Field(default=None, ge=1)
         """How many members have to answer; None: all. With fewer there is no verdict."""
 
@@ -69,22 +69,22 @@ class Jury(Judge):
 
     def score(self, request: JudgeRequest) -> Verdict:
         verdicts: list[Verdict] = []
-        said: list[str] = []
+        reasons: list[str] = []
         failed: list[str] = []
         quorum = self.config.quorum or len(self.members)
         for member in self.members:
             try:
-                verdict = _asked(member, request)
+                verdict = _complete_verdict(member, request)
             except JudgeError as exc:
                 if exc.kind in ("config", "budget"):
                     raise
                 failed.append(f"{member.name} gave no verdict ({exc.kind}: {exc})")
-                if len(self.members) - len(failed) < quorum:  # the others would be asked in vain
+                if len(self.members) - len(failed) < quorum:  # asking the others cannot change that
                     text = f"no quorum of {quorum} out of {len(self.members)} members: {'; '.join(failed)}"
                     raise JudgeError(text, exc.kind) from exc
             else:
                 verdicts.append(verdict)
-                said.append(f"{member.name} {' '.join(f'{score:g}' for score in verdict.scores)}")
+                reasons.append(f"{member.name} {' '.join(f'{score:g}' for score in verdict.scores)}")
         scores = list(zip(*(verdict.scores for verdict in verdicts), strict=True))
         votes = zip(*(verdict.process_ok for verdict in verdicts), strict=True)
         return Verdict(
@@ -92,13 +92,13 @@ class Jury(Judge):
             process_ok=tuple(2 * sum(vote) > len(vote) for vote in votes),
             judge=self.name,
             fingerprint=self.fingerprint(),
-            reason="; ".join(said + failed),
+            reason="; ".join(reasons + failed),
             spread=tuple(map(statistics.pstdev, scores)),
         )
 
 
-def _asked(member: Judge, request: JudgeRequest) -> Verdict:
-    """A member's complete verdict. Only members that use the gold answer see it, whoever sits beside them."""
+def _complete_verdict(member: Judge, request: JudgeRequest) -> Verdict:
+    """A member's complete verdict. Only members that use the gold answer see it, whatever the other members use."""
     verdict = member.score(request if member.uses_gold else request.without_gold())
     if len(verdict.scores) != len(request.candidates):
         raise JudgeError(f"{len(verdict.scores)} scores for {len(request.candidates)} candidates", "invalid")

@@ -1,4 +1,4 @@
-"""The judge that only repeats what was recorded."""
+"""A judge that returns recorded verdicts."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Replay(Judge):
     """Gives the recorded verdict on a step: of another run, of `rejudge`, or shipped as data.
 
     A step is found by its content (question, calls so far, candidates with their observations), not by its place. A
-    step that was not recorded gets no verdict. It is as much an oracle as the judge that was recorded: the verdict's
-    reason names that one.
+    step that was not recorded gets no verdict. If the recorded judge is an oracle, so is this one; the verdict's
+    reason names the recorded judge.
     """
 
     name = "replay"
@@ -43,7 +43,7 @@ class Replay(Judge):
         self._recorded()
 
     def fingerprint(self) -> str:
-        """Covers the recorded verdicts, wherever they are."""
+        """Covers the content of the recorded verdicts, not their path."""
         return self._recorded()[1]
 
     def score(self, request: JudgeRequest) -> Verdict:

@@ -1,4 +1,4 @@
-"""A judge that says what it was told to: for tests, for teaching, and as a control."""
+"""A judge with fixed scores for each action: for tests, tutorials and as a control."""
 
 from __future__ import annotations
 

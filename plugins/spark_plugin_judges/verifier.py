@@ -1,4 +1,4 @@
-"""The judge that needs no key: it compares what the candidates brought to light with the stored answer and plan."""
+"""A judge that needs no API key: it compares the candidates' observations with the stored answer and plan."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from spark_framework.api import (
 )
 
 SHORT, LONG = 40, 200
-"""Lengths of an observation in characters: up to the first it is direct, above the second the answer is buried."""
+"""Lengths of an observation in characters: up to the first it is direct, above the second it is long."""
 COVERED = 0.75
 """Share of a planned call's terms that a call and its observation must hold to count as the planned one."""
 
@@ -47,9 +47,9 @@ class _State:
         finding = self.finding(chosen)
         return _State(
             self.question,
-            self.known | _terms(_said(chosen)),
+            self.known | _terms(_evidence(chosen)),
             self.done + (finding == "advance"),
-            # A call that failed misleads nobody; one that pointed to a wrong option does.
+            # A failed call does not mislead; a call that pointed to a wrong option does.
             self.sound and finding != "wrong",
         )
 
@@ -59,11 +59,11 @@ class _State:
         if candidate.ok is False:
             return "failed"
         planned = self._is_planned(candidate)
-        singled_out = match_option(_said(candidate), self.question.options)
+        singled_out = match_option(_evidence(candidate), self.question.options)
         if singled_out is not None and singled_out == self.question.answer:
             return "right"
         if planned and (singled_out is None or self.done + 1 < len(self.question.plan)):
-            return "advance"  # a value on the way may well look like a wrong option
+            return "advance"  # an intermediate value can look like a wrong option
         return "nothing" if singled_out is None else "wrong"
 
     def is_grounded(self, candidate: Candidate) -> bool:
@@ -74,14 +74,14 @@ class _State:
 
     def _is_planned(self, candidate: Candidate) -> bool:
         alternatives = self.question.plan[self.done] if self.done < len(self.question.plan) else ()
-        called, said = _terms(_call_text(candidate.arguments)), _terms(_said(candidate))
-        return any(_covers(called, said, call) for call in alternatives if call.action == candidate.action)
+        called, observed = _terms(_call_text(candidate.arguments)), _terms(_evidence(candidate))
+        return any(_covers(called, observed, call) for call in alternatives if call.action == candidate.action)
 
 
 class Verifier(Judge):
-    """Fixed arithmetic on executed candidates. It reads the stored answer: an oracle heuristic, no stand-in for GPT-4o.
+    """Fixed arithmetic on executed candidates. It reads the stored answer: an oracle heuristic, not a GPT-4o stand-in.
 
-    | what is found                                                          | score                     |
+    | finding                                                                | score                     |
     |------------------------------------------------------------------------|---------------------------|
     | the arguments cannot be read                                           | 0                         |
     | the call failed                                                        | 1                         |
@@ -127,17 +127,17 @@ def _score(finding: Finding, candidate: Candidate, state: _State) -> float:
     return 8.0 + (length <= SHORT) + state.is_grounded(candidate) - (length > LONG)
 
 
-def _said(candidate: Candidate) -> str:
+def _evidence(candidate: Candidate) -> str:
     """What a candidate adds to the evidence: a tool's observation, or the thought itself."""
     if candidate.action == THINK:
         return _call_text(candidate.arguments) or candidate.thought
     return candidate.observation or ""
 
 
-def _covers(called: frozenset[str], said: frozenset[str], planned: Call) -> bool:
-    """Whether a call is the planned one: it has all its numbers and, with what came of it, most of its terms."""
+def _covers(called: frozenset[str], observed: frozenset[str], planned: Call) -> bool:
+    """Whether a call is the planned one: it has all its numbers and, with its observation, most of its terms."""
     wanted = _terms(_call_text(planned.arguments))
-    return _numbers(wanted) <= called and len(wanted & (called | said)) >= COVERED * len(wanted)
+    return _numbers(wanted) <= called and len(wanted & (called | observed)) >= COVERED * len(wanted)
 
 
 def _call_text(arguments: dict[str, Any] | None) -> str:

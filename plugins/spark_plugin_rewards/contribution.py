@@ -1,4 +1,4 @@
-"""StepTool's Contribution: what a step gave to the final answer."""
+"""StepTool's Contribution: how much a step contributed to the final answer."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from spark_framework.api import RewardTerm, Step, Trajectory, hookimpl
 
 
 class Contribution(RewardTerm):
-    """What annotators said of the step, as a mean in [0, 1]; without annotations a tenth of the score that the judge
+    """The annotators' mean rating of the step, in [0, 1]; without annotations a tenth of the score that the judge
     gave when the step was taken. 0 for the closing answer."""
 
     name = "contribution"

@@ -14,7 +14,7 @@ class DiversityGap(RewardTerm):
 
     class Config(ComponentConfig):
         scale: Literal["unit", "paper"] = "unit"
-        """`unit` divides the gap by 10; `paper` keeps points, with which the term drowns all others."""
+        """`unit` divides the gap by 10; `paper` keeps points, with which the term dominates all others."""
         only_when_ok: bool = False
         """Reward the gap only where the chosen step is sound."""
 

@@ -6,7 +6,7 @@ from spark_framework.api import RewardTerm, Step, Trajectory, hookimpl
 
 
 class IsSolved(RewardTerm):
-    """What annotators said of the closing answer, as a mean of 1, 0.5 (unsure) and 0; without annotations 1 where the
+    """The annotators' mean rating of the closing answer, of 1, 0.5 (unsure) and 0; without annotations 1 where the
     answer is right, else 0. 0 for all other steps."""
 
     name = "is_solved"

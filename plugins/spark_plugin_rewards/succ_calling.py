@@ -6,7 +6,7 @@ from spark_framework.api import RewardTerm, Step, Trajectory, hookimpl
 
 
 class SuccCalling(RewardTerm):
-    """What annotators said of the call, as a mean in [0, 1]; without annotations 1 where the call was valid and
+    """The annotators' mean rating of the call, in [0, 1]; without annotations 1 where the call was valid and
     succeeded, else 0. 0 for the closing answer."""
 
     name = "succ_calling"

@@ -1,1 +1,1 @@
-"""Selectors: which of the scored candidates is followed."""
+"""Selectors: which of the scored candidates is executed."""

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 
 from spark_framework.api import Candidate, Selector, hookimpl
 
-from .choice import contenders, first_by
+from .choice import eligible, first_by
 
 
 class LeastUsed(Selector):
     """Takes the viable candidate whose action was used least; ties by lower score, then by a draw.
 
-    Where none is viable, it takes the best-scoring one, with ties ended in the same way.
+    Where none is viable, it takes the best-scoring one, with ties broken in the same way.
     """
 
     name = "least_used"
@@ -30,7 +30,7 @@ class LeastUsed(Selector):
         def rank(k: int) -> tuple[int, float]:
             return usage.get(candidates[k].action, 0), scores[k]
 
-        return first_by(contenders(scores, threshold), rank, rng)
+        return first_by(eligible(scores, threshold), rank, rng)
 
 
 @hookimpl

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 
 from spark_framework.api import Candidate, Selector, hookimpl
 
-from .choice import contenders, first_by
+from .choice import eligible, first_by
 
 
 class RarityFirst(Selector):
     """Takes the viable candidate with the lowest score; ties by fewer uses so far, then by a draw.
 
-    Where none is viable, it takes the best-scoring one, with ties ended in the same way.
+    Where none is viable, it takes the best-scoring one, with ties broken in the same way.
     """
 
     name = "rarity_first"
@@ -30,7 +30,7 @@ class RarityFirst(Selector):
         def rank(k: int) -> tuple[float, int]:
             return scores[k], usage.get(candidates[k].action, 0)
 
-        return first_by(contenders(scores, threshold), rank, rng)
+        return first_by(eligible(scores, threshold), rank, rng)
 
 
 @hookimpl

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from spark_framework.api import Candidate, ComponentConfig, Selector, hookimpl
 
-from .choice import contenders
+from .choice import eligible
 
 
 class Softmax(Selector):
@@ -34,10 +34,10 @@ class Softmax(Selector):
         usage: Mapping[str, int],
         rng: random.Random,
     ) -> int:
-        running = contenders(scores, threshold)
+        choices = eligible(scores, threshold)
         best = max(scores)
-        weights = [math.exp((scores[k] - best) / self.config.temperature) for k in running]
-        return rng.choices(running, weights)[0]
+        weights = [math.exp((scores[k] - best) / self.config.temperature) for k in choices]
+        return rng.choices(choices, weights)[0]
 
 
 @hookimpl

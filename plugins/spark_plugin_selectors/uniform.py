@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from spark_framework.api import Candidate, ComponentConfig, Selector, hookimpl
 
-from .choice import contenders
+from .choice import eligible
 
 
 class Uniform(Selector):
@@ -28,7 +28,7 @@ class Uniform(Selector):
         usage: Mapping[str, int],
         rng: random.Random,
     ) -> int:
-        return rng.choice(contenders(scores, threshold) if self.config.viable_only else range(len(candidates)))
+        return rng.choice(eligible(scores, threshold) if self.config.viable_only else range(len(candidates)))
 
 
 @hookimpl

@@ -1,4 +1,4 @@
-"""From free text to an option: what a tool's observation says, what a policy answered, which letter a model wrote."""
+"""Reads an option from free text: a tool's observation, a policy's answer, a model's letter."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from ..records import LETTERS, Candidate
 
 NEAR = 0.01
-"""Relative distance within which the nearest numeric option is taken as meant."""
+"""Relative distance within which the nearest numeric option is accepted."""
 FUZZY = 0.8
 """Least difflib ratio at which a misspelt option is recognised."""
 
-# A number that stands alone: no part of a word (H2O, 3F), a power (m/s^2), a version (1.2.3), a ratio (1/3, 5(1/2)), a
+# A separate number: not part of a word (H2O, 3F), a power (m/s^2), a version (1.2.3), a ratio (1/3, 5(1/2)), a
 # formula (p-3) or a date (2024-03-05).
 _NUMBER = re.compile(
     r"""(?<![\w.^/)\]]) (?<![\w)\]][-+*%]) [-+]?
@@ -25,7 +25,7 @@ _NUMBER = re.compile(
 )
 _LOOSE_MINUS = re.compile(r"(^|[=≈:(,])\s*-\s+(?=[\d.])")
 _EQUALS = re.compile(r"[=≈→]")
-# The end of a statement: `x = 3, y = 4` says two things, `a = b = 4` one. The comma in 1,200 ends nothing.
+# The end of a statement: `x = 3, y = 4` is two statements, `a = b = 4` one. The comma in 1,200 does not end one.
 _STATEMENT = re.compile(r"[;\n([]|,(?!\d{3})|\s(?:and|or)\s")
 _SUPERSCRIPT_POWER = re.compile(r"(?<=10)[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
@@ -45,21 +45,21 @@ class _Quantity:
     unit: str
 
     @property
-    def is_whole(self) -> bool:
+    def is_integer(self) -> bool:
         return self.half_digit >= 0.5
 
     def equals(self, number: float) -> bool:
-        """Whether `number` rounds to the option. Whole options do not say how precise they are: 1 % at most."""
+        """Whether `number` rounds to the option. The precision of integer options is unknown: 1 % at most."""
         slack = 1e-9 * max(1.0, abs(self.value))
-        limit = min(self.half_digit, NEAR * abs(self.value)) if self.is_whole else self.half_digit
+        limit = min(self.half_digit, NEAR * abs(self.value)) if self.is_integer else self.half_digit
         return abs(number - self.value) <= limit + slack
 
 
 def match_option(text: str, options: Sequence[str]) -> int | None:
     """The option that a tool's text singles out, or None where it singles out none or several.
 
-    In this order: the exact text; one option that is no mere number as whole words, where a longer option wins over a
-    shorter one inside it; the result of a computation (what stands after the last `=`, a bare number in the last line,
+    In this order: the exact text; one option, not just a number, as complete words, where a longer option wins over a
+    shorter one inside it; the result of a computation (the text after the last `=`, a bare number in the last line,
     the only number), equal within the rounding of the option's printed digits; one option's number in a sentence.
     """
     exact = _exact_option(text, options)
@@ -72,16 +72,18 @@ def match_option(text: str, options: Sequence[str]) -> int | None:
     found = _equal_options(_results(text), quantities, text)
     if found:
         return _only(found)
-    # In a sentence a whole option has to be there as it is: a mass of 22.99 is no atomic number 23.
+    # In a sentence an integer option must match exactly: a mass of 22.99 is not the atomic number 23.
     numbers = _numbers(text)
-    return _only(k for k, q in quantities.items() if any(n == q.value if q.is_whole else q.equals(n) for n in numbers))
+    return _only(
+        k for k, q in quantities.items() if any(n == q.value if q.is_integer else q.equals(n) for n in numbers)
+    )
 
 
 def resolve_answer(text: str, options: Sequence[str]) -> int | None:
     """The option that a policy's answer means, or None where no option can be read from it.
 
     In this order: exact text, letter (`B`, `(B)`, `B. Lima`, `The answer is B`), equal number, nearest number within
-    1 %, whole words, and a misspelt option (difflib ratio of at least 0.8 and the same digits).
+    1 %, complete words, and a misspelt option (difflib ratio of at least 0.8 and the same digits).
     """
     exact = _exact_option(text, options)
     if exact is not None:
@@ -99,7 +101,7 @@ def resolve_answer(text: str, options: Sequence[str]) -> int | None:
 def official_answer(text: str, options: Sequence[str]) -> int | None:
     """The option that MMLU-Pro's own script reads from a model's text (TIGER-Lab, evaluate_from_local.py), or None.
 
-    Letters only, in this order: `answer is (X)`; `Answer: X`; the last capital letter A to J that stands alone. Where
+    Letters only, in this order: `answer is (X)`; `Answer: X`; the last capital letter A to J that is a word. Where
     there is none, that script draws an option at random; here the answer stays None. None too for a letter without an
     option.
     """
@@ -222,14 +224,14 @@ def _misspelt_option(text: str, options: Sequence[str]) -> int | None:
 
 
 def _occurs(phrase: str, text: str) -> bool:
-    """Whether the phrase stands in the text as whole words. Short ones (In, As, no) need the same case."""
+    """Whether the text contains the phrase as complete words. Short ones (In, As, no) need the same case."""
     flags = re.IGNORECASE if len(phrase) > 3 else 0
     words = r"\s+".join(map(re.escape, phrase.split()))
     return re.search(rf"(?<!\w){words}(?!\w)", text, flags) is not None
 
 
 def _named_options(text: str, indices: Sequence[int], options: Sequence[str]) -> list[int]:
-    """Text options that occur in the text, without those inside a longer one that occurs. One letter is no word."""
+    """Text options that occur in the text, without those inside a longer one. Single letters do not count."""
     named = [k for k in indices if len(options[k].strip()) > 1 and _occurs(options[k].strip(" ."), text)]
     return [k for k in named if not any(k != j and _inside(options[k], options[j]) for j in named)]
 

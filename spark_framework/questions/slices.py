@@ -1,4 +1,4 @@
-"""Slices of a question set that fail clearly where the set is too small."""
+"""Slices of a question set, with a clear error if the set is too small."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plugin to start from: a whole distribution, written from the files in `template`."""
+"""A new plugin: a complete distribution, written from the files in `template`."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def new_plugin(kind: str, name: str, to: Path, installed: InstalledPlugins) -> P
 
     Args:
         kind: algorithm, judge, reward, selector or tool.
-        name: the component's name, in small letters, digits and underscores.
+        name: the component's name, in lower-case letters, digits and underscores.
         inventory: what is installed; two distributions with one name would be in conflict.
 
     Raises:
@@ -53,7 +53,7 @@ def new_plugin(kind: str, name: str, to: Path, installed: InstalledPlugins) -> P
         if entry.key == f"{kind}.{name}" and entry.state != "disabled" and entry.distribution != words["distribution"]:
             raise UserError(
                 f"{entry.distribution} {entry.version} offers {entry.key} already, and the two would be in conflict: "
-                f"choose another name, or say -p no:{entry.key} if yours is to take its place"
+                f"choose another name, or pass -p no:{entry.key} if yours replaces it"
             )
     folder = to / words["distribution"]
     try:
@@ -70,7 +70,7 @@ def new_plugin(kind: str, name: str, to: Path, installed: InstalledPlugins) -> P
 
 
 def _words(kind: str, name: str) -> dict[str, str]:
-    """What the template's marks stand for."""
+    """Values of the template's placeholders."""
     if kind not in KINDS:
         raise UserError(f"there is no kind {kind!r}: choose one of {', '.join(KINDS)}")
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name, re.ASCII) or len(name) > MOST:
@@ -95,7 +95,7 @@ def _words(kind: str, name: str) -> dict[str, str]:
 
 
 def _is_taken(name: str) -> bool:
-    """Whether the name, or its class's, means something else in the files of the template."""
+    """Whether the name, or its class name, has another meaning in the files of the template."""
     cls = _class_name(name)
     reserved = keyword.iskeyword(name) or keyword.iskeyword(cls) or name in (THINK, ANSWER)
     return reserved or cls in {"Field", "Mapping", "Sequence", "Tensor", *api.__all__}

@@ -16,7 +16,7 @@ from .arrays import Floats, Ints, divide, shared
 from .entropy import entropy
 
 LEVELS = 11
-"""Whole scores from 0 to 10."""
+"""Integer scores from 0 to 10."""
 _ROUND_OFF = 1e-24
 """A mean square below this share of the scores' own mean square is round-off, not variance."""
 
@@ -26,11 +26,11 @@ class StateMean(NamedTuple):
 
     mean: float
     undefined: float
-    """Share of states in which it is not defined; nan where there is no state."""
+    """Share of states in which it is not defined; nan without states."""
 
 
 class Icc(NamedTuple):
-    """Intraclass correlations of single ratings. Their gap is leniency: judges who rank alike on different levels."""
+    """Intraclass correlations of single ratings. Their gap is leniency: judges who rank alike at different levels."""
 
     agreement: float
     """ICC(A,1): the same numbers."""
@@ -39,7 +39,7 @@ class Icc(NamedTuple):
 
 
 class BinaryAgreement(NamedTuple):
-    """Agreement of two judges on a yes or no. Kappa sinks as the shares of yes grow extreme: read them together."""
+    """Agreement of two judges on a yes or no. Kappa falls as the base rates become extreme: read them together."""
 
     kappa: float
     agreement: float
@@ -48,14 +48,14 @@ class BinaryAgreement(NamedTuple):
 
 
 class ScoreProfile(NamedTuple):
-    """What one judge's scores look like."""
+    """Summary of one judge's scores."""
 
     n: int
     mean: float
     sd: float
     """Sample standard deviation (n - 1)."""
     entropy: float
-    """Of the histogram, in bits: 0 for a judge who knows one number, log2(11) = 3.46 for one who uses all alike."""
+    """Of the histogram, in bits: 0 for a judge who gives one score only, log2(11) = 3.46 for one who uses all alike."""
     histogram: Ints
     """Scores at each level 0 … 10; a score in between counts at the nearest level, halves upwards."""
 
@@ -130,7 +130,7 @@ def icc(scores_SJC: ArrayLike) -> Icc:
 def quadratic_weighted_kappa(a: ArrayLike, b: ArrayLike) -> float:
     """Cohen's kappa of two judges with quadratic weights (Cohen, 1968), over all scores both gave; shapes equal, any.
 
-    Weights are squared distances of the scores themselves, so scores need not be whole; then kappa is
+    Weights are squared distances of the scores themselves, so scores need not be integers; then kappa is
     2 cov / (var + var + (mean - mean)²), Lin's concordance (Lin, 1989). nan with fewer than two shared scores, or where
     both judges give one and the same score; 0 where only one of them is constant.
     """
@@ -148,7 +148,7 @@ def binary_agreement(a: ArrayLike, b: ArrayLike) -> BinaryAgreement:
     """
     a_U, b_U = _pairs(a, b)
     if not np.isin([a_U, b_U], [0.0, 1.0]).all():
-        raise ValueError("a yes is 1, a no is 0, a missing word is nan")
+        raise ValueError("a yes is 1, a no is 0, a missing value is nan")
     if not len(a_U):
         return BinaryAgreement(*[np.nan] * 4)
     kappa = quadratic_weighted_kappa(a_U, b_U)
@@ -196,5 +196,5 @@ def _pairs(a: ArrayLike, b: ArrayLike) -> tuple[Floats, Floats]:
 
 
 def _quotient(part: float, whole: float, scores: Floats) -> float:
-    """part / whole, or nan where the whole, a mean square of these scores, is nothing but round-off."""
+    """part / whole, or nan where the whole, a mean square of these scores, is only round-off."""
     return float(part / whole) if whole > _ROUND_OFF * (scores**2).mean() else np.nan

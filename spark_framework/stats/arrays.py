@@ -1,4 +1,4 @@
-"""What the statistics of a study share: arrays in which nan is a missing or undefined value."""
+"""Array helpers of the statistics. In all arrays nan is a missing or undefined value."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def shared(a: ArrayLike, b: ArrayLike) -> tuple[Floats, Floats]:
     return a, b
 
 
-def divide(part: ArrayLike, whole: ArrayLike) -> Floats:
-    """part / whole, nan where the whole is not positive. Shapes broadcast."""
-    part, whole = np.broadcast_arrays(np.asarray(part, dtype=np.float64), np.asarray(whole, dtype=np.float64))
-    return np.asarray(np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0))
+def divide(numerator: ArrayLike, denominator: ArrayLike) -> Floats:
+    """numerator / denominator, nan where the denominator is not positive. Shapes broadcast."""
+    a, b = np.broadcast_arrays(np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64))
+    return np.asarray(np.divide(a, b, out=np.full(a.shape, np.nan), where=b > 0))

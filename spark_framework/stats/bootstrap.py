@@ -1,4 +1,4 @@
-"""Cluster bootstrap over questions: the states of a question are not independent, so whole questions are resampled.
+"""Cluster bootstrap over questions: the states of a question are not independent, so questions are resampled.
 
 Percentile intervals (Efron & Tibshirani, 1993, chapter 13; of clusters: Davison & Hinkley, 1997, section 3.8). Shapes
 (docs/explanation/notation.md): S states, I questions, R resamples, F figures, X any leading axis. With generators of
@@ -54,7 +54,7 @@ def bootstrap_sums(
     """
     rows_SF = np.asarray(rows_SF, dtype=np.float64)
     if np.isnan(rows_SF).any():
-        raise ValueError("rows with nan have no sum: give a missing value as 0 and count what is there in a column")
+        raise ValueError("rows with nan have no sum: give a missing value as 0 and count the others in a column")
     question_S, n = _numbered(question_S, len(rows_SF))
     sums_IF = np.zeros((n, rows_SF.shape[1]))
     np.add.at(sums_IF, question_S, rows_SF)
@@ -91,14 +91,14 @@ def bootstrap_mean(
 def estimate_over_questions(
     rows_IF: ArrayLike, statistic: Callable[[Floats], Floats], *, resamples: int = 2000, seed: int = 0
 ) -> EstimateWithInterval:
-    """A statistic of means over questions, with its 95 % interval; of one question the interval is the value.
+    """A statistic of means over questions, with its 95 % interval; for one question the interval is the value.
 
     Args:
         rows_IF: one row a question, shape (I,) or (I, F), without nan.
         statistic: from means of shape (X, F) to figures of shape (X,), X being 1 or R.
 
     Raises:
-        ValueError: there is no question.
+        ValueError: there are no questions.
     """
     rows_IF = np.asarray(rows_IF, dtype=np.float64)
     n = len(rows_IF)
@@ -120,7 +120,7 @@ def bootstrap_states(
     resamples: int = 2000,
     level: float = 0.95,
 ) -> Interval:
-    """Interval of any statistic, one call a resample: for what is no function of sums, such as an ordinal alpha.
+    """Interval of any statistic, one call a resample: for those that are no functions of sums, like an ordinal alpha.
 
     `statistic` gets the indices of the states that were drawn, with repetitions, and returns a number or an array of
     fixed shape: `lambda states: krippendorff_alpha(scores_SJC[states])`.

@@ -18,7 +18,7 @@ class EstimateWithInterval(NamedTuple):
     """nan, like `high`, where the interval is not known."""
     high: float = math.nan
     beyond_noise: bool | None = None
-    """Whether it differs from what the same judge says when asked again; None where that is not known."""
+    """Whether the difference exceeds the judges' own noise when they are asked again; None where unknown."""
 
     def __str__(self) -> str:
         if math.isnan(self.value):

@@ -25,7 +25,7 @@ class ViableOverlap(NamedTuple):
     jaccard: Floats
     """|A ∩ B| / |A ∪ B|; 1 where both are empty."""
     both_empty: Floats
-    """1 where both sets are empty, else 0: how much of the overlap is agreement on nothing."""
+    """1 where both sets are empty, else 0: how much of the overlap is agreement on empty sets."""
 
 
 class MatchedThreshold(NamedTuple):
@@ -51,7 +51,7 @@ def top_shares(scores_SC: ArrayLike) -> Floats:
 
 
 def top1_agreement(a_SC: ArrayLike, b_SC: ArrayLike) -> Floats:
-    """Chance that two judges pick the same best candidate when each breaks ties evenly by itself, shape (S,).
+    """Chance that two judges pick the same best candidate when each breaks ties at random, shape (S,).
 
     |A ∩ B| / (|A| |B|) for the sets of best candidates: a judge who ties all nine agrees with anybody in 1 of 9 states.
     nan in a state where no candidate is shared.
@@ -104,7 +104,7 @@ def leniency_matched_threshold(a_SC: ArrayLike, b_SC: ArrayLike, threshold: floa
 def repeat_sd(scores_SRC: ArrayLike) -> float:
     """A judge's own noise in points: the pooled standard deviation of a candidate's scores (Bland & Altman, 1996).
 
-    Repeats stand where judges stand elsewhere. nan where no candidate was scored twice.
+    The repeats axis replaces the judges axis of other functions. nan where no candidate was scored twice.
     """
     scores_SRC = np.asarray(scores_SRC, dtype=np.float64)
     known_SRC = ~np.isnan(scores_SRC)
@@ -119,7 +119,7 @@ def near_threshold(picked_S: ArrayLike, band: float, threshold: float = THRESHOL
     """1 in a state where the picked candidate's score lies within a band of the threshold, else 0, shape (S,).
 
     nan where it is missing. With the judge's noise (`repeat_sd`) as the band, the mean is the share of picks that the
-    same judge, asked again, could well overturn.
+    same judge might reverse when asked again.
     """
     picked_S = np.asarray(picked_S, dtype=np.float64)
     return np.where(np.isnan(picked_S), np.nan, (np.abs(picked_S - threshold) <= band) * 1.0)

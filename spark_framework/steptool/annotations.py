@@ -1,4 +1,4 @@
-"""StepTool's reward annotations: what an annotator said of each query's answer, several times."""
+"""StepTool's reward annotations: repeated ratings of each query's answer."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from ..records import THINK, Record, Step, Trajectory
 from .predictions import SOURCE, ToolMessage, called, message_of, open_question
 
 LONGEST_STEP = 200_000
-"""Characters of a written step that are read."""
+"""Most characters of a written step that are read."""
 
 
 class ProcessReward(Record):
-    """One annotator's word on the steps of an answer, the final one left out."""
+    """One annotator's ratings of the steps of an answer, without the final one."""
 
     succeed_tool_calling: tuple[Literal[0, 1], ...]
     contributions: tuple[Annotated[int, Field(ge=0, le=5)], ...]
@@ -95,7 +95,7 @@ def annotated_trajectory(query_id: str, branches: Sequence[Trajectory], answer: 
     means = average_annotations(answer.annotations())
     found = [written_steps(one) == [*answer.answer_steps, answer.final_step] for one in branches]
     if not any(found):
-        raise DataError(f"query {query_id}: the annotations are of another answer than the one that is there")
+        raise DataError(f"query {query_id}: the annotations belong to another answer")
     return [with_annotations(one, means, repeats) if fits else one for one, fits in zip(branches, found, strict=True)]
 
 
@@ -103,7 +103,7 @@ def annotated_answer(trajectory: Trajectory, tool_names: Sequence[str]) -> Annot
     """A marked trajectory in StepTool's form.
 
     Raises:
-        DataError: it has no annotations, or some that are no whole numbers from 0 to 5.
+        DataError: it has no annotations, or some that are not integers from 0 to 5.
     """
     *earlier, final = written_steps(trajectory)
     repeats = repeats_of(trajectory)

@@ -1,4 +1,4 @@
-"""How StepTool writes a trajectory as text for the models it trains: the cells of its CSV."""
+"""StepTool's chat formats, in which it writes trajectories as text: the cells of its CSV."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ..training.data.ppo_csv import PpoExample
 from .predictions import call_succeeded, message_of, open_question, read_arguments
 
 MAX_OBSERVATION = 1024
-"""Characters of a response that stay; `...` stands for the rest."""
+"""Characters of a response that are kept; `...` replaces the rest."""
 VERBATIM = "step_grained_for_ppo"
-"""Source of questions whose trajectories hold the cells of a CSV as they were."""
+"""Source of questions whose trajectories hold the unchanged cells of a CSV."""
 _CALL = re.compile(r"Action:[ ]*(?P<name>\S+)\s+Action Input:\s*(?P<arguments>\{.*\})", re.DOTALL)
 _THOUGHT = re.compile(r"\s*Thought:[ ]?(?P<thought>.*?)\n?Action:", re.DOTALL)
 _ENVELOPE = '{"error"'
@@ -22,18 +22,18 @@ _ENVELOPE = '{"error"'
 
 @dataclass(frozen=True)
 class Style:
-    """The texts around what was said. `@` marks its place."""
+    """The template texts of a chat. `@` marks the place of the content."""
 
     system: str
     user: str
     function: str
     thought: str
     end: str
-    """Behind every response."""
+    """Text after every response."""
 
     def opening(self, tool_names: Sequence[str], query: str) -> str:
-        said = f"Specifically, you have access to the following APIs: {list(tool_names)}"
-        return self.system.replace("@", said, 1) + self.user.replace("@", query, 1)
+        tools = f"Specifically, you have access to the following APIs: {list(tool_names)}"
+        return self.system.replace("@", tools, 1) + self.user.replace("@", query, 1)
 
     def observation(self, response: str) -> str:
         cut = response if len(response) <= MAX_OBSERVATION else f"{response[:MAX_OBSERVATION]}..."
@@ -72,11 +72,11 @@ STYLES = {
         end="\n",
     ),
 }
-"""By the names of StepTool's folders."""
+"""Chat styles by the names of StepTool's folders."""
 
 
 def written(trajectory: Trajectory, tool_names: Sequence[str], style: Style, alpha: float = 1.0) -> PpoExample:
-    """An annotated trajectory as a row of the CSV. A thought stands in the response of the call behind it.
+    """An annotated trajectory as a row of the CSV. A thought is part of the response of the call after it.
 
     Raises:
         DataError: it has no annotations.
@@ -96,10 +96,10 @@ def written(trajectory: Trajectory, tool_names: Sequence[str], style: Style, alp
 
 
 def verbatim_trajectory(example: PpoExample, round_name: str, index: int) -> Trajectory:
-    """A row of the CSV as a trajectory that `verbatim_example` gives back, letter by letter.
+    """A row of the CSV as a trajectory that `verbatim_example` gives back, character by character.
 
     Its question is the first prompt, a step's observation the next prompt, its `marks` the reward: `reward`, and
-    `is_solved` for the last step. Where the texts say so, actions, arguments and success of calls are read from them.
+    `is_solved` for the last step. Actions, arguments and success of calls are read from the texts where possible.
     """
     observations = [*example.prompts[1:], None]
     last = len(example.responses) - 1

@@ -1,7 +1,7 @@
-"""Trajectories from elsewhere: a folder with StepTool's files as the framework's own records, and the way back.
+"""Imports StepTool's files as the framework's own records, and exports them again.
 
 FOLDER/trajectories.jsonl, .commits     as in a run; each imported file is a round, named after the file
-FOLDER/NAME.queries.json                what a file says of its queries and a trajectory has no place for
+FOLDER/NAME.queries.json                data of a file's queries that a trajectory cannot hold
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .predictions import Answer, Prediction, read_queries, trajectories_of, tree
 
 
 class QueryNotes(Record):
-    """What StepTool's files say of a query beside its trajectories."""
+    """Data of a query in StepTool's files, apart from its trajectories."""
 
     tool_names: tuple[str, ...]
     """All functions that were offered, `Finish` included."""
@@ -34,7 +34,7 @@ class Collection:
     """Rounds of imported trajectories in a folder.
 
     Args:
-        folder: it need not exist. A run's folder is refused: its rounds are what its config says.
+        folder: need not exist. A run's folder is refused: its config defines its rounds.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -51,7 +51,7 @@ class Collection:
         """A round's trajectories; None takes the only round.
 
         Raises:
-            DataError: there is no such round, or there are several and none is named.
+            DataError: there is no such round, or there are several and `round_name` is None.
         """
         known = self.rounds()
         if round_name is None and len(known) != 1:
@@ -66,10 +66,10 @@ class Collection:
         return read_queries(path, QueryNotes) if path.exists() else {}
 
     def add(self, round_name: str, trajectories: Sequence[Trajectory], notes: Mapping[str, QueryNotes]) -> None:
-        """Store a round, whole or not at all.
+        """Store a round atomically.
 
         Raises:
-            DataError: there is one of that name.
+            DataError: a round of that name exists.
         """
         if round_name in self.rounds():
             raise DataError(f"{self.folder} has a round {round_name} already; import into another folder")
@@ -112,8 +112,8 @@ def import_files(files: Iterable[Path], folder: Path) -> dict[str, int]:
             rows = enumerate(read_ppo_csv(path))
             add(path, [verbatim_trajectory(row, path.stem, index) for index, row in rows], {})
     for path, found in predictions.items():
-        said = {query: answer for one in annotations.values() for query, answer in one.items() if query in found}
-        add(path, *_predicted(path.stem, found, said))
+        annotated = {query: answer for one in annotations.values() for query, answer in one.items() if query in found}
+        add(path, *_predicted(path.stem, found, annotated))
     for path, answers in annotations.items():
         alone = {query: one for query, one in answers.items() if not any(query in p for p in predictions.values())}
         if alone and predictions:
@@ -129,7 +129,7 @@ def import_files(files: Iterable[Path], folder: Path) -> dict[str, int]:
 
 
 def _sort_of(path: Path) -> str:
-    """Which of StepTool's files it is."""
+    """The kind of a StepTool file."""
     if path.suffix in (".csv", ".tsv"):
         return "csv"
     first = next(iter(read_queries(path, _AnyQuery).values()))
@@ -141,7 +141,7 @@ def _sort_of(path: Path) -> str:
 
 
 class _AnyQuery(Record, extra="allow"):
-    """A query of which only the keys count."""
+    """A query, to look at its keys only."""
 
 
 def _predicted(
@@ -173,7 +173,7 @@ def export_csv(
 ) -> int:
     """Write trajectories as StepTool's CSV; returns the number of rows.
 
-    Those that came from a CSV are written as they were; of a query's branches only the annotated ones are written.
+    Those that came from a CSV are written unchanged; of a query's branches only the annotated ones are written.
 
     Raises:
         DataError: trajectories have no annotations, or their tools are not known.
@@ -208,7 +208,7 @@ def export_annotations(path: Path, trajectories: Sequence[Trajectory], notes: Ma
     """Write annotations as StepTool does; returns the number of queries.
 
     Raises:
-        DataError: there are none, or they are no whole numbers from 0 to 5.
+        DataError: there are none, or they are not integers from 0 to 5.
     """
 
     def answer(query_id: str, branches: list[Trajectory]) -> AnnotatedAnswer:

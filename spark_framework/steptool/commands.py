@@ -1,4 +1,4 @@
-"""What `spark-framework steptool` does with the trajectories of a run, or with imported ones."""
+"""The commands of `spark-framework steptool`, on the trajectories of a run or imported ones."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Sort = Literal["csv", "predictions", "annotations"]
 
 @dataclass(frozen=True)
 class Judging:
-    """A judge that annotates finished trajectories, and how often it is asked."""
+    """A judge that annotates finished trajectories, and its number of repeats."""
 
     judge: str
     repeats: int = 3
@@ -39,14 +39,14 @@ def evaluate_trajectories(
     where: str | Path, *, stage: str | None = None, round_name: str | None = None, judging: Judging | None = None,
     needed: Needed | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Pass rate, success rate of calls and recall of needed tools (`evaluating.figures`).
+    """Pass rate, success rate of calls and recall of needed tools (`metrics.figures`).
 
     Args:
         where: a run's folder, or one of imported trajectories.
         stage: of a run: its evaluation.
         round_name: a round; of imported trajectories it may be left out where there is only one.
-        judging: who says what is solved; None takes the stored annotations. Answers that were never given are
-            unsolved without being asked about. `not_judged` counts the trajectories that the judge failed on, which are
+        judging: the judge of IsSolved; None takes the stored annotations. Trajectories without an answer are
+            unsolved, and are not judged. `not_judged` counts the trajectories that the judge failed on, which are
             left out.
         needed: the needed tools by query; None takes the questions' plans.
     """
@@ -111,14 +111,14 @@ def _stored(where: Path, stage: str | None, round_name: str | None) -> list[Traj
     return found
 
 
-def _annotated(where: Path, trajectories: Sequence[Trajectory], asked: Judging) -> list[Trajectory]:
-    """The trajectories with the judge's marks, in their order; those without an answer as they are."""
+def _annotated(where: Path, trajectories: Sequence[Trajectory], judging_by: Judging) -> list[Trajectory]:
+    """The trajectories with the judge's marks, in their order; those without an answer unchanged."""
     run = _run_at(where)
     section = run.config.judging if run else JudgingSection()
-    judge, judging = resolve_judge(asked.judge, section, asked.overrides, "steptool")
+    judge, judging = resolve_judge(judging_by.judge, section, judging_by.overrides, "steptool")
     finished = [one for one in trajectories if one.steps[-1].is_answer]
     kept = annotated_by(
-        judge, finished, asked.repeats, calls=current_host().calls,
+        judge, finished, judging_by.repeats, calls=current_host().calls,
         store=judging.file or where / JUDGEMENTS, judging=judging,
         run=run.ledger_name if run else str(where),
     )  # fmt: skip

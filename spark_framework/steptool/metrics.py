@@ -1,8 +1,7 @@
-"""StepTool's evaluation: pass rate by a judge over several runs, calls that succeed, needed tools that are called."""
+"""StepTool's evaluation: pass rate by a judge over several runs, successful calls, recall of needed tools."""
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,13 +12,14 @@ from ..errors import DataError
 from ..evaluation.metrics import valid_calls
 from ..records import THINK, Trajectory
 from ..stats.bootstrap import estimate_over_questions
+from .predictions import json_of
 
 Needed = Mapping[str, Sequence[frozenset[str]]]
 """For each question's id what is needed: sets of tools of which one each will do."""
 
 
 def figures(trajectories: Sequence[Trajectory], needed: Needed | None = None) -> dict[str, Any]:
-    """The figures of some trajectories as plain JSON. What is not known is None.
+    """The figures of some trajectories as plain JSON. Unknown figures are None.
 
     The pass rate of a run of the judge is the mean over the queries of Solved 1, Unsure 0.5, Unsolved 0; a query with
     several branches counts with their mean. `pass_rate` is the mean over the runs, `pass_rate_std` their standard
@@ -62,7 +62,7 @@ def tool_recall(trajectories: Sequence[Trajectory], needed: Needed) -> dict[str,
 
 
 def called_tools(trajectory: Trajectory) -> list[str]:
-    """The tools of a trajectory's calls, in order. Chain of thought is no call."""
+    """The tools of a trajectory's calls, in order. Chain of thought is not a call."""
     return [s.candidate.action for s in trajectory.steps if not s.is_answer and s.candidate.action != THINK]
 
 
@@ -78,16 +78,11 @@ def read_needed(path: Path) -> dict[str, list[frozenset[str]]]:
     """Needed tools from a JSON file: an object with a list of tool names for each query's id.
 
     Raises:
-        DataError: the file is something else.
+        DataError: the file has another form.
     """
-    try:
-        read = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as exc:
-        raise DataError(f"{path} cannot be read: {exc.strerror}") from exc
-    except (ValueError, RecursionError) as exc:
-        raise DataError(f"{path} is not JSON: {exc}") from exc
+    read = json_of(path)
     if not isinstance(read, dict):
-        raise DataError(f"{path} holds no object with a list of tool names for each query")
+        raise DataError(f"{path} is not a JSON object with a list of tool names for each query")
     for query, names in read.items():
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise DataError(f"{path}, query {query}: not a list of tool names")
@@ -98,16 +93,18 @@ def _solved_by_run(trajectories: Sequence[Trajectory]) -> dict[str, dict[str, fl
     """Of each run of the judge IsSolved by query. Runs are the annotations' repeats; empty without annotations."""
     finished = [one for one in trajectories if one.steps[-1].is_answer]
     marks = [one.steps[-1].marks for one in finished]
-    if not any("is_solved" in said for said in marks):
+    if not any("is_solved" in one for one in marks):
         return {}
-    if missing := [one.id for one, said in zip(finished, marks, strict=True) if "is_solved" not in said]:
-        raise DataError(f"trajectory {missing[0]} has no annotations, others have: name a judge for all of them")
-    names = sorted({key for said in marks for key in said if key.startswith("is_solved/")}) or ["is_solved"]
+    if missing := [one.id for one, mark in zip(finished, marks, strict=True) if "is_solved" not in mark]:
+        raise DataError(
+            f"trajectory {missing[0]} has no annotations, but others have: name a judge to annotate all of them"
+        )
+    names = sorted({key for one in marks for key in one if key.startswith("is_solved/")}) or ["is_solved"]
     found: dict[str, dict[str, float]] = {}
     for name in names:
         scores: dict[str, list[float]] = defaultdict(list)
         for one in trajectories:
-            said = one.steps[-1].marks
-            scores[one.question.id].append(said.get(name, said["is_solved"]) if one.steps[-1].is_answer else 0.0)
+            given = one.steps[-1].marks
+            scores[one.question.id].append(given.get(name, given["is_solved"]) if one.steps[-1].is_answer else 0.0)
         found[name] = {query: fmean(values) for query, values in scores.items()}
     return found

@@ -19,20 +19,29 @@ FINISH = "Finish"
 SOURCE = "toolbench"
 
 
-def read_queries(path: Path, model: type[Model]) -> dict[str, Model]:
-    """A file's objects by the query's id, read as `Prediction` or `AnnotatedAnswer`.
+def json_of(path: Path) -> Any:
+    """The value of a JSON file.
 
     Raises:
-        DataError: the file cannot be read, or a query is not what it has to be; the line names the query.
+        DataError: the file cannot be read, or is not JSON.
     """
     try:
-        queries = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except OSError as exc:
         raise DataError(f"{path} cannot be read: {exc.strerror}") from exc
     except (ValueError, RecursionError) as exc:
         raise DataError(f"{path} is not JSON: {exc}") from exc
+
+
+def read_queries(path: Path, model: type[Model]) -> dict[str, Model]:
+    """A file's objects by the query's id, read as `Prediction` or `AnnotatedAnswer`.
+
+    Raises:
+        DataError: the file cannot be read, or a query has the wrong form; the message names the query.
+    """
+    queries = json_of(path)
     if not isinstance(queries, dict) or not queries:
-        raise DataError(f"{path} holds no object with an entry for each query")
+        raise DataError(f"{path} is not a JSON object with an entry for each query")
     found = {}
     for query_id, value in queries.items():
         try:
@@ -51,7 +60,7 @@ def write_queries(path: Path, queries: Mapping[str, BaseModel]) -> None:
 
 
 class ToolMessage(Record):
-    """One call with what came of it. Arguments and response are text as it was sent."""
+    """One call with its response. Arguments and response are text, as sent."""
 
     name: str
     arguments: str
@@ -86,7 +95,7 @@ class Prediction(Record):
 
     query: str
     available_tools: tuple[dict[str, Any], ...]
-    """OpenAI function schemas, as they are."""
+    """OpenAI function schemas, unchanged."""
     answer: Answer
 
 
@@ -95,7 +104,7 @@ def trajectories_of(
 ) -> list[Trajectory]:
     """One trajectory for each path through the tree, as branches of one question; `tree_of` gives the tree back.
 
-    `Finish` becomes the closing answer, an assistant's words a thought. The question is open: it has no options.
+    `Finish` becomes the closing answer, an assistant's text a thought. The question is open: it has no options.
 
     Raises:
         DataError: the tree holds what a trajectory does not: words of the system or the user, a tool named like an
@@ -104,7 +113,7 @@ def trajectories_of(
     question = open_question(query_id, prediction.query)
     paths = [path for root in prediction.answer.answer_details for path in _paths(root)]
     if not paths or min(map(len, paths)) < 3:
-        raise DataError(f"query {query_id}: a path through its tree holds no call and no answer; leave the query out")
+        raise DataError(f"query {query_id}: a path through its tree has neither call nor answer; remove the query")
     trajectories = [
         Trajectory(
             id=f"{round_name}/{index}/{branch}", round=round_name, index=index, branch=branch, question=question,
@@ -123,15 +132,15 @@ def open_question(query_id: str, query: str) -> Question:
 
 
 def tree_of(trajectories: Sequence[Trajectory]) -> tuple[Node, ...]:
-    """The tree of turns of one query's trajectories: common beginnings stand once."""
-    return _merged([[_said("system"), _said("user"), *map(_turn, one.steps)] for one in trajectories])
+    """The tree of turns of one query's trajectories: common beginnings are shared."""
+    return _merged([[_silent_turn("system"), _silent_turn("user"), *map(_turn, one.steps)] for one in trajectories])
 
 
 def call_succeeded(response: str) -> bool:
-    """What ToolBench's servers say themselves: `{"error": "", "response": …}`. Text in another form is no failure."""
+    """Reads ToolBench's own form, `{"error": "", "response": …}`. Text in another form is a success."""
     try:
         value = json.loads(response)
-    except (ValueError, RecursionError):  # responses are cut, also in the middle of JSON
+    except (ValueError, RecursionError):  # responses may be cut in the middle of JSON
         return not response.startswith('{"error": "') or response.startswith('{"error": ""')
     return not (isinstance(value, dict) and value.get("error"))
 
@@ -149,7 +158,7 @@ def _paths(node: Node) -> Iterator[list[Node]]:
 
 def _steps(query_id: str, path: Sequence[Node]) -> tuple[Step, ...]:
     if [node.role for node in path[:2]] != ["system", "user"] or any(node.message for node in path[:2]):
-        raise DataError(f"query {query_id}: its tree does not begin with a silent system and a silent user")
+        raise DataError(f"query {query_id}: its tree does not begin with an empty system and an empty user message")
     return tuple(Step(candidates=(_candidate(query_id, node),)) for node in path[2:])
 
 
@@ -158,7 +167,7 @@ def _candidate(query_id: str, node: Node) -> Candidate:
     if isinstance(message, ToolMessage):
         return called(query_id, message)
     if node.role != "assistant":
-        raise DataError(f"query {query_id}: {node.role} speaks in the middle of the tree")
+        raise DataError(f"query {query_id}: {node.role} has a message in the middle of the tree")
     return Candidate(action=THINK, arguments={"thought": message}, text=message, ok=True)
 
 
@@ -166,10 +175,10 @@ def called(query_id: str, message: ToolMessage) -> Candidate:
     """A call with its response; `Finish` is the closing answer. `message_of` gives the message back.
 
     Raises:
-        DataError: the function is named like an action of the framework.
+        DataError: the function has the name of an action of the framework.
     """
     if message.name in (THINK, ANSWER):
-        raise DataError(f"query {query_id}: the name {message.name} belongs to the framework; rename the tool")
+        raise DataError(f"query {query_id}: the name {message.name} is reserved by the framework; rename the tool")
     arguments, error = read_arguments(message.arguments)
     finish = message.name == FINISH
     return Candidate(
@@ -179,7 +188,7 @@ def called(query_id: str, message: ToolMessage) -> Candidate:
 
 
 def read_arguments(text: str) -> tuple[dict[str, Any] | None, str | None]:
-    """A call's arguments, or None and why there are none."""
+    """A call's arguments, or None and the reason."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -188,7 +197,7 @@ def read_arguments(text: str) -> tuple[dict[str, Any] | None, str | None]:
 
 
 def message_of(step: Step) -> ToolMessage:
-    """The call of a step, in ToolBench's words."""
+    """The call of a step in ToolBench's form."""
     candidate = step.candidate
     name = FINISH if step.is_answer else candidate.action
     return ToolMessage(name=name, arguments=candidate.text, response=candidate.observation or "")
@@ -198,7 +207,7 @@ def _turn(step: Step) -> _Turn:
     return ("assistant", step.candidate.text) if step.candidate.action == THINK else ("tool", message_of(step))
 
 
-def _said(role: str) -> _Turn:
+def _silent_turn(role: str) -> _Turn:
     return role, ""
 
 

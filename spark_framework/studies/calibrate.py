@@ -28,12 +28,12 @@ from .rejudge import as_judge, open_runner
 from .reselect import stored_scores
 
 FOLDS = 5
-"""Parts of the questions: each is mapped by a map that was fitted on the others."""
+"""Folds of the questions: each is scored with a map that was fitted on the others."""
 
 
 @dataclass(frozen=True)
 class Calibrated:
-    """A fitted map, and how well such a map does on questions that it was not fitted on."""
+    """A fitted map, and how well such maps generalise to other questions."""
 
     file: Path
     calibration: Calibration
@@ -43,7 +43,7 @@ class Calibrated:
     error: float
     """Mean absolute error in points, cross-validated over questions; nan where there is only one."""
     error_of_mean: float
-    """That of the mean target score in place of the map."""
+    """The same error with the mean target score in place of the map."""
     viable: float
     """Share of candidates above the run's threshold by the cross-validated maps."""
     viable_target: float
@@ -70,13 +70,13 @@ def calibrate(
 ) -> Calibrated:  # fmt: skip
     """Fit the map that a judge with raw values (`contrast`, `reward_model`) needs before it can score.
 
-    The raw values are kept with the run: with the map, `rejudge` computes none of them again.
+    The raw values are stored with the run, so that `rejudge` with the map does not compute them again.
 
     Args:
         judge: its name, a mapping with `use` and its settings, a class or an instance.
-        against: whose scores the map is fitted on, by the file's name in `RUN/rejudged`; None takes the run's own.
+        against: the judge to fit on, by the file's name in `RUN/rejudged`; None takes the run's own scores.
         output: the file to write; None is `RUN/calibration/JUDGE.json`. Set `judge.calibration` to it.
-        questions: so many, drawn evenly from all categories; None takes all.
+        questions: how many, drawn evenly from all categories; None takes all.
         overrides: `judge.KEY=VALUE` and `judging.KEY=VALUE` each.
 
     Raises:
@@ -101,7 +101,7 @@ def calibrate(
 
 def _calibrated(judge: Judge) -> CalibratedJudge:
     if not isinstance(judge, CalibratedJudge):
-        raise ConfigError(f"judge: {judge.name} gives scores from 0 to 10 by itself, and takes no calibration map")
+        raise ConfigError(f"judge: {judge.name} already gives scores from 0 to 10 and takes no calibration map")
     return judge
 
 
@@ -119,16 +119,16 @@ def _raw_values(
             values = judge.raw(client.reply(judge, judge.request(step), f"raw values of judge {judge.name}"))
         except JudgeError as exc:
             where = f"trajectory {state.trajectories[0]}, step {state.number}"
-            raise RunError(f"judge {judge.name} failed on {where}: {exc}; give the same command again") from exc
+            raise RunError(f"judge {judge.name} failed on {where}: {exc}; run the same command again") from exc
         if len(values) != len(step.candidates):
             raise RunError(f"judge {judge.name} gave {len(values)} raw values for {len(step.candidates)} candidates")
         yield values
 
 
-# -- the map, and how good it is ------------------------------------------------------------------------------------
+# -- the map and its error -------------------------------------------------------------------------------------------
 
 Rows = Sequence[Sequence[float]]
-"""For each state one number a candidate."""
+"""One number for each candidate of each state."""
 
 
 def _fitted(raw: Rows, target: Rows, *, judge: str = "", scale: str = "", fitted_on: str = "") -> Calibration:

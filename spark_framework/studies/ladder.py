@@ -1,4 +1,4 @@
-"""The ladder: every round and stage of a config in order, every rung evaluated on the same questions, one table."""
+"""The ladder: runs every round and stage of a config, and evaluates every rung on the same questions."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def ladder(config: RunConfig, seeds: int = 1, report: Callable[[str], None] = pr
     Args:
         seeds: 1 works in the run's folder itself; more work in `seed-0`, `seed-1`, … below it. Each seed has questions,
             rollouts and training of its own; the table pools the test questions of all seeds.
-        report: gets a line for each thing that is done, and the table in the end.
+        report: gets a line for each step, and the table at the end.
 
     Returns:
         What is written to `ladder.json`: `stages`, `comparisons`, `sentence`, and how it was made. The reference is the
@@ -125,7 +125,7 @@ def sentence(trained: Sequence[str], comparisons: list[dict[str, Any]]) -> str:
 
 
 def _one_seed(config: RunConfig, report: Callable[[str], None]) -> None:
-    """Rounds and stages in an order in which each finds what it needs, then all evaluations."""
+    """Run rounds and stages in order of their dependencies, then all evaluations."""
     for kind, name in _in_order(config.rollouts, {name: config.stage_config(name) for name in config.stages}):
         if kind == "round":
             report(f"{config.run}: rollouts {name}")
@@ -148,7 +148,7 @@ def _in_order(rollouts: Iterable[RoundConfig], stages: Mapping[str, StageConfig]
         return list(TopologicalSorter(graph).static_order())
     except CycleError as exc:
         loop = " -> ".join(name for _, name in exc.args[1])
-        raise ConfigError(f"stages: rounds and stages wait for each other: {loop}") from exc
+        raise ConfigError(f"stages: rounds and stages depend on each other in a circle: {loop}") from exc
 
 
 def _answers(folder: RunFolder, rung: str) -> list[Trajectory]:
@@ -156,7 +156,7 @@ def _answers(folder: RunFolder, rung: str) -> list[Trajectory]:
 
 
 def _unique(trajectories: list[Trajectory]) -> list[Trajectory]:
-    """Questions of different seeds are different questions, also where a generator numbered them alike."""
+    """Questions of different seeds are different questions, even if a generator gave them the same numbers."""
     numbered = enumerate(trajectories)
     return [t.model_copy(update={"question": t.question.model_copy(update={"id": f"{i}"})}) for i, t in numbered]
 
@@ -178,7 +178,7 @@ def _comparison(pooled: dict[str, list[Trajectory]], a: str, b: str) -> dict[str
 
 
 def _first_entropy(trajectory: Trajectory) -> float:
-    """Entropy in bits of the policy over its tools in the first state; nan where it is not known."""
+    """Entropy in bits of the policy over its tools in the first state; nan where unknown."""
     return float(entropy([p for name, p in trajectory.steps[0].action_probs.items() if name != ANSWER]))
 
 

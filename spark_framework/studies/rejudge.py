@@ -1,4 +1,4 @@
-"""Another judge on a run's stored candidates: nothing is generated, and no verdict is asked for twice."""
+"""Scores a run's stored candidates with another judge: nothing is generated, and no request is repeated."""
 
 from __future__ import annotations
 
@@ -49,18 +49,18 @@ class Failure:
 
 @dataclass(frozen=True)
 class Rejudged:
-    """What a judge said about a run, and what it cost to hear it now."""
+    """The outcome of judging a run: verdicts, failures, cost."""
 
     file: Path
     states: int
-    """How many there are to be judged."""
+    """How many states the run has."""
     judged: int
-    """How many were judged by this command; the others stood in the file already."""
+    """How many were judged by this command; the others were already in the file."""
     failures: tuple[Failure, ...]
     calls: int
-    """Attempts over the wire, failed ones too."""
+    """Requests sent, failed ones included."""
     usd: float | None
-    """US dollars for these; None where no price is known."""
+    """US dollars for these; None if no price is known."""
 
     def __str__(self) -> str:
         done = self.states - len(self.failures)
@@ -84,7 +84,7 @@ def rejudge(
 ) -> Rejudged:
     """Let another judge score all stored states of a run, in the stored order, and keep its verdicts with the run.
 
-    The run's `judging` section says how it is asked; a fallback judge is not. Repeating the call goes on where it
+    The run's `judging` section applies, without a fallback judge. Repeating the call resumes where it
     stopped, after `kill -9` too, and asks nothing where nothing changed.
 
     Args:
@@ -111,7 +111,7 @@ def rejudge(
 def estimate_rejudging(
     run: str | Path, judge: JudgeLike, *, name: str | None = None, repeat: int = 0, overrides: Iterable[str] = ()
 ) -> Forecast:
-    """What the same call of `rejudge` would cost; nothing is asked and nothing is written."""
+    """What the same call of `rejudge` would cost. Sends no request and writes nothing."""
     folder = existing_run(Path(run))
     choice, judging = resolve_judge(judge, folder.config.judging, overrides, "rejudge")
     return forecast_states(folder, judged_decisions(folder), choice, judging, name=name or choice.name, repeat=repeat)
@@ -126,7 +126,7 @@ def rejudge_states(
     name: str,
     repeat: int = 0,
 ) -> Rejudged:
-    """`rejudge` for some states of a run that is locked already."""
+    """`rejudge` for some states of a run that is already locked."""
     path = verdict_path(folder, name, repeat)
     file = VerdictFile(path)
     with open_component(choice) as component, open_runner(folder, judge := as_judge(component), judging) as runner:
@@ -164,7 +164,7 @@ def forecast_states(
 
 
 def request_keys(judge: Judge, states: Iterable[JudgedDecision], seed: int, repeat: int = 0) -> set[str]:
-    """Keys of the requests that a judge, and those inside of it, make on some states; none are sent."""
+    """Keys of the requests that a judge and its parts would send for some states."""
     return {
         part.request(PluginHooks.redact_gold(part, state.request(seed, repeat))).key
         for part in remote_judges(judge)
@@ -173,11 +173,11 @@ def request_keys(judge: Judge, states: Iterable[JudgedDecision], seed: int, repe
 
 
 def verdict_path(folder: RunFolder, name: str, repeat: int = 0) -> Path:
-    """Where a judge's verdicts on a run are kept. ConfigError where name or number cannot be a file's."""
+    """Where a judge's verdicts on a run are kept. ConfigError for an invalid name or number."""
     if repeat < 0:
-        raise ConfigError(f"repeat: {repeat} is not a number from 0")
+        raise ConfigError(f"repeat: {repeat} must not be negative")
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-        raise ConfigError(f"the name {name!r} cannot be a file's: use letters, digits, _ and -")
+        raise ConfigError(f"the name {name!r} is not a valid file name: use letters, digits, _ and -")
     return folder.rejudged(name, repeat)
 
 
@@ -196,7 +196,7 @@ def open_runner(folder: RunFolder, judge: Judge, judging: JudgingSection) -> Ite
 
 
 def write_or_check_manifest(path: Path, choice: ComponentSpec, judge: Judge, repeat: int) -> None:
-    """Note next to the file whose verdicts it holds, and refuse to mix them with those of another judge."""
+    """Record next to the file which judge its verdicts are of, and refuse to mix judges."""
     settings = {"use": choice.use, **choice.config.model_dump(mode="json")}
     whose = {"judge": settings, "behaviour": behaviour_id(judge), "repeat": repeat}
     manifest = path.with_suffix(".json")
@@ -208,7 +208,7 @@ def write_or_check_manifest(path: Path, choice: ComponentSpec, judge: Judge, rep
         if before != whose:
             raise RunError(
                 f"{path} holds the verdicts of a judge with other settings or other code; choose another name (in a "
-                "study another label), or delete the file: replies that are stored with the run are not asked for again"
+                "study another label), or delete the file: replies that are stored with the run are reused"
             )
     else:
         write_atomic(manifest, json.dumps(whose, indent=2) + "\n")
@@ -217,7 +217,7 @@ def write_or_check_manifest(path: Path, choice: ComponentSpec, judge: Judge, rep
 def _waves(
     states: Sequence[JudgedDecision], size: int, title: str, runner: JudgeRunner
 ) -> Iterator[Sequence[JudgedDecision]]:
-    """Parts of the states, with a bar and what was spent on a terminal."""
+    """Parts of the states, with a progress bar and the cost on a terminal."""
     from tqdm import tqdm
 
     with tqdm(total=len(states), desc=f"rejudge {title}", disable=not sys.stderr.isatty(), leave=False) as bar:

@@ -19,14 +19,14 @@ Choices = list[int | None]
 
 @dataclass(frozen=True)
 class SelectionRule:
-    """A selector with its threshold, in a run that says the seed and which questions are rolled out together."""
+    """A selector with its threshold, with the run's config, which gives the seed and the batches of questions."""
 
     selector: Selector
     threshold: float
     config: RunConfig
 
     def choose(self, state: JudgedDecision, scores: Sequence[float], usage: Mapping[str, int]) -> int:
-        """One candidate of a state, with the draws that the run's own selector would have had."""
+        """One candidate of a state, with the random draws of the run's own selector."""
         names = [candidate.action for candidate in state.step.candidates]
         rng = state.key(self.config.seed).selection_rng()
         chosen = self.selector.select(
@@ -38,7 +38,7 @@ class SelectionRule:
 
 
 def with_frozen_counters(rule: SelectionRule, states: Sequence[JudgedDecision], scores: Scores) -> Choices:
-    """The choice in each state with the usage that the run had counted before it: each state by itself."""
+    """The choice in each state with the usage counts that the run had at that point: each state independently."""
     return [
         None if given is None else rule.choose(state, given, state.step.usage)
         for state, given in zip(states, scores, strict=True)
@@ -48,7 +48,7 @@ def with_frozen_counters(rule: SelectionRule, states: Sequence[JudgedDecision], 
 def with_own_counters(
     rule: SelectionRule, states: Sequence[JudgedDecision], scores: Scores, shuffle: random.Random | None = None
 ) -> Choices:
-    """The choice in each state when every choice counts for the following ones, in the order of the rollouts.
+    """The choice in each state if every choice counts for the following ones, in the order of the rollouts.
 
     The states stay those of the run: what would have followed another choice is not known. Further branches of a first
     step count as they are stored, and so does a state without scores.

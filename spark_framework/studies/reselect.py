@@ -1,4 +1,4 @@
-"""Another selection from stored scores: nothing is generated and no judge is asked."""
+"""Selects again from stored scores: nothing is generated and no judge is called."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NOTE = (
 
 @dataclass(frozen=True)
 class Reselected:
-    """What another selection would have chosen."""
+    """The choices of another selection."""
 
     file: Path
     """One line a state: what was chosen before and now, and which candidates were viable."""
@@ -52,13 +52,13 @@ def reselect(
     run: str | Path, selector: SelectorLike | None = None, threshold: float | None = None, *, judge: str | None = None,
     name: str | None = None, overrides: Iterable[str] = (),
 ) -> Reselected:  # fmt: skip
-    """Let another selector choose from a run's stored scores. With the run's own, its choices come out.
+    """Let another selector choose from a run's stored scores. The run's own selector gives the run's choices.
 
     Args:
         selector: its name, a mapping with `use` and its settings, a class or an instance; None is the run's.
         threshold: in [0, 10]; None is the run's.
         judge: whose scores, by the file's name in `RUN/rejudged`; None takes the run's own.
-        name: of the file `RUN/reselected/NAME.jsonl`, which is written anew; None is made of the settings.
+        name: of the file `RUN/reselected/NAME.jsonl`, which is written anew; None: derived from the settings.
         overrides: `selector.KEY=VALUE` each.
 
     Raises:
@@ -125,7 +125,7 @@ def _lines(
 
 
 def _rng() -> np.random.Generator:
-    return np.random.default_rng(0)  # one seed: all figures rest on the same resamples
+    return np.random.default_rng(0)  # one seed: all figures use the same resamples
 
 
 def _flips(states: Sequence[JudgedDecision], before: Choices, now: Choices) -> EstimateWithInterval:
@@ -176,7 +176,7 @@ def _actions(states: Sequence[JudgedDecision]) -> list[str]:
 def _counts(
     states: Sequence[JudgedDecision], chosen: Choices, actions: Sequence[str]
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """One row a state, with a 1 under the chosen action; all 0 where there is no choice."""
+    """One row a state, with a 1 under the chosen action; all 0 without a choice."""
     column = {action: a for a, action in enumerate(actions)}
     rows = np.zeros((len(states), len(actions)))
     for i, (state, k) in enumerate(zip(states, chosen, strict=True)):

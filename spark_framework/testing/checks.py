@@ -1,4 +1,4 @@
-"""What the contracts are written with. Nothing here needs pytest: `plugins check` runs the same checks without it."""
+"""Helpers of the contracts. Nothing here needs pytest: `plugins check` runs the same checks without it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _STATIC = "_is_static_check"
 
 
 def static(check: Check) -> Check:
-    """Mark a check that asks nothing of the component's author and calls nobody: `plugins check` runs it too."""
+    """Mark a static check, which needs no test of the author's and makes no calls: `plugins check` runs it, too."""
     setattr(check, _STATIC, True)
     return check
 
@@ -35,7 +35,7 @@ def require(condition: object, problem: str) -> None:
 
 
 def within(seconds: float, doing: str, function: Callable[[], Result]) -> Result:
-    """The function's result; a failure where it has none in time, so that what hangs does not hang pytest."""
+    """The function's result; a failure if it takes too long, so that a hanging call does not hang pytest."""
     outcome: dict[str, Any] = {}
 
     def work() -> None:

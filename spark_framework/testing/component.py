@@ -1,4 +1,4 @@
-"""What holds for components of all kinds."""
+"""The contract of components of all kinds."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from .settings import is_constant, varied
 
 
 class ComponentContract:
-    """Base of the contracts. Attributes are overridden in the test class where a component has a good reason."""
+    """Base of the contracts. Attributes are overridden in the test class if a component needs it."""
 
     kind: ClassVar[str]
     """Kind of the component, as in its entry point."""
     subject: ClassVar[str]
-    """Name of the fixture that the author gives."""
+    """Name of the author's fixture."""
     may_import: ClassVar[frozenset[str]] = frozenset()
     """Heavy packages that the plugin's module may import."""
     import_limit: ClassVar[float] = 5.0
-    """Seconds for importing that module. A sound one takes a hundredth of that; a slow machine may take longer."""
+    """Seconds for importing that module. A light module takes a hundredth of that."""
     variants: ClassVar[dict[str, Any]] = {}
-    """Another valid value for a setting, where none is found by trying."""
+    """Another valid value for a setting, if none is found automatically."""
     ignored_settings: ClassVar[frozenset[str]] = frozenset()
     """Settings that change no result, such as a timeout: the fingerprint may ignore them."""
     has_entry_point: ClassVar[bool] = True
     """False for a class that is only used as `MODULE:CLASS`, or that a toolset makes."""
     time_limit: ClassVar[float] = 60.0
-    """Seconds for any one call. It is there for calls that hang."""
+    """Seconds for any one call, to stop calls that hang."""
 
     # -- the class -----------------------------------------------------------------------------------------------------
 
@@ -176,7 +176,7 @@ class ComponentContract:
                 f"name it in `ignored_settings` if it changes no result",
             )
 
-    # -- manners -------------------------------------------------------------------------------------------------------
+    # -- side effects --------------------------------------------------------------------------------------------------
 
     @static
     def test_the_module_is_light_to_import(self, spark_component: Component) -> None:
@@ -184,7 +184,7 @@ class ComponentContract:
         require(
             not heavy,
             f"importing {type(spark_component).__module__} imports {', '.join(heavy)}: import inside the method that "
-            "needs it, so that nobody else waits",
+            "needs it, so that other commands do not wait",
         )
         seconds = self._seen(spark_component).seconds
         require(
@@ -194,7 +194,7 @@ class ComponentContract:
         )
 
     @static
-    def test_importing_the_module_disturbs_nobody(self, spark_component: Component) -> None:
+    def test_importing_the_module_has_no_side_effects(self, spark_component: Component) -> None:
         seen = self._seen(spark_component)
         require(
             not seen.disturbed,
@@ -219,12 +219,12 @@ class ComponentContract:
         for doing in (fresh.prepare, fresh.prepare, fresh.close, fresh.close):
             try:
                 doing()
-            except UserError as exc:  # something that only the user can mend, such as a key that this machine lacks
+            except UserError as exc:  # an error that only the user can fix, such as a missing key
                 require("\n" not in str(exc), f"the UserError of {doing.__name__} has several lines: one is printed")
             except Exception as exc:
                 raise AssertionError(
                     f"{doing.__name__} raised {type(exc).__name__}: {exc}; a second call has to be harmless, and what "
-                    "the user can mend is a UserError"
+                    "the user can fix is a UserError"
                 ) from exc
 
     # -- for the other contracts ---------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A good reply, spoilt in the ways in which models and servers spoil theirs."""
+"""A good reply, corrupted in ways that models and servers produce."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _collections(value: Any, n: int, path: Path = ()) -> Iterator[tuple[Path, An
 
 
 def _entries(value: Any) -> list[tuple[Path, Any]]:
-    """The numbers and truth values to spoil: the collection's first, or those of its first mapping."""
+    """The numbers and truth values to corrupt: the collection's first, or those of its first mapping."""
     items = _items(value)
     if items and all(isinstance(inner, int | float) for _, inner in items):
         return [((items[0][0],), items[0][1])]

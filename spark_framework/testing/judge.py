@@ -1,4 +1,4 @@
-"""What has to hold for a judge."""
+"""The contract of judges."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class JudgeContract(ComponentContract):
     # -- a verdict -----------------------------------------------------------------------------------------------------
 
     def test_every_candidate_gets_its_score(self, judge: Judge) -> None:
-        whole = self._step(judge)
-        for n in (1, 2, len(whole.candidates)):
-            step = whole.model_copy(update={"candidates": whole.candidates[:n]})
+        full = self._step(judge)
+        for n in (1, 2, len(full.candidates)):
+            step = full.model_copy(update={"candidates": full.candidates[:n]})
             self._check(judge, step, self._verdict(judge, step), f"{n} candidates")
 
     def test_a_verdict_names_its_judge(self, judge: Judge) -> None:
@@ -120,14 +120,14 @@ class JudgeContract(ComponentContract):
         self._verdict(judge, step)
         require(step == before, "score() changes its request: copy lists and mappings before you change them")
 
-    # -- how it is asked -----------------------------------------------------------------------------------------------
+    # -- calls ---------------------------------------------------------------------------------------------------------
 
     def _step(self, judge: Judge) -> JudgeRequest:
         return self.sample() if judge.uses_gold else self.sample().without_gold()
 
     def _verdict(self, judge: Judge, request: JudgeRequest) -> Verdict:
         try:
-            verdict = within(self.time_limit, "a verdict", lambda: self._asked(judge, request))
+            verdict = within(self.time_limit, "a verdict", lambda: self._judged(judge, request))
         except (JudgeError, UserError, AssertionError, KeyboardInterrupt):
             raise
         except BaseException as exc:
@@ -138,7 +138,7 @@ class JudgeContract(ComponentContract):
         require(isinstance(verdict, Verdict), f"{judge.name} returned {type(verdict).__name__}: return a Verdict")
         return verdict
 
-    def _asked(self, judge: Judge, request: JudgeRequest) -> Verdict:
+    def _judged(self, judge: Judge, request: JudgeRequest) -> Verdict:
         return judge.score(request)
 
     def _check(self, judge: Judge, request: JudgeRequest, verdict: Verdict, what: str) -> None:
@@ -150,5 +150,5 @@ class JudgeContract(ComponentContract):
         try:
             written = Verdict.model_validate(verdict.model_dump()).model_dump_json()
         except ValueError as exc:
-            raise AssertionError(f"{what}: the verdict cannot be stored ({exc}); mend its scores or reason") from exc
+            raise AssertionError(f"{what}: the verdict cannot be stored ({exc}); fix its scores or reason") from exc
         require(GOLD not in written or judge.uses_gold, f"{what}: the verdict repeats what only an oracle may read")

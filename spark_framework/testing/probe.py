@@ -1,4 +1,4 @@
-"""What importing a plugin's module and building its component does, seen in a process where nothing was done before."""
+"""Side effects of importing a plugin's module and building its component, observed in a fresh process."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ HEAVY = frozenset({
 })  # fmt: skip
 """Packages that take longer to import than all of `spark_framework.api`."""
 TIME_LIMIT = 120.0
-"""Seconds for the whole probe; what is too slow to be light is found by what it imports."""
+"""Seconds for the complete probe; slow modules are found by what they import."""
 
 
 class Report(NamedTuple):
-    """What was seen."""
+    """The observed side effects."""
 
     seconds: float = 0.0
     """How long importing the module took."""
@@ -40,11 +40,11 @@ class Report(NamedTuple):
     fingerprint: str = ""
     printed: str = ""
     problem: str = ""
-    """Why nothing else is known."""
+    """Why the probe failed."""
 
 
 def probe(component: Component) -> Report:
-    """Import and build a component like this one elsewhere. Asked again, it remembers."""
+    """Import and build an equal component in another process; the result is cached."""
     cls = type(component)
     return _probed(cls.__module__, cls.__qualname__, component.config.model_dump_json())
 
@@ -62,7 +62,7 @@ def _probed(module: str, name: str, config: str) -> Report:
 
 
 def look(order: list[str]) -> dict[str, Any]:
-    """The side of the probe that is watched."""
+    """The body of the probe, in the observed process."""
     module, name, config = order
     import_module("spark_framework.api")
     before, watch = set(sys.modules), _Watch()
@@ -101,7 +101,7 @@ _FILES = ("open", "sqlite3.connect", "os.listdir", "os.scandir", "os.mkdir", "os
 
 
 class _Watch:
-    """Notes audit events of the main phases; importing a module may read that module, and nothing else."""
+    """Records audit events of the main phases; importing a module may read that module, and nothing else."""
 
     def __init__(self) -> None:
         self.seen: dict[str, list[str]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""A run in small, which needs no weights: scripted candidates, two tools, a tokenizer of bytes."""
+"""A small run without weights: scripted candidates, two tools, a byte tokenizer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BLANK = "Ġ"
 
 
 class Result(NamedTuple):
-    """What a command did."""
+    """The outcome of a command."""
 
     code: int
     out: str
@@ -65,7 +65,7 @@ class Project:
 
 
 def new_project(folder: Path, changes: Mapping[str, Any]) -> Project:
-    """Write the config, and a tokenizer in the place of a model. Scripted rounds need no more of one."""
+    """Write the config, and a tokenizer in the place of a model. Scripted rounds need nothing else of a model."""
     model = folder / "model"
     model.mkdir(parents=True)
     _write_tokenizer(model)

@@ -1,4 +1,4 @@
-"""Fixtures for everybody who tests a plugin. pytest imports this file at its start, so it imports next to nothing."""
+"""Fixtures for tests of plugins. pytest imports this file at startup, so it imports almost nothing."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ FakeDistribution = Callable[..., Path]
 
 @pytest.fixture
 def spark_component(request: pytest.FixtureRequest) -> Component:
-    """What a contract tests: the fixture that its author gave, whatever its kind calls it."""
+    """The component under test: the author's fixture, under one name for all kinds."""
     component: Component = request.getfixturevalue(request.cls.subject)
     return component
 
 
 @pytest.fixture
 def spark_host() -> Iterator[Host]:
-    """A fresh host, which is the current one during the test. What is installed is listed when it is first asked."""
+    """A fresh host, which is the current one during the test. Installed plugins are listed at the first use."""
     from ..host.manager import Host, using_host
 
     with using_host(Host()) as host:
@@ -38,7 +38,7 @@ def spark_host() -> Iterator[Host]:
 def fake_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDistribution]:
     """`fake_distribution(name, entries, modules, version="1.0", group="spark_framework.v1")`: installed for one test.
 
-    `entries` maps entry names to targets, or is the whole text of entry_points.txt. `modules` maps names to source.
+    `entries` maps entry names to targets, or is the complete text of entry_points.txt. `modules` maps names to source.
     Every distribution gets a folder of its own at the front of `sys.path`; the folder is returned.
     """
     made: set[str] = set()

@@ -1,4 +1,4 @@
-"""What has to hold for a judge that asks over a wire. Nothing is sent: the author says what a good reply looks like."""
+"""The contract of judges that send requests. Nothing is sent: the author's test builds a good reply."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class RemoteJudgeContract(JudgeContract):
     def garbled(self, judge: RemoteJudge, request: JudgeRequest) -> Iterator[tuple[str, ApiReply]]:
         """Replies that hold no verdict, each with what is wrong with it: variations of the good one.
 
-        Override it where scores stand neither in JSON inside of a text nor as numbers in the body.
+        Override it if scores are neither in JSON inside a text nor numbers in the body.
         """
         good = self.good_reply(judge, request, _scores(request))
         for what, body in spoilt(good.body, len(request.candidates)):
@@ -148,13 +148,13 @@ class RemoteJudgeContract(JudgeContract):
     def test_a_reply_to_another_step_is_no_verdict(self, judge: RemoteJudge) -> None:
         step = self._step(judge)
         fewer = step.model_copy(update={"candidates": step.candidates[:-1]})
-        for asked, replied in ((step, fewer), (fewer, step)):
+        for judged, replied in ((step, fewer), (fewer, step)):
             try:
-                self._read(judge, asked, self.good_reply(judge, replied, _scores(replied)))
+                self._read(judge, judged, self.good_reply(judge, replied, _scores(replied)))
             except JudgeError:
                 continue
             raise AssertionError(
-                f"a reply on {len(replied.candidates)} candidates is read as a verdict on {len(asked.candidates)}: "
+                f"a reply on {len(replied.candidates)} candidates is read as a verdict on {len(judged.candidates)}: "
                 "count them"
             )
 
@@ -172,9 +172,9 @@ class RemoteJudgeContract(JudgeContract):
                     "return None",
                 )
 
-    # -- how it is asked -----------------------------------------------------------------------------------------------
+    # -- calls ---------------------------------------------------------------------------------------------------------
 
-    def _asked(self, judge: Judge, request: JudgeRequest) -> Verdict:
+    def _judged(self, judge: Judge, request: JudgeRequest) -> Verdict:
         assert isinstance(judge, RemoteJudge), "the fixture `judge` gives no RemoteJudge: inherit JudgeContract"
         judge.request(request)
         return judge.read(request, self.good_reply(judge, request, _scores(request)))
@@ -192,5 +192,5 @@ class RemoteJudgeContract(JudgeContract):
 
 
 def _scores(request: JudgeRequest) -> list[int]:
-    """Different whole numbers, the first candidate's the highest: ten candidates at most can have them."""
+    """Different integers, the first candidate's the highest: ten candidates at most can have them."""
     return [9 - k for k in range(len(request.candidates))]

@@ -1,4 +1,4 @@
-"""What has to hold for a reward term."""
+"""The contract of reward terms."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class RewardTermContract(ComponentContract):
     @static
     def test_a_value_is_the_same_every_time(self, spark_component: RewardTerm) -> None:
         first = self._values(spark_component)
-        require(self._values(spark_component) == first, "value() is not pure: it changes when it is asked again")
+        require(self._values(spark_component) == first, "value() is not pure: it changes when it is called again")
         with self._fresh(spark_component) as other:
             require(self._values(other) == first, "a new instance gives other values: keep no state in the term")
 
@@ -54,7 +54,7 @@ class RewardTermContract(ComponentContract):
         forward = self._values(spark_component)
         require(
             self._values(spark_component, reverse=True) == forward,
-            "values change when steps are asked in another order: let a value depend on its arguments alone",
+            "values change when steps come in another order: let a value depend on its arguments alone",
         )
 
     @static
@@ -86,15 +86,15 @@ class RewardTermContract(ComponentContract):
         require(all(one == alone for one in together), "eight threads get other values: keep no state in the term")
 
     def _values(self, term: RewardTerm, reverse: bool = False) -> dict[tuple[str, int], str]:
-        """All values as text, in which NaN equals itself: that it is not finite is another check's business."""
-        asked = [
+        """All values as text, in which NaN equals itself: another check requires finite values."""
+        calls = [
             (what, number, step, trajectory)
             for what, trajectory in self.trajectories()
             for number, step in enumerate(trajectory.steps)
         ]
         return {
             (what, number): repr(self._value(term, step, trajectory, what))
-            for what, number, step, trajectory in (reversed(asked) if reverse else asked)
+            for what, number, step, trajectory in (reversed(calls) if reverse else calls)
         }
 
     def _value(self, term: RewardTerm, step: Step, trajectory: Trajectory, what: str) -> float:

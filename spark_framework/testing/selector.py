@@ -1,4 +1,4 @@
-"""What has to hold for a selector."""
+"""The contract of selectors."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ class SelectorContract(ComponentContract):
     kind = "selector"
     subject = "selector"
     takes_unviable: ClassVar[bool] = False
-    """True where a candidate may be chosen that is not viable, though another is."""
+    """True if a candidate that is not viable may be chosen although another is viable."""
     order_matters: ClassVar[bool] = False
-    """True where a choice that is not drawn may depend on a candidate's place among the others."""
+    """True if a choice that is not random may depend on a candidate's place among the others."""
 
     @static
     def test_one_of_the_candidates_is_chosen(self, spark_component: Selector) -> None:
@@ -85,7 +85,7 @@ class SelectorContract(ComponentContract):
             for used, usage in USAGES.items():
                 chosen = {self._chosen(spark_component, scores, usage, seed) for seed in range(16)}
                 index = chosen.pop()
-                if chosen or not _is_index(index, scores):  # it was drawn, and a draw may fall otherwise
+                if chosen or not _is_index(index, scores):  # it was drawn at random, and may differ
                     continue
                 turned = self._select(spark_component, candidates[::-1], scores[::-1], usage=usage)
                 require(
@@ -104,7 +104,7 @@ class SelectorContract(ComponentContract):
     def test_the_same_draw_gives_the_same_choice(self, spark_component: Selector) -> None:
         for what, scores in SITUATIONS.items():
             first = [self._chosen(spark_component, scores, USAGES["some used"], seed) for seed in range(8)]
-            random.seed(len(what))  # the module's own generator is nobody's
+            random.seed(len(what))  # must not change the result
             again = [self._chosen(spark_component, scores, USAGES["some used"], seed) for seed in range(8)]
             require(first == again, f"{what}: the same arguments give another choice: draw from `rng`, keep no state")
 

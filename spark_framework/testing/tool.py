@@ -40,7 +40,7 @@ class ToolContract(ComponentContract):
     arguments: ClassVar[Mapping[str, Any]] = {}
     """A call that succeeds. It may stay empty where no argument is required."""
 
-    # -- what the model reads ------------------------------------------------------------------------------------------
+    # -- name, description, schema -------------------------------------------------------------------------------------
 
     @static
     def test_the_description_is_one_short_text(self, spark_component: Tool) -> None:
@@ -81,7 +81,7 @@ class ToolContract(ComponentContract):
         unknown = spark_component.needs - {"network", "filesystem"}
         require(not unknown, f"needs: there is no permission {', '.join(unknown)}; use network and filesystem")
 
-    # -- a good call ---------------------------------------------------------------------------------------------------
+    # -- valid calls ---------------------------------------------------------------------------------------------------
 
     def test_the_example_succeeds(self, tool: Tool) -> None:
         text = self._example(tool)
@@ -122,7 +122,7 @@ class ToolContract(ComponentContract):
         others = sorted(together - {alone})
         require(not others, f"eight threads get other answers, {short(others)}: keep no state, or guard it with a lock")
 
-    # -- a bad one -----------------------------------------------------------------------------------------------------
+    # -- invalid calls -------------------------------------------------------------------------------------------------
 
     def test_wrong_arguments_are_refused(self, tool: Tool) -> None:
         schema = tool.Args.model_json_schema()
@@ -144,14 +144,14 @@ class ToolContract(ComponentContract):
             self._survives(tool, everywhere, f"{what} in all arguments")
         require(self._example(tool) == before, "after hostile calls the example answers differently: keep no state")
 
-    # -- how it is called ----------------------------------------------------------------------------------------------
+    # -- calls ---------------------------------------------------------------------------------------------------------
 
     def _example(self, tool: Tool) -> str:
         try:
             return self._call(tool, self.arguments, ToolContext())
         except (ValidationError, ToolError) as exc:
             raise AssertionError(
-                f"`arguments` = {short(self.arguments)} is no call that succeeds ({exc}): set "
+                f"`arguments` = {short(self.arguments)} is not a call that succeeds ({exc}): set "
                 f"{type(self).__name__}.arguments to one that does"
             ) from exc
 

@@ -79,7 +79,7 @@ def test_both_places_count(run, fake_judge, fake_tool):
     assert (states["judge.fake"], states["tool.shout"]) == ("disabled", "disabled")
 
 
-def test_plugins_list_says_when_metadata_are_malformed(run, fake_distribution):
+def test_plugins_list_reports_malformed_metadata(run, fake_distribution):
     fake_distribution("foreign", "no header = here")
     code, _, err = run("plugins", "list")
     assert code == 0

@@ -76,7 +76,7 @@ def test_a_bad_plugin_fails_exactly_where_it_is_bad(run, picky):
         ("raise ValueError('no')", r"FAIL  the component can be built: .*spark-picky.*ValueError: no"),
         ("import sys; sys.exit(3)", r"FAIL  the component can be built: .*SystemExit: 3"),
         ("import os; os._exit(3)", r"FAIL  the checks finish: ended its process \(exit code 3\)"),
-        ("print('{}')", r"FAIL  importing the module disturbs nobody: importing or building prints '\{\}'"),
+        ("print('{}')", r"FAIL  importing the module has no side effects: importing or building prints '\{\}'"),
         ("import mpmath", r"FAIL  the module is light to import: importing picky_selector imports mpmath"),
     ],
 )
@@ -117,7 +117,7 @@ def test_settings_are_given_as_in_a_run(run, picky):
         (("doctor", "-p", "no:picky"), "kind.name"),
     ],
 )
-def test_a_name_that_means_nothing_is_one_line(run, picky, argv, problem):
+def test_an_unknown_name_is_one_line(run, picky, argv, problem):
     picky()
     code, out, err = run("plugins", *argv)
     assert (code, out) == (2, "")

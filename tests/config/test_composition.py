@@ -35,7 +35,7 @@ def test_a_config_builds_on_a_preset(write: Write) -> None:
     assert config == paper.model_copy(update={"run": Path("mine"), "evaluation": evaluation})
 
 
-def test_a_file_is_found_beside_the_one_that_names_it(write: Write, tmp_path: Path) -> None:
+def test_a_file_is_found_relative_to_the_one_that_names_it(write: Write, tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     top = write(mine="base: sub/middle.yaml\nseed: 3\n", low="seed: 1\nsteps: 2\nthreshold: 5\n")
     (tmp_path / "sub" / "middle.yaml").write_text("base: ../low.yaml\nseed: 2\nsteps: 4\n")

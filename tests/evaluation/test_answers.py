@@ -130,7 +130,7 @@ def test_the_official_extraction_reads_letters(text: str, expected: str | None) 
     assert official_answer(text, "ABCDEFGHIJ") == (None if expected is None else "ABCDEFGHIJ".index(expected))
 
 
-def test_the_official_extraction_wants_a_letter_of_an_option() -> None:
+def test_the_official_extraction_requires_a_letter_of_an_option() -> None:
     assert official_answer("The answer is (C).", ["x", "y", "z"]) == 2
     assert official_answer("The answer is (D).", ["x", "y", "z"]) is None
 

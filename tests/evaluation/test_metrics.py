@@ -101,7 +101,7 @@ def test_summary_is_plain_json() -> None:
     assert figures["valid_calls"] == 1.0
 
 
-def test_summary_of_nothing_has_no_invented_figures() -> None:
+def test_an_empty_summary_has_no_invented_figures() -> None:
     figures = summary([])
     assert figures["n"] == figures["unparsed"] == 0
     empty = {"n", "unparsed", "by_category", "by_group", "tool_entropy_by_category", "tools"}

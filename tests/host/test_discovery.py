@@ -26,7 +26,7 @@ def test_listing_imports_nothing(fake_distribution):
     assert "bomb" not in sys.modules
 
 
-def test_offers_are_sorted_whatever_the_path_says(fake_distribution):
+def test_entry_points_are_sorted_whatever_the_path_order(fake_distribution):
     for name in ("zz", "aa", "mm"):
         fake_distribution(f"dist-{name}", {f"tool.{name}": "bomb", f"judge.{name}": "bomb"})
     keys = [entry.key for entry in scan().entry_points]
@@ -60,12 +60,12 @@ def test_autoload_off_disables_all(fake_judge, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["gpt4o", "jugde.gpt4o", "judge.", "dist/gpt4o"])
-def test_a_name_that_can_disable_nothing_is_an_error(name):
+def test_a_disabled_name_that_matches_no_component_is_an_error(name):
     with pytest.raises(ConfigError, match=r"kind\.name or distribution/kind\.name"):
         scan([name])
 
 
-def test_nobody_wins_a_conflict(fake_distribution):
+def test_a_conflict_has_no_winner(fake_distribution):
     fake_distribution("first", {"judge.same": "a"})
     fake_distribution("second", {"judge.same": "b"})
     assert [(o.distribution, o.state) for o in scan().entry_points if o.name == "same"] == [
@@ -78,7 +78,7 @@ def test_nobody_wins_a_conflict(fake_distribution):
     assert scan(["second/judge.same"]).find("judge", "same").target == "a"
 
 
-def test_one_distribution_found_twice_is_no_conflict(fake_distribution):
+def test_one_distribution_found_twice_does_not_conflict(fake_distribution):
     fake_distribution("my-judges", {"judge.mine": "old"}, version="1.0")
     fake_distribution("My.Judges", {"judge.mine": "new"}, version="1.0")  # earlier on the path
     assert [(o.target, o.state) for o in of("my-judges")] == [("new", "ready")]
@@ -101,7 +101,7 @@ def test_egg_info_of_a_checkout(fake_distribution):
 
 
 @pytest.mark.parametrize("text", ["no header = here\n", "[a]\nx = 1\nx = 2\n", "\ufeff[a]\nx = y\n"])
-def test_a_malformed_foreign_file_costs_nobody_anything(fake_distribution, fake_judge, text):
+def test_a_malformed_foreign_file_does_not_affect_others(fake_distribution, fake_judge, text):
     before = scan().entry_points
     fake_distribution("foreign", text)
     installed = scan()
@@ -111,7 +111,7 @@ def test_a_malformed_foreign_file_costs_nobody_anything(fake_distribution, fake_
     assert installed.entry_points == before
 
 
-def test_an_undecodable_foreign_file_costs_nobody_anything(fake_distribution, fake_judge):
+def test_an_undecodable_foreign_file_does_not_affect_others(fake_distribution, fake_judge):
     before = scan().entry_points
     folder = fake_distribution("foreign", {})
     (folder / "foreign-1.0.dist-info" / "entry_points.txt").write_bytes(b"[a]\nx = \xff\xfe\n")
@@ -139,12 +139,12 @@ def test_an_unknown_kind_is_incompatible(fake_distribution):
     assert [(o.kind, o.state) for o in of("odd")] == [("policy", "incompatible")]
 
 
-def test_an_unknown_name_says_what_there_is(fake_judge):
+def test_an_unknown_name_lists_the_known_ones(fake_judge):
     with pytest.raises(PluginError, match=r"no judge 'fakr' \(installed: .*fake.*\); did you mean 'fake'\?"):
         scan().find("judge", "fakr")
 
 
-def test_a_checkout_that_is_not_installed_says_so(monkeypatch, tmp_path):
+def test_a_checkout_that_is_not_installed_is_reported(monkeypatch, tmp_path):
     scan()  # imports the package `entrypoints` while it can be found
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     assert scan().entry_points == ()

@@ -148,7 +148,7 @@ def test_a_conflict_that_was_settled_is_none(fake_distribution, offered):
 # -- metadata ------------------------------------------------------------------------------------------------------
 
 
-def test_metadata_that_nobody_can_read_are_named(fake_distribution):
+def test_unreadable_metadata_are_named(fake_distribution):
     before = examine_metadata()
     folder = fake_distribution("Foreign.Words", "no header = here", version="3.1")
     found = [finding for finding in examine_metadata() if finding not in before]
@@ -167,7 +167,7 @@ def test_many_ways_to_be_unreadable(fake_distribution, text):
 
 
 @pytest.mark.parametrize("text", ["", "Metadata-Version: 2.1\n", "\x00", "Name: a\nName: b\nVersion:\n"])
-def test_metadata_without_a_name_or_a_version_harm_nobody(fake_distribution, offered, text):
+def test_metadata_without_a_name_or_a_version_do_not_affect_others(fake_distribution, offered, text):
     offered()
     folder = fake_distribution("foreign", {"reward.foreign": "no_such_module"})
     (folder / "foreign-1.0.dist-info" / "METADATA").write_text(text)

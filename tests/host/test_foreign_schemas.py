@@ -18,7 +18,7 @@ def test_arguments_pass_as_they_are():
     assert cls.model_validate(given | {"c": "x"}).model_dump() == given | {"c": "x"}
 
 
-def test_the_schema_is_whole_for_the_prompt():
+def test_the_schema_is_complete_for_the_prompt():
     schema = arguments_from_schema(ADD).model_json_schema()
     assert schema == {
         "type": "object",

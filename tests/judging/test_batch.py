@@ -114,7 +114,7 @@ def test_a_batch_has_to_fit_into_the_budget(judge: Batching, tmp_path: Path) -> 
     assert judged(judge, tmp_path, 4, budget=2.0) == ([8] * 4, 2.0)
 
 
-def test_a_batch_that_fails_as_a_whole_ends_the_command(judge: Batching, tmp_path: Path) -> None:
+def test_a_failed_batch_ends_the_command(judge: Batching, tmp_path: Path) -> None:
     judge.service.broken = True
     with pytest.raises(RunError, match="the file was refused; run the same command again"):
         judged(judge, tmp_path, 4)

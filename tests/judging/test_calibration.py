@@ -183,7 +183,7 @@ def test_a_map_that_was_changed_is_refused(tmp_path: Path, change: dict[str, Any
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "3", "null", '"x"'])
-def test_a_file_that_is_no_map_is_refused(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_not_a_map_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "map.json").write_text(text)
     with pytest.raises(DataError, match="is not a calibration map"):
         Calibration.load(tmp_path / "map.json")
@@ -253,7 +253,7 @@ def test_the_fingerprint_covers_the_map_s_content_and_not_its_place(tmp_path: Pa
     assert len(prints) == 4
 
 
-def test_another_map_costs_nothing_since_raw_values_are_kept(tmp_path: Path) -> None:
+def test_another_map_costs_nothing_since_raw_values_are_stored(tmp_path: Path) -> None:
     def judged(judge: Lengths) -> Verdict:
         with open_judging(Host().calls, tmp_path / "judge.sqlite", JudgingSection(), "run", [judge]) as session:
             (verdict,) = session.judge_all(judge, [request(2, 6)])

@@ -52,7 +52,7 @@ def test_absolute_imports_count_and_data_of_sub_packages_do_not(package: Path) -
     assert not files & {"llm/prompts/score.txt", "llm/judge.py", "shared/http.py"}
 
 
-def test_a_component_in_a_package_s_init_is_the_whole_package(package: Path) -> None:
+def test_a_component_in_a_package_s_init_covers_the_complete_package(package: Path) -> None:
     assert {"llm/neighbour.py", "llm/judge.py", "shared/http.py"} <= covered(package, "llm/__init__.py")
 
 

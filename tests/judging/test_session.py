@@ -160,7 +160,7 @@ def test_an_unusable_reply_is_repaired_once(server: Server, judge: Asking, path:
     assert server.asked["q0"] == 2
 
 
-def test_a_refusal_is_not_asked_again(server: Server, judge: Asking, path: Path) -> None:
+def test_a_refusal_is_not_retried(server: Server, judge: Asking, path: Path) -> None:
     server.plan["q0"] = ["refusal"] * 3
     (refused,) = judged(path, judge, steps(1))
     assert isinstance(refused, JudgeError)

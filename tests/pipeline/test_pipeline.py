@@ -90,7 +90,7 @@ def test_the_ladder_has_every_figure(climbed: tuple[Path, Ear, list[str]]) -> No
     assert {(c["a"], c["b"]) for c in result["comparisons"]} == {("sft", "ppo"), ("sft", "spark"), ("ppo", "spark")}
 
 
-def test_the_stored_trajectories_are_whole(climbed: tuple[Path, Ear, list[str]]) -> None:
+def test_the_stored_trajectories_are_complete(climbed: tuple[Path, Ear, list[str]]) -> None:
     run, _, _ = climbed
     stored = list(TrajectoryStore(run / "trajectories.jsonl").read())
     assert Counter(t.round for t in stored) == {"demonstrations": 18, "explore": 8}
@@ -119,7 +119,7 @@ def test_observers_hear_everything(climbed: tuple[Path, Ear, list[str]]) -> None
     assert json.loads((run / "eval" / "sft.json").read_text())["0"]["answers_heard"] == 4
 
 
-def test_the_manifest_says_what_the_run_was_made_with(climbed: tuple[Path, Ear, list[str]]) -> None:
+def test_the_manifest_records_what_the_run_was_made_with(climbed: tuple[Path, Ear, list[str]]) -> None:
     manifest = json.loads((climbed[0] / "run.json").read_text())
     plugins = {f"{plugin['kind']}.{plugin['name']}": plugin for plugin in manifest["plugins"]}
     assert plugins.keys() == {
@@ -173,7 +173,7 @@ def test_rounds_and_stages_come_in_an_order_that_works(
     ladder(config(tiny, tmp_path / "run", rollouts=rounds, stages=stages), report=lambda line: None)
     assert done == ["first", "sft", "later", "ppo", "test base", "test tools", "test ppo", "test sft"]
     circle = {**stages, "sft": {"data": "later"}}
-    with pytest.raises(ConfigError, match="stages: rounds and stages wait for each other: "):
+    with pytest.raises(ConfigError, match="stages: rounds and stages depend on each other in a circle: "):
         ladder(config(tiny, tmp_path / "run", rollouts=rounds, stages=circle), report=lambda line: None)
 
 

@@ -165,7 +165,7 @@ RECORDED, QUESTIONS = MMLU_PRO / "llama31_8b_outputs_600.jsonl", MMLU_PRO / "tes
     ("extraction", "right", "unparsed"),
     [("resolve", [True, True, True, False], 1), ("official", [True, False, False, True], 2)],
 )
-def test_answers_are_read_as_the_config_says(
+def test_answers_are_read_as_configured(
     server: tuple[Server, str], tmp_path: Path, extraction: str, right: list[bool], unparsed: int
 ) -> None:
     """A letter, an option's text, its letter in brackets in lower case, and a letter after more than one line says."""
@@ -277,7 +277,7 @@ def test_what_a_server_may_do_instead(
     assert err.count("\n") == 1
 
 
-def test_nobody_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_server_is_listening(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     closed = settings(tmp_path / "run", "http://127.0.0.1:9/v1")
     assert main(["generate", str(config_file(tmp_path, closed))]) == 2
     err = capsys.readouterr().err

@@ -33,7 +33,7 @@ def test_an_unplanned_call_does_not_name_the_answer() -> None:
                 assert answer_text(question) not in words
 
 
-def test_after_the_plan_nothing_helps() -> None:
+def test_after_the_plan_no_call_helps() -> None:
     question = QUESTIONS[0]
     done = len(question.plan)
     assert not is_done(question, done - 1)

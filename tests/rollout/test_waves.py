@@ -79,7 +79,7 @@ def test_a_call_that_cannot_be_carried_out_is_an_observation(arguments: Any, tol
     assert all(candidate.ok for candidate in step.candidates if candidate.action != "elm")
 
 
-def test_only_the_chosen_candidate_is_executed_where_the_plan_says_so() -> None:
+def test_only_the_chosen_candidate_is_executed_if_the_plan_requires_it() -> None:
     (trajectory,) = rolled(1, rollout_context({"fir": 8.0}), execute_all=False)
     for step in trajectory.steps[:-1]:
         assert step.candidate.observation == "fir heard q0"
@@ -113,7 +113,7 @@ def test_counters_go_on_over_steps_and_rounds() -> None:
     assert start == {"ash": 3}
 
 
-def test_none_viable_takes_the_best_and_says_so() -> None:
+def test_none_viable_takes_the_best_and_reports_it() -> None:
     (poor,) = rolled(1, rollout_context({"gum": 5.5}))
     assert poor.steps[0].candidate.action == "gum"
     assert poor.steps[0].none_viable
@@ -201,7 +201,7 @@ def test_a_judge_that_fails_costs_its_trajectory_and_no_other() -> None:
     assert [(one.index, one.reason) for one in done.dropped] == [(1, "trajectory 1/0, step 0: no score for c3")]
 
 
-def test_a_fallback_judges_whole_questions_again() -> None:
+def test_a_fallback_judges_complete_questions_again() -> None:
     """The judge fails on the second step of one branch; both branches of that question are rolled out anew."""
 
     class Late(Failing):

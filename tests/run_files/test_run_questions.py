@@ -63,7 +63,7 @@ def test_the_same_questions_in_a_touched_or_reordered_file_are_the_run_s(made: R
     ("generate", "CONFIG"), ("train", "RUN", "--stage", "sft"), ("evaluate", "RUN", "--stage", "base"),
     ("ladder", "CONFIG"),
 ])  # fmt: skip
-def test_every_command_says_so_in_one_line(
+def test_every_command_reports_it_in_one_line(
     command: tuple[str, ...], tiny: Path, tmp_path: Path, made: RunConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
     changes = {"rollouts": ROUNDS, "questions": {"use": "mmlu_pro", "path": str(tmp_path / "q.jsonl")}}

@@ -97,7 +97,7 @@ def test_killed_at_any_byte_of_the_commit(path: Path) -> None:
         assert path.with_suffix(".commits").read_bytes() == commits
 
 
-def test_reading_beside_a_writer_takes_nothing_from_it(path: Path) -> None:
+def test_reading_during_a_write_removes_nothing(path: Path) -> None:
     """Data without their commit may be a writer's wave of this very moment: a reader leaves them alone."""
     filled(path, waves=1)
     with path.open("ab") as file:

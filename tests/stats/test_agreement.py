@@ -243,7 +243,7 @@ def test_a_profile_describes_one_judges_scores() -> None:
     assert profile.entropy == pytest.approx(stats.entropy([3, 1, 1], base=2))
 
 
-def test_a_profile_of_little_or_nothing_has_no_spread() -> None:
+def test_a_profile_of_one_or_no_score_has_no_spread() -> None:
     assert np.isnan(score_profile([4.0]).sd)
     assert score_profile([4.0]).entropy == 0
     empty = score_profile([np.nan])

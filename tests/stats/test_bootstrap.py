@@ -153,7 +153,7 @@ def test_an_estimate_over_questions_is_deterministic_and_close_to_the_normal_int
     assert of(0) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.02)
 
 
-def test_an_estimate_over_questions_resamples_as_the_formula_says() -> None:
+def test_an_estimate_over_questions_resamples_as_in_the_formula() -> None:
     rows = np.random.default_rng(4).random((30, 2))
     estimate = estimate_over_questions(rows, lambda means: means[:, 0] / means[:, 1], resamples=500)
     drawn = np.random.default_rng(0).integers(30, size=(500, 30))

@@ -44,7 +44,7 @@ def test_mcnemar_is_the_exact_binomial_test(only_a: int, only_b: int) -> None:
     assert mcnemar(b, a) == mcnemar(a, b)
 
 
-def test_mcnemar_wants_the_same_questions() -> None:
+def test_mcnemar_requires_the_same_questions() -> None:
     with pytest.raises(ValueError, match="same questions"):
         mcnemar([True], [True, False])
 

@@ -84,7 +84,7 @@ def test_a_curve_is_its_thresholds_one_by_one(scores: np.ndarray) -> None:
         assert curve.both_empty[:, k].tolist() == pytest.approx(single.both_empty.tolist(), nan_ok=True)
 
 
-def test_agreement_on_nothing_counts_as_one_and_is_reported() -> None:
+def test_agreement_on_empty_sets_counts_as_one_and_is_reported() -> None:
     overlap = viable_overlap([[1, 2], [7, 2], [nan, nan]], [[3, 6], [7, 8], [9, 9]])
     assert over_states(overlap.jaccard) == pytest.approx((0.75, 1 / 3))
     assert over_states(overlap.both_empty) == pytest.approx((0.5, 1 / 3))
@@ -139,7 +139,7 @@ def test_repeat_noise_is_the_pooled_spread_within_candidates() -> None:
     assert repeat_sd(np.stack([first, second], axis=1)) == pytest.approx(np.sqrt((1 + 4) / 2 / 2))
 
 
-def test_a_candidate_scored_once_says_nothing_about_noise() -> None:
+def test_a_candidate_scored_once_does_not_count_for_noise() -> None:
     assert np.isnan(repeat_sd([[[1.0, 5.0]]]))
     assert np.isnan(repeat_sd([[[1.0, nan], [nan, 5.0]]]))
     assert repeat_sd([[[1.0, 5.0], [3.0, nan]]]) == pytest.approx(np.sqrt(2))

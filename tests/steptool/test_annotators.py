@@ -186,7 +186,7 @@ def test_a_model_rates_all_steps_at_once_and_each_repeat_apart(
         rating([True], [5], "Solved"),
     ],
 )  # fmt: skip
-def test_a_rating_that_is_not_whole_is_no_rating(tmp_path: Path, server: JudgeServer, text: str) -> None:
+def test_an_incomplete_rating_is_refused(tmp_path: Path, server: JudgeServer, text: str) -> None:
     server.plan[:] = [Answer(text)] * 2
     annotator = SteptoolAnnotator(SteptoolAnnotator.Config(base_url=f"{server.url}/v1"))
     with pytest.raises(JudgeError) as caught:
@@ -196,7 +196,7 @@ def test_a_rating_that_is_not_whole_is_no_rating(tmp_path: Path, server: JudgeSe
 
 
 @pytest.mark.parametrize("annotator", [SteptoolRules(), SteptoolAnnotator()], ids=lambda judge: judge.name)
-def test_an_annotator_is_no_judge_of_single_steps(annotator: Any) -> None:
+def test_an_annotator_does_not_judge_single_steps(annotator: Any) -> None:
     open_step = finished(("a", "said", True))
     open_step = open_step.model_copy(update={"candidates": open_step.candidates[:1]})
     with pytest.raises(JudgeError, match=r"rates finished trajectories: name it as steptool\.annotator") as caught:

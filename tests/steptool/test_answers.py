@@ -84,9 +84,9 @@ def test_a_damaged_prediction_is_one_line_with_its_query(tmp_path: Path, change:
     ("tree", "text"),
     [
         (prediction(finish(), finish()), "begin with the same turn"),
-        (prediction(), "holds no call and no answer"),
-        (prediction(call("think", {}, "")), "belongs to the framework"),
-        (prediction({"role": "user", "message": "And Bergen?", "next": []}), "user speaks in the middle"),
+        (prediction(), "has neither call nor answer"),
+        (prediction(call("think", {}, "")), "is reserved by the framework"),
+        (prediction({"role": "user", "message": "And Bergen?", "next": []}), "user has a message in the middle"),
     ],
 )
 def test_what_a_trajectory_cannot_hold_is_refused(tree: dict[str, Any], text: str) -> None:

@@ -119,7 +119,7 @@ def test_the_loss_is_a_mean_over_what_is_not_masked() -> None:
     assert float(loss.total(0.1)) == pytest.approx(-0.8)
 
 
-def test_the_example_of_the_docs_prints_what_the_page_says(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_example_of_the_docs_prints_the_output_of_the_page(capsys: pytest.CaptureFixture[str]) -> None:
     runpy.run_path(str(Path(__file__).parents[2] / "docs" / "examples" / "steptool_numbers.py"))
     rewards, paper, released, loss = capsys.readouterr().out.splitlines()
     assert rewards == "rewards [0.9667, 0.2667, 0.8333]"

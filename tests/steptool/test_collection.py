@@ -165,7 +165,7 @@ def test_nothing_is_imported_where_one_file_is_damaged(tmp_path: Path) -> None:
 def test_annotations_of_another_answer_are_refused(tmp_path: Path) -> None:
     file = annotations(tmp_path / "rewards.json")
     file.write_text(file.read_text().replace("Nine.", "Ten."))
-    with pytest.raises(DataError, match="query q2: the annotations are of another answer"):
+    with pytest.raises(DataError, match="query q2: the annotations belong to another answer"):
         import_files([predictions(tmp_path / "answers.json"), file], tmp_path / "in")
 
 

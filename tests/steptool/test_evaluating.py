@@ -75,7 +75,7 @@ def test_what_is_not_known_is_none_and_never_zero() -> None:
     found = figures([trajectory("q1", [THINK, ANSWER])])
     for name in ("pass_rate", "pass_rate_95", "pass_rate_std", "call_success_rate", "tool_recall"):
         assert found[name] is None
-    with pytest.raises(DataError, match="r/q2/0 has no annotations, others have"):
+    with pytest.raises(DataError, match="r/q2/0 has no annotations, but others have"):
         figures([trajectory("q1", ["a", ANSWER], [1.0]), trajectory("q2", ["a", ANSWER])])
 
 
@@ -88,7 +88,7 @@ def test_recall_is_the_share_of_needed_tools_that_were_called() -> None:
     assert found["tool_recall_queries"] == 2
 
 
-def test_a_questions_plan_says_what_it_needs() -> None:
+def test_a_question_s_plan_gives_the_needed_tools() -> None:
     """Of each step one tool will do; a step that a thought solves needs none."""
     plan = ((Call(action="a"), Call(action="b")), (Call(action="c"),), (Call(action="a"), Call(action=THINK)))
     one = trajectory("q1", ["b", ANSWER])

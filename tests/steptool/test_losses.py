@@ -84,7 +84,7 @@ def test_the_penalty_follows_the_kl_by_small_steps() -> None:
     assert moved(-5.0) == pytest.approx(0.3 * (1 - 0.2 * 8 / 10_000))
 
 
-def test_a_mini_batch_that_the_policy_has_left_far_behind_is_not_learnt_from() -> None:
+def test_a_mini_batch_with_an_extreme_ratio_is_skipped() -> None:
     logp, zeros = torch.full((4,), 3.0, requires_grad=True), torch.zeros(4)
     loss = step_loss(logp, zeros, torch.ones(4), zeros + 1, zeros, zeros, clip=0.2, value_clip=0.2)
     assert loss.mean_ratio > 10

@@ -186,7 +186,7 @@ def test_a_runs_trajectories_become_steptools_csv(
     assert [one.score_S.tolist() for one in made[1].rows] == [one.score_S.tolist() for one in made[0].rows]
 
 
-def test_steptool_and_spark_stand_in_one_ladder(tiny: Path, tmp_path: Path) -> None:
+def test_steptool_and_spark_are_rungs_of_one_ladder(tiny: Path, tmp_path: Path) -> None:
     """On the same questions, from the same round and the same imitation."""
     learn = {**STAGE, "init": "sft", "data": "explore"}
     stages = {
@@ -332,7 +332,7 @@ def test_a_row_longer_than_the_models_context_is_one_line(tiny: Path, tmp_path: 
             {"require_correct": True, "steptool": {"csv": "a.csv"}},
             "require_correct filters a round, and this stage reads a csv",
         ),
-        ({"steptool": {"csv": "a.csv", "annotator": "steptool_rules"}}, "the rewards of a csv come with it"),
+        ({"steptool": {"csv": "a.csv", "annotator": "steptool_rules"}}, "a csv already holds rewards"),
     ],
 )
 def test_a_key_that_would_be_ignored_is_refused(tiny: Path, tmp_path: Path, changes: dict[str, Any], text: str) -> None:

@@ -99,7 +99,7 @@ def test_fitting_again_computes_nothing_again_and_gives_the_same_map(run: Path, 
     assert (Sharp.sent, first.file.read_bytes()) == (sent, text)
 
 
-def test_the_map_says_what_it_is_made_of(run: Path) -> None:
+def test_the_map_records_what_it_is_fitted_on(run: Path) -> None:
     done = calibrate(run, Sharp, questions=6)
     found = Calibration.load(done.file)
     assert (found.judge, found.scale) == ("sharp", "s1")
@@ -123,21 +123,21 @@ def test_from_refusal_to_a_judged_run_by_commands(run: Path, command: Command) -
     assert " 0 calls" in out
 
 
-def test_raw_values_that_say_nothing_give_no_map(run: Path, command: Command) -> None:
+def test_uninformative_raw_values_give_no_map(run: Path, command: Command) -> None:
     code, out, err = command("calibrate", run, "--judge", f"{__name__}:Blind")
     assert (code, out) == (2, "")
     assert "the map would be flat" in err
     assert not (run / "calibration").exists()
 
 
-def test_a_map_under_which_nothing_can_be_viable_says_so(run: Path) -> None:
+def test_a_map_under_which_no_candidate_can_be_viable_is_reported(run: Path) -> None:
     low = {"use": "scripted", "scores": {"calculator": 2, "think": 3}, "default_score": 1}
     rejudge(run, low, name="low")
     assert "no candidate can be viable: the map's highest score is " in str(calibrate(run, Sharp, against="low"))
 
 
 def test_a_judge_with_scores_of_its_own_takes_no_map(run: Path) -> None:
-    with pytest.raises(UserError, match="verifier gives scores from 0 to 10 by itself"):
+    with pytest.raises(UserError, match="verifier already gives scores from 0 to 10"):
         calibrate(run, "verifier")
 
 
@@ -189,7 +189,7 @@ def test_a_judge_out_of_reach_is_tried_again_and_every_attempt_is_counted(run: P
 
 
 def test_attempts_are_limited_by_the_run_s_settings(run: Path, busy: type[Busy]) -> None:
-    with pytest.raises(UserError, match=r"judge busy failed on trajectory .*: busy; give the same command again"):
+    with pytest.raises(UserError, match=r"judge busy failed on trajectory .*: busy; run the same command again"):
         calibrate(run, busy, overrides=["judging.attempts=1"])
     assert (busy.sent, busy.attempts) == (0, 1)
 

@@ -81,7 +81,7 @@ def test_lines_are_in_the_stored_order_and_say_what_they_belong_to(run: Path) ->
     assert [(line["trajectory"], line["step"], line["question_id"], line["digest"]) for line in lines] == wanted
 
 
-def test_the_run_s_own_judge_says_what_it_said_when_it_is_asked_in_the_same_order(run: Path) -> None:
+def test_the_run_s_own_judge_repeats_its_verdicts_in_the_same_order(run: Path) -> None:
     own = existing_run(run).config.judge
     verdicts = VerdictFile(rejudge(run, {"use": own.use, **own.config.model_dump()}, name="own").file).read()
     for state in judged_decisions(existing_run(run)):
@@ -132,7 +132,7 @@ def test_refresh_asks_again_and_the_new_verdicts_count(run: Path, server: JudgeS
     assert len(VerdictFile(done.file).read()) == states(run)
 
 
-def test_only_asks_nothing_and_says_what_is_missing(run: Path) -> None:
+def test_only_sends_no_request_and_reports_what_is_missing(run: Path) -> None:
     with pytest.raises(UserError, match=r"judging\.mode is `only`"):
         rejudge(run, NOISY, overrides=["judging.mode=only"])
     assert Noisy.asked == 0
@@ -151,7 +151,7 @@ def test_a_class_and_an_instance_do_as_well_as_a_name(run: Path) -> None:
     assert judge.closed == 1
 
 
-def test_an_instance_can_be_asked_again_by_hand(run: Path) -> None:
+def test_an_instance_can_be_called_by_hand(run: Path) -> None:
     judge = Noisy(Noisy.Config(taste=3))
     rejudge(run, judge)
     state = judged_decisions(existing_run(run))[0]
@@ -231,7 +231,7 @@ def test_failures_are_named_left_out_and_tried_again(run: Path, server: JudgeSer
     ("words", "reason"),
     [
         (["--judge", "nobody"], "nobody"),
-        (["--judge", "verifier", "--name", "a/b"], "cannot be a file's"),
+        (["--judge", "verifier", "--name", "a/b"], "is not a valid file name"),
         (["--judge", "verifier", "--repeat", "-1"], "repeat: -1"),
         (["--judge", "scripted", "--set", "judge.scors.x=1"], "judge.scors: unknown key"),
         (["--judge", "scripted", "--set", "threshold=3"], "threshold: unknown key"),
@@ -246,7 +246,7 @@ def test_a_mistake_is_one_line(run: Path, command: Command, words: list[str], re
     assert err.count("\n") == 1
 
 
-def test_a_key_that_is_missing_is_named_before_anything_is_asked(
+def test_a_missing_key_is_reported_before_the_first_request(
     run: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
@@ -341,7 +341,7 @@ def test_an_estimate_is_close_to_what_the_requests_hold_and_counts_only_what_is_
     assert [one.calls for one in estimate_rejudging(run, NOISY).estimates] == [0]
 
 
-def test_a_local_judge_s_estimate_is_nothing(run: Path, command: Command) -> None:
+def test_a_local_judge_s_estimate_is_zero(run: Path, command: Command) -> None:
     assert "no judge sends requests: 0 calls, $0.00" in command("rejudge", run, "--judge", "verifier", "--estimate")[1]
 
 
@@ -385,7 +385,7 @@ def test_a_batch_gives_the_verdicts_of_single_requests(
 
 
 @pytest.mark.parametrize("judge", ["gpt4o", "claude"])
-def test_no_model_is_shown_the_stored_answer_also_beside_an_oracle(
+def test_no_model_is_shown_the_stored_answer_even_in_a_jury_with_an_oracle(
     judge: str, run: Path, tmp_path: Path, server: JudgeServer
 ) -> None:
     """With another stored answer, and without a plan, the very same bytes are sent."""

@@ -64,7 +64,7 @@ def test_so_does_that_of_a_run_with_another_selector(
     assert done.flips["frozen"].value == 0
 
 
-def test_each_line_says_what_was_chosen_and_what_was_viable(run: Path) -> None:
+def test_each_line_gives_the_chosen_and_the_viable_candidates(run: Path) -> None:
     for state, line in zip(states(run), lines(reselect(run, "top_score", 7).file), strict=True):
         scores = state.verdict.scores
         assert line["viable"] == [k for k, score in enumerate(scores) if score > 7]

@@ -159,7 +159,7 @@ def test_a_failed_state_is_missing_and_never_a_number(run: Path) -> None:
 # -- what is asked, and what it costs ------------------------------------------------------------------------------
 
 
-def test_a_study_of_real_judges_costs_once_and_says_what_each_label_cost(run: Path, server: JudgeServer) -> None:
+def test_a_study_of_real_judges_pays_once_and_reports_the_cost_of_each_label(run: Path, server: JudgeServer) -> None:
     n = len(judged_decisions(existing_run(run)))
     price = {"price": {"input": 2.5, "output": 10.0}}
     gpt4o = {"use": "gpt4o", "base_url": f"{server.url}/v1", **price}
@@ -180,7 +180,7 @@ def test_a_study_of_real_judges_costs_once_and_says_what_each_label_cost(run: Pa
     }
 
 
-def test_an_estimate_adds_up_and_asks_nothing(run: Path, command: Command, tmp_path: Path) -> None:
+def test_an_estimate_adds_up_and_sends_no_request(run: Path, command: Command, tmp_path: Path) -> None:
     n = len(judged_decisions(existing_run(run)))
     file = tmp_path / "judges.yaml"
     file.write_text(
@@ -278,7 +278,7 @@ def test_classes_and_instances_are_labelled_by_their_names(run: Path) -> None:
         (["verifier", "verifier"], "two have one name"),
         ({"stored": "verifier"}, "the label stored is taken"),
         ({"a": "nobody"}, "nobody"),
-        ({"a b": "verifier"}, "cannot be a file's"),
+        ({"a b": "verifier"}, "is not a valid file name"),
         ({"a": {"use": "scripted", "x": 1}}, "x: unknown key"),
     ],
 )

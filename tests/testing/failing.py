@@ -13,7 +13,7 @@ Cls = TypeVar("Cls", bound=type)
 
 
 ELSEWHERE = {
-    "building_it_touches_nothing", "importing_the_module_disturbs_nobody", "the_fingerprint_is_the_same_elsewhere",
+    "building_it_touches_nothing", "importing_the_module_has_no_side_effects", "the_fingerprint_is_the_same_elsewhere",
     "the_module_is_light_to_import",
 }  # fmt: skip
 """What needs a process of its own, which takes half a second: tried with faults of components in general alone."""

@@ -197,7 +197,7 @@ class Spawns(Steady):
         threading.Thread(target=time.sleep, args=(5,), daemon=True).start()
 
 
-@FAULTS.found_by("importing_the_module_disturbs_nobody", says="importing or building prints 'hello")
+@FAULTS.found_by("importing_the_module_has_no_side_effects", says="importing or building prints 'hello")
 class Greets(Steady):
     """The same for every step."""
 
@@ -262,14 +262,14 @@ def component(fake_distribution, request):
     [
         ("import mpmath", "the_module_is_light_to_import", "imports mpmath: import inside the method"),
         ("import time; time.sleep(0.3)", "the_module_is_light_to_import", "takes 0."),
-        ("print('hello')", "importing_the_module_disturbs_nobody", "prints 'hello'"),
+        ("print('hello')", "importing_the_module_has_no_side_effects", "prints 'hello'"),
         ("import threading, time; threading.Thread(target=time.sleep, args=(5,), daemon=True).start()",
-         "importing_the_module_disturbs_nobody", "starts a thread"),
+         "importing_the_module_has_no_side_effects", "starts a thread"),
         ("import subprocess, sys; subprocess.run([sys.executable, '-c', ''])",
-         "importing_the_module_disturbs_nobody", "subprocess.Popen"),
+         "importing_the_module_has_no_side_effects", "subprocess.Popen"),
         ("import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); s.close()",
-         "importing_the_module_disturbs_nobody", "socket.bind"),
-        ("open('/dev/null', 'w').close()", "importing_the_module_disturbs_nobody", "open /dev/null"),
+         "importing_the_module_has_no_side_effects", "socket.bind"),
+        ("open('/dev/null', 'w').close()", "importing_the_module_has_no_side_effects", "open /dev/null"),
         ("", None, ""),
     ],
     indirect=["component"],
@@ -317,7 +317,7 @@ class TestSteady(TermContract):
         return Steady()
 
 
-def test_every_check_has_found_somebody_alone():
+def test_every_check_has_found_a_fault_alone():
     others = {
         "an_entry_point_offers_the_class", "the_module_is_light_to_import",  # above, with modules of their own
         "the_fingerprint_is_not_blind_to_the_settings",  # whoever is blind to all of them is blind to each

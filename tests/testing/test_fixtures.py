@@ -88,7 +88,7 @@ TESTS = """
         (("from spark", "import mpmath\n    from spark"), 1, "importing flat_judge imports mpmath: import inside"),
     ],
 )
-def test_a_failed_check_says_in_pytest_what_to_change(fake_distribution, change, failed, says):
+def test_a_failed_check_reports_in_pytest_what_to_change(fake_distribution, change, failed, says):
     source = JUDGE.replace(*change) if change[0] else JUDGE
     folder = fake_distribution("my-judges", {"judge.flat": "flat_judge"}, {"flat_judge": source})
     (folder / "test_flat.py").write_text(dedent(TESTS), encoding="utf-8")

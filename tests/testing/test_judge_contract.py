@@ -212,7 +212,7 @@ def test_a_bad_judge_is_found(fault):
     assert_found(fault, BoundedContract)
 
 
-def test_every_check_of_judges_has_found_somebody():
+def test_every_check_of_judges_has_found_a_fault():
     assert FAULTS.checks() == set(checks_of(JudgeContract)) - set(checks_of(ComponentContract))
 
 

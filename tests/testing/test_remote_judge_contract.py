@@ -239,7 +239,7 @@ def test_a_bad_judge_is_found(fault):
     assert_found(fault, AsksContract)
 
 
-def test_every_check_of_wire_judges_has_found_somebody():
+def test_every_check_of_remote_judges_has_found_a_fault():
     own = set(checks_of(RemoteJudgeContract)) - set(checks_of(JudgeContract))
     assert FAULTS.checks() == own | {"scores_belong_to_candidates_and_not_to_places"}
 

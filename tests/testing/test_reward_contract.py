@@ -71,7 +71,7 @@ class KnowsItself(Sound):
         return float(self.number)
 
 
-@FAULTS.found_by("the_order_of_asking_does_not_matter", says="values change when steps are asked in another order")
+@FAULTS.found_by("the_order_of_asking_does_not_matter", says="values change when steps come in another order")
 class Follows(Sound):
     """1 where the step that comes next was asked before."""
 
@@ -128,7 +128,7 @@ def test_a_bad_term_is_found(fault):
     assert_found(fault, RewardTermContract)
 
 
-def test_every_check_of_reward_terms_has_found_somebody():
+def test_every_check_of_reward_terms_has_found_a_fault():
     assert FAULTS.checks() == set(checks_of(RewardTermContract)) - set(checks_of(ComponentContract))
 
 

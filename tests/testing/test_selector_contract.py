@@ -168,7 +168,7 @@ def test_a_bad_selector_is_found(fault):
     assert_found(fault, SelectorContract)
 
 
-def test_every_check_of_selectors_has_found_somebody():
+def test_every_check_of_selectors_has_found_a_fault():
     own = set(checks_of(SelectorContract)) - set(checks_of(ComponentContract))
     assert FAULTS.checks() == own - {"the_same_draw_gives_the_same_choice"}  # other checks notice that too
 

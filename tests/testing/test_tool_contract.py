@@ -290,7 +290,7 @@ def test_a_bad_tool_is_found(fault):
     assert_found(fault, RepeatContract)
 
 
-def test_every_check_of_tools_has_found_somebody():
+def test_every_check_of_tools_has_found_a_fault():
     assert FAULTS.checks() == set(checks_of(ToolContract)) - set(checks_of(ComponentContract))
 
 
@@ -303,6 +303,6 @@ def test_a_tool_that_draws_without_a_seed_is_found():
     assert "the same call answers differently" in failures(RepeatContract, Draws())["an_answer_is_the_same_every_time"]
 
 
-def test_an_example_that_fails_is_the_authors_to_mend():
+def test_an_example_that_fails_is_reported_to_the_author():
     found = failures(RepeatContract, Repeat(), arguments={"word": " "})
-    assert "is no call that succeeds (there is no word to repeat; give one): set" in found["the_example_succeeds"]
+    assert "is not a call that succeeds (there is no word to repeat; give one): set" in found["the_example_succeeds"]

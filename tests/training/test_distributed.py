@@ -155,7 +155,7 @@ def test_two_killed_processes_go_on_as_if_nothing_had_been(pair: dict[str, Path]
     assert all(torch.allclose(found, expected[name], atol=1e-4) for name, found in adapter(left, "ppo").items())
 
 
-def test_one_process_has_nobody_to_share_with(demonstrations: Runs, tmp_path: Path) -> None:
+def test_one_process_shares_no_rows(demonstrations: Runs, tmp_path: Path) -> None:
     run = demonstrations(tmp_path / "run", stages={"ppo": {**PPO, "shard": True}}, rollouts=ROUND)
     with pytest.raises(ConfigError, match="there is only one process"):
         train(run, "ppo")

@@ -75,7 +75,7 @@ def test_loss_and_gradients_are_the_plain_ones(tiny: Path, tmp_path: Path, beta:
     check_gradients(model, ours, sum(plain) / len(plain))
 
 
-def test_before_the_first_update_nothing_is_preferred(tiny: Path, tmp_path: Path) -> None:
+def test_before_the_first_update_no_candidate_is_preferred(tiny: Path, tmp_path: Path) -> None:
     dpo, model = algorithm("dpo"), actor(tiny)
     made = trainer_of(dpo, model, dpo.rows(stage_data(QUESTIONS)), tmp_path)
     loss = made.compute_loss(model, made.reader.inputs([0, 1, 2]))
@@ -151,7 +151,7 @@ def test_questions_without_a_pair_are_left_out() -> None:
     assert [row.name for row in rows_of([tree(0, 0), equal])] == ["r/0"]
 
 
-def test_a_round_without_any_pair_says_what_to_change() -> None:
+def test_a_round_without_any_pair_reports_what_to_change() -> None:
     with pytest.raises(DataError) as caught:
         rows_of(QUESTIONS, margin=6.0)
     assert str(caught.value) == (
@@ -160,7 +160,7 @@ def test_a_round_without_any_pair_says_what_to_change() -> None:
     )
 
 
-def test_one_candidate_is_no_pair() -> None:
+def test_one_candidate_does_not_form_a_pair() -> None:
     one = tree()[0]
     for depth in (0, 1):
         step = one.steps[depth]
@@ -197,7 +197,7 @@ def test_filters_apply() -> None:
         rows_of([[wrong]], require_correct=True)
 
 
-def test_pairs_are_no_step_rewards_to_export() -> None:
+def test_pairs_have_no_step_rewards_to_export() -> None:
     assert algorithm("dpo").examples(stage_data(QUESTIONS)) is None
 
 

@@ -134,7 +134,7 @@ def test_the_value_is_that_of_the_candidate_as_if_it_were_chosen() -> None:
     assert found == pytest.approx(expected)
 
 
-def test_terms_are_not_asked_where_they_count_nothing() -> None:
+def test_terms_with_weight_zero_are_not_computed() -> None:
     class Unwilling(RewardTerm):
         name = "unwilling"
 
@@ -176,7 +176,7 @@ def test_closing_answers_do_not_learn() -> None:
     assert {d.action for d in row.decisions} == {"ash", "birch", "think"}
 
 
-def test_one_candidate_is_no_group_to_compare_with(tiny: Path, tmp_path: Path) -> None:
+def test_one_candidate_does_not_form_a_group(tiny: Path, tmp_path: Path) -> None:
     one, _, _ = tree()
     step = one.steps[1]
     alone = changed(one, 1, candidates=(step.candidate,), chosen=0,
@@ -200,7 +200,7 @@ def test_candidates_that_cannot_be_read_are_left_out(caplog: pytest.LogCaptureFi
     assert [d.weight for d in row.decisions if d.depth == 0] == pytest.approx([1 / 8] * 2)
 
 
-def test_a_round_without_a_difference_says_what_to_change() -> None:
+def test_a_round_without_a_difference_reports_what_to_change() -> None:
     """With rho = 0.5 the gap to the best score undoes the score: only rounding is left."""
     with pytest.raises(DataError) as caught:
         rows_of(QUESTIONS, GAP, rho=0.5)

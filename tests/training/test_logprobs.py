@@ -17,7 +17,7 @@ from tests.training.trees import LABELS
 
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("chunk", [1, 3, 7, 100])
-def test_chunks_equal_the_whole(monkeypatch: pytest.MonkeyPatch, chunk: int, bias: bool) -> None:
+def test_chunks_equal_the_unchunked_result(monkeypatch: pytest.MonkeyPatch, chunk: int, bias: bool) -> None:
     torch.manual_seed(0)
     head = nn.Linear(16, 50, bias=bias, dtype=torch.float64).requires_grad_(False)
     monkeypatch.setattr(token_logprobs, "MAX_LOGITS", chunk * 50)
@@ -37,7 +37,7 @@ def test_chunks_equal_the_whole(monkeypatch: pytest.MonkeyPatch, chunk: int, bia
         torch.testing.assert_close(ours, theirs, atol=1e-12, rtol=1e-10)
 
 
-def test_no_token_is_no_trouble() -> None:
+def test_a_missing_token_is_accepted() -> None:
     hidden = torch.zeros(0, 4, requires_grad=True)
     logp, entropy = token_logprobs.token_log_probs(hidden, nn.Linear(4, 9).requires_grad_(False), torch.zeros(0).long())
     assert (len(logp), len(entropy)) == (0, 0)

@@ -246,7 +246,7 @@ def test_rho_weighs_diversity_against_process(rho: float, expected: float) -> No
     assert algorithm("spark", rho=rho).rewards(one, data) == pytest.approx([expected] * 3)
 
 
-def test_a_reward_that_is_no_number_names_term_and_step() -> None:
+def test_a_reward_that_is_not_a_number_names_term_and_step() -> None:
     class Broken(Constant):
         def value(self, step: Any, trajectory: Any) -> float:
             return math.nan if step.candidate.action == "birch" else 0.0
@@ -259,7 +259,7 @@ def test_a_reward_that_is_no_number_names_term_and_step() -> None:
         step_rewards(one, [(1.0, Broken())])
 
 
-def test_a_term_that_counts_nothing_is_not_asked() -> None:
+def test_a_term_with_weight_zero_is_not_computed() -> None:
     class Unwilling(Constant):
         def value(self, step: Any, trajectory: Any) -> float:
             raise AssertionError

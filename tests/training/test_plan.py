@@ -60,7 +60,7 @@ def cost(shape: ModelShape, rows: list[TokenTree] | None = None, **stage: Any) -
     return estimate(shape, one, rows or [trajectory()], dtype="bfloat16", quantized=False, pack_tokens=2048)
 
 
-def test_llama_8b_costs_what_the_research_note_says() -> None:
+def test_llama_8b_costs_what_the_docs_state() -> None:
     """A trajectory of 947 tokens with 302 of actions; 5.5 or 9.5 MB of activations a token; 16.1 GB of weights."""
     shape = llama_8b(QV)
     assert shape.parameters == 8_030_261_248

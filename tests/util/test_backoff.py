@@ -16,7 +16,7 @@ def test_delays_double_up_to_the_longest() -> None:
     assert [exponential_delay(attempt, 0.5, 5.0) for attempt in range(1, 7)] == [0.5, 1, 2, 4, 5, 5]
 
 
-def test_jitter_is_spread_between_nothing_and_the_delay() -> None:
+def test_jitter_is_spread_between_zero_and_the_delay() -> None:
     drawn = [full_jitter(3, 0.5, 30.0) for _ in range(1000)]
     assert 0 <= min(drawn) < 0.2
     assert 1.8 < max(drawn) <= 2

@@ -1,4 +1,4 @@
-"""`steptool`: StepTool's step-grained policy gradient over the tokens of whole trajectories (arXiv 2410.07745)."""
+"""`steptool`: StepTool's step-grained policy gradient over the tokens of complete trajectories (arXiv 2410.07745)."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class StepToolSection(ComponentConfig):
     """StepTool's step-grained optimisation. The defaults are those of its released settings."""
 
     compat: Literal["paper", "released"] = "paper"
-    """`paper`: every step's reward counts, and time passes once a step. `released`: as the published code does it,
-    where the last step's reward never reaches the loss."""
+    """`paper`: every step's reward counts, and discounting is by step. `released`: as in the published code, in which
+    the last step's reward never reaches the loss."""
     csv: Path | None = None
-    """StepTool's own `step_grained_for_ppo.csv` in place of a round: it brings the rewards, and `data` is not read."""
+    """StepTool's own `step_grained_for_ppo.csv` in place of a round: it holds the rewards, and `data` is ignored."""
     max_context: int = Field(default=4096, ge=1)
     """csv: tokens before the last response; a longer context is cut at the beginning."""
     max_response: int = Field(default=1200, ge=1)
@@ -101,7 +101,7 @@ class StepTool(Algorithm):
                 if getattr(self, key):
                     raise ValueError(f"{key} filters a round, and this stage reads a csv; leave one of them out")
             if self.steptool.annotator:
-                raise ValueError("steptool.annotator: the rewards of a csv come with it; leave one of them out")
+                raise ValueError("steptool.annotator: a csv already holds rewards; leave one of them out")
             return self
 
     @property

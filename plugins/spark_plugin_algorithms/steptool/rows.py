@@ -1,4 +1,4 @@
-"""What StepTool's optimisation reads: one row of tokens for a trajectory, with the reward of each of its steps."""
+"""Training rows of StepTool: the tokens of a trajectory, with the reward of each of its steps."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from . import StepToolSection
 
 Tokenise = Callable[[str, bool], Sequence[int]]
-"""Token ids of a text; the flag says whether the tokenizer's own special tokens (BOS) are all_reduce_sum."""
+"""Token ids of a text; the flag says whether the tokenizer's own special tokens (BOS) are added."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ class StepTree:
 
     row: TokenTree
     score_S: Tensor
-    """Reward of each step. Where the row was cut there are fewer steps than scores: the last ones are theirs."""
+    """Reward of each step. A row that was cut has fewer steps than scores; the last scores belong to them."""
     places: ResponseSpans
     order_T: Tensor
-    """Where each token stands in `LogProbs`, its actions followed by its tokens."""
+    """Index of each token in `LogProbs`, whose actions precede its tokens."""
     before_T: Tensor
     """Position in the row whose hidden state predicts the token."""
 
@@ -57,7 +57,7 @@ class StepTree:
 def step_tree(row: TokenTree, scores: Sequence[float], device: torch.device | str = "cpu") -> StepTree:
     """The step-grained view of an unbranched row."""
     steps, places, order = [], [], []
-    free = len(row.decisions)  # index of the next free token behind all actions
+    free = len(row.decisions)  # index of the next free token, after all actions
     for step, decision in enumerate(row.decisions):
         if decision.constrained:
             steps.append(step)
@@ -104,7 +104,7 @@ def csv_row(name: str, example: PpoExample, tokenise: Tokenise, section: StepToo
         DataError: it has more tokens than the model reads, or no response is left.
     """
     every = section.compat == "released"
-    context: list[tuple[int, int]] = []  # (token, step; -1 for what the environment wrote)
+    context: list[tuple[int, int]] = []  # (token, step; -1 for text of the environment)
     last = len(example.responses) - 1
     for step, (prompt, response) in enumerate(zip(example.prompts, example.responses, strict=True)):
         context += [(token, -1) for token in tokenise(prompt, every or step == 0)]

@@ -50,7 +50,7 @@ class TokenValueHead(nn.Module):
 
 
 class StepTrainer(StageTrainer):
-    """Trains on rows in batches: values, rewards and advantages are computed for a batch with the policy as it is, then
+    """Trains on rows in batches: values, rewards and advantages are computed for a batch with the current policy, then
     `passes` optimiser steps follow on it, each over its mini-batches.
 
     Value head and actor share the trunk, and its gradient reaches the actor.
@@ -83,14 +83,14 @@ class StepTrainer(StageTrainer):
         self.kl_coef = self.section.kl_coef
         self.reference: list[LogProbs] = []
         self.batch: dict[int, dict[str, Tensor]] = {}
-        """Of each row of the batch that is being learnt from: old log-probabilities and values, advantages, returns."""
+        """For each row of the current batch: old log-probabilities and values, advantages, returns."""
         self._epoch = 0
         batches = math.ceil(len(rows) / stage.batch_size)
         super().__init__(setup, stage, batches * self.section.passes, lambda slots: {"slot": slots[0]}, **kwargs)
 
     @classmethod
     def step_size(cls, stage: StageConfig) -> int:
-        """It makes its own batches: a step is a pass over one."""
+        """The trainer forms its own batches: an optimiser step is a pass over one."""
         return 1
 
     def _get_train_sampler(self, *args: Any, **kwargs: Any) -> SequentialSampler:
@@ -109,7 +109,7 @@ class StepTrainer(StageTrainer):
 
     @torch.no_grad()
     def begin_batch(self, indices: Sequence[int]) -> None:
-        """Rewards, advantages and returns of some rows under the policy as it is; adapts the KL penalty's weight."""
+        """Rewards, advantages and returns of some rows under the current policy; adapts the KL penalty's weight."""
         section = self.section
         self.batch = {}
         kl = 0.0
@@ -181,7 +181,7 @@ class StepTrainer(StageTrainer):
         return weight * maths.StepLoss(*whole).total(self.section.value_coef)
 
     def _read(self, index: int, logp: LogProbs, hidden_NH: Tensor) -> tuple[int, Tensor, Tensor]:
-        """A row's number, and log pi and V of its response tokens, both [T]; takes note of them."""
+        """A row's number, and log pi and V of its response tokens, both [T]; records them."""
         row, kept = self.rows[index], self.batch[index]
         logp_T, value_T = self._of_row(index, logp, hidden_NH)
         self.update.policy(row.row, logp)
@@ -203,10 +203,10 @@ class StepTrainer(StageTrainer):
         child_rng(self.args.seed, "rows", self._epoch).shuffle(order)
         return order[batch * self.stage.batch_size : (batch + 1) * self.stage.batch_size]
 
-    # -- what the base asks ----------------------------------------------------------------------------------------
+    # -- hooks of the base trainer -----------------------------------------------------------------------------------
 
     def _clip_grad_norm(self, model: Any) -> Any:
-        """The released code clips no gradient: its norm is only measured."""
+        """The released code does not clip gradients: the norm is only logged."""
         if self.section.compat == "paper":
             return super()._clip_grad_norm(model)
         return self.accelerator.clip_grad_norm_(self.agent.actor_parameters(), math.inf)

@@ -1,1 +1,1 @@
-"""Prompted models behind HTTP: the prompt, the connection, the reply's parser, batches."""
+"""Prompted models over HTTP: prompt, connection pool, reply parser, batches."""

@@ -2,65 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from spark_framework.api import ApiReply, ApiRequest, JudgeError
 
-from .batching import rows_of, sdk_errors
-from .provider_errors import ProviderInfo
+from .batching import SdkBatches, rows_of
 
 if TYPE_CHECKING:
     import anthropic
+
+Client: TypeAlias = "anthropic.Anthropic"
 
 STATUS = {
     "authentication_error": 401, "billing_error": 402, "permission_error": 403, "not_found_error": 404,
     "rate_limit_error": 429, "timeout_error": 504, "api_error": 500, "overloaded_error": 529,
 }  # fmt: skip
-"""What a live request would have been answered with."""
+"""HTTP status of the same error in a live request."""
 
 
-class AnthropicBatches:
-    """Batches of one judge.
+class AnthropicBatches(SdkBatches[Client]):
+    """Batches of one judge at Anthropic's service."""
 
-    Args:
-        open_client: opens a client of the SDK that does not retry.
-        provider: gives what errors name; reads the key.
-        parse: makes a reply of a row's body, or raises `JudgeError`.
-    """
+    sdk = "anthropic"
 
     max_requests = 5000
     """The service takes 100,000 and 256 MB; a request has up to 50 kB."""
 
-    def __init__(
-        self,
-        open_client: Callable[[], anthropic.Anthropic],
-        provider: Callable[[], ProviderInfo],
-        parse: Callable[[Any], ApiReply],
-    ) -> None:
-        self._open_client, self._provider, self._parse = open_client, provider, parse
-
     def find(self, name: str) -> str | None:
         """Always None: the service keeps no names, and shows a batch's ids only with its results.
 
-        So a process that is killed after it submitted a batch and before it noted the id pays that batch twice.
+        So a process that is killed after it submitted a batch and before it stored the id pays for that batch twice.
         """
         return None
 
     def submit(self, name: str, requests: Mapping[str, ApiRequest]) -> str:
         rows: Any = [{"custom_id": key, "params": api_request.body} for key, api_request in requests.items()]
-        with self._client() as client:
+        with self.client() as client:
             return client.messages.batches.create(requests=rows).id
 
     def is_done(self, batch: str) -> bool:
-        with self._client() as client:
+        with self.client() as client:
             return client.messages.batches.retrieve(batch).processing_status == "ended"
 
     def results(self, batch: str) -> Iterator[tuple[str, ApiReply | JudgeError]]:
         import httpx2
 
-        with self._client() as client:  # as it came, not as the SDK's types see it
+        with self.client() as client:  # the raw rows, without the SDK's types
             content = client.get(f"/v1/messages/batches/{batch}/results", cast_to=httpx2.Response).content
         for row in rows_of(content, batch):
             yield row["custom_id"], self._result(row.get("result") or {})
@@ -68,18 +56,11 @@ class AnthropicBatches:
     def _result(self, result: dict[str, Any]) -> ApiReply | JudgeError:
         try:
             if result.get("type") == "succeeded":
-                return self._parse(result["message"])
+                return self.parse(result["message"])
         except JudgeError as exc:
             return exc
         error = result.get("error") or {}
         if result.get("type") == "errored":
             kind = str((error.get("error") or {}).get("type"))
-            return self._provider().error(STATUS.get(kind, 400), error)
+            return self.provider().error(STATUS.get(kind, 400), error)
         return JudgeError(f"a batch gave no answer ({result.get('type')})", "transient")
-
-    @contextmanager
-    def _client(self) -> Iterator[anthropic.Anthropic]:
-        import anthropic
-
-        with self._open_client() as client, sdk_errors(self._provider(), anthropic):
-            yield client

@@ -1,4 +1,4 @@
-"""The paper's judge, and any other model behind the OpenAI chat protocol."""
+"""The paper's judge, and any other model that is served over the OpenAI chat protocol."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class GPT4o(PromptedJudge):
 
     class Config(PromptedConfig):
         model: str = Field(default="gpt-4o-2024-11-20", min_length=1)
-        """A dated snapshot where there is one: a name without date may change its meaning."""
+        """Prefer a dated snapshot: a name without a date can point to another model later."""
         base_url: str = OPENAI_URL
         """OpenAI itself, or another server that speaks the protocol: vLLM, llama.cpp, Ollama, a gateway."""
         api_key_env: str = "OPENAI_API_KEY"
@@ -44,8 +44,8 @@ class GPT4o(PromptedJudge):
         reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
         """How long a reasoning model thinks; null leaves it out. What it thinks counts against `max_tokens`."""
         response_format: Literal["json_schema", "json_object", "none"] = "json_schema"
-        """What the server can enforce. Without a schema the form is described in the prompt; replies are checked
-        alike."""
+        """What the server can enforce. Without a schema the prompt describes the form; replies are checked
+        either way."""
 
     @property
     def limit(self) -> str:

@@ -1,6 +1,6 @@
-"""HTTP for many judgings at a time: one POST, one answer, no retry.
+"""HTTP for many requests at a time: one POST, one response, no retry.
 
-The SDKs know address, headers and errors, and handle files and batches. The judgings themselves go through http.client,
+The SDKs know address, headers and errors, and handle files and batches. The requests themselves go through http.client,
 over one connection for each that is under way: 32 at a time share one interpreter, so the processor time of a call
 bounds the throughput (`benchmarks/judging.py`): 0.18 to 0.25 ms here, 0.47 to 0.60 ms with urllib3's `PoolManager`, and
 more with the SDKs.
@@ -23,7 +23,7 @@ from urllib.request import getproxies, proxy_bypass
 from spark_framework.api import JudgeError
 
 MAX_ANSWER = 16 << 20
-"""Bytes of an answer."""
+"""Most bytes of a response."""
 
 
 class HttpReply(NamedTuple):
@@ -39,7 +39,7 @@ class ConnectionPool:
 
     Args:
         proxy: from `proxy_for`.
-        timeout: seconds for one attempt; a server that drips is given up then, too.
+        timeout: seconds for one attempt; this includes the time to read a slow response.
     """
 
     def __init__(self, url: str, proxy: SplitResult | None, headers: Mapping[str, str], timeout: float) -> None:
@@ -57,15 +57,15 @@ class ConnectionPool:
         self._idle: list[HTTPConnection] = []
 
     def post(self, content: bytes) -> HttpReply:
-        """Ask once.
+        """Send one request.
 
         Raises:
-            JudgeError: (transient) no answer in time, or the connection broke; (config) the address cannot be one.
+            JudgeError: (transient) no answer in time, or the connection broke; (config) the address is not valid.
         """
         try:
-            connection = self._taken()
+            connection = self._take()
             try:
-                answer = self._exchanged(connection, content)
+                answer = self._exchange(connection, content)
             except BaseException:
                 connection.close()
                 raise
@@ -77,7 +77,7 @@ class ConnectionPool:
                 f"the certificate of {self._url} is not trusted ({reason}): set SSL_CERT_FILE", "config"
             ) from exc
         except (InvalidURL, UnicodeError) as exc:
-            raise JudgeError(f"{self._url} is no address ({exc}): check judge.base_url", "config") from exc
+            raise JudgeError(f"{self._url} is not a valid address ({exc}): check judge.base_url", "config") from exc
         except (OSError, HTTPException) as exc:
             words = " ".join(str(exc).split())[:200] or type(exc).__name__
             raise JudgeError(
@@ -92,17 +92,17 @@ class ConnectionPool:
         while self._idle:
             self._idle.pop().close()
 
-    def _taken(self) -> HTTPConnection:
+    def _take(self) -> HTTPConnection:
         while True:
             try:
                 connection = self._idle.pop()
             except IndexError:
-                return self._opened()
-            if not _has_news(connection.sock):
+                return self._open()
+            if not _is_readable(connection.sock):
                 return connection
-            connection.close()  # the server has hung up since
+            connection.close()  # the server has closed it
 
-    def _opened(self) -> HTTPConnection:
+    def _open(self) -> HTTPConnection:
         peer = self._address if self._proxy is None else self._proxy
         if self._tls is None:
             connection = HTTPConnection(peer.hostname or "", peer.port, timeout=self._timeout)
@@ -114,7 +114,7 @@ class ConnectionPool:
         connection.connect()
         return connection
 
-    def _exchanged(self, connection: HTTPConnection, content: bytes) -> HttpReply:
+    def _exchange(self, connection: HTTPConnection, content: bytes) -> HttpReply:
         connection.request("POST", self._target, content, self._headers)
         response = connection.getresponse()
         if (response.length or 0) > MAX_ANSWER:
@@ -124,7 +124,7 @@ class ConnectionPool:
 
 
 class _Response(HTTPResponse):
-    """A response that does not go on for ever."""
+    """A response that is bounded in time and size."""
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
@@ -159,8 +159,8 @@ def _too_long() -> JudgeError:
     return JudgeError(f"the server sent more than {MAX_ANSWER >> 20} MB: check judge.base_url", "config")
 
 
-def _has_news(sock: socket.socket) -> bool:
-    """Whether there is something to read, which between two requests can only be the end."""
+def _is_readable(sock: socket.socket) -> bool:
+    """Whether there is something to read; between two requests that can only be the end of the connection."""
     poll = select.poll()
     poll.register(sock, select.POLLIN)
     return bool(poll.poll(0))

@@ -3,47 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from spark_framework.api import ApiReply, ApiRequest, JudgeError
 
-from .batching import rows_of, sdk_errors
-from .provider_errors import ProviderInfo
+from .batching import SdkBatches, rows_of
 
 if TYPE_CHECKING:
     import openai
 
-LOOKED_THROUGH = 1000
-"""Most batches, newest first, among which one is looked for by its name."""
+Client: TypeAlias = "openai.OpenAI"
+
+MAX_LISTED = 1000
+"""How many batches, newest first, are searched for a name."""
 
 
-class OpenAIBatches:
-    """Batches of one judge.
+class OpenAIBatches(SdkBatches[Client]):
+    """Batches of one judge at OpenAI's service."""
 
-    Args:
-        open_client: opens a client of the SDK that does not retry.
-        provider: gives what errors name; reads the key.
-        parse: makes a reply of a row's body, or raises `JudgeError`.
-    """
+    sdk = "openai"
 
     max_requests = 4000
     """The service takes 50,000 and 200 MB; a request has up to 50 kB."""
 
-    def __init__(
-        self,
-        open_client: Callable[[], openai.OpenAI],
-        provider: Callable[[], ProviderInfo],
-        parse: Callable[[Any], ApiReply],
-    ) -> None:
-        self._open_client, self._provider, self._parse = open_client, provider, parse
-
     def find(self, name: str) -> str | None:
         """The name is in the batch's metadata."""
-        with self._client() as client:
-            for batch in islice(client.batches.list(limit=100), LOOKED_THROUGH):
+        with self.client() as client:
+            for batch in islice(client.batches.list(limit=100), MAX_LISTED):
                 if (batch.metadata or {}).get("spark") == name:
                     return batch.id
         return None
@@ -54,7 +42,7 @@ class OpenAIBatches:
             for key, api_request in requests.items()
         )
         content = "\n".join(rows).encode()
-        with self._client() as client:
+        with self.client() as client:
             file = client.files.create(file=(f"{name}.jsonl", content), purpose="batch")
             batch = client.batches.create(
                 input_file_id=file.id,
@@ -65,8 +53,8 @@ class OpenAIBatches:
         return batch.id
 
     def is_done(self, batch: str) -> bool:
-        """Also a batch that expired or was cancelled is done: what it finished can be read."""
-        with self._client() as client:
+        """A batch that expired or was cancelled is done, too: its finished rows can be read."""
+        with self.client() as client:
             found = client.batches.retrieve(batch)
         if found.status == "failed":
             faults = found.errors.data if found.errors and found.errors.data else []
@@ -75,7 +63,7 @@ class OpenAIBatches:
         return found.status in ("completed", "expired", "cancelled")
 
     def results(self, batch: str) -> Iterator[tuple[str, ApiReply | JudgeError]]:
-        with self._client() as client:
+        with self.client() as client:
             found = client.batches.retrieve(batch)
             files = [file for file in (found.output_file_id, found.error_file_id) if file]
             contents = [client.files.content(file).content for file in files]
@@ -88,15 +76,8 @@ class OpenAIBatches:
         if not response:  # not reached before the batch expired or was cancelled
             return JudgeError(f"a batch gave no answer ({(row.get('error') or {}).get('code')})", "transient")
         if response["status_code"] != 200:
-            return self._provider().error(response["status_code"], response["body"])
+            return self.provider().error(response["status_code"], response["body"])
         try:
-            return self._parse(response["body"])
+            return self.parse(response["body"])
         except JudgeError as exc:
             return exc
-
-    @contextmanager
-    def _client(self) -> Iterator[openai.OpenAI]:
-        import openai
-
-        with self._open_client() as client, sdk_errors(self._provider(), openai):
-            yield client

@@ -1,4 +1,4 @@
-"""What an LLM judge reads: the step as one block of escaped data, under neutral labels in shuffled order."""
+"""The prompt of an LLM judge: the step as one block of escaped data, under neutral labels in shuffled order."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 @cache
 def instructions(reasons: Reasons = "none") -> str:
-    """The system text: trust boundary, scale and rules; where asked for, also the wish for a reason."""
+    """The system text: trust boundary, scale and rules; and a request for reasons, if wanted."""
     text = _prompt("score.txt")
     if reasons == "none":
         return text
@@ -128,7 +128,7 @@ def _clean(value: Any) -> Any:
 
 
 def _visible(text: str) -> str:
-    """The text without what a person does not see: control, zero-width, direction, tag, variation characters."""
+    """The text without invisible characters: control, zero-width, direction, tag, variation."""
     return text if _PLAIN.fullmatch(text) else text.translate(_VISIBLE)
 
 

@@ -1,4 +1,4 @@
-"""A judge that is a prompted model behind HTTP: same prompt, connection and parser, whoever the provider is."""
+"""Base class of judges that prompt a model over HTTP: one prompt, connection pool and parser for all providers."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ ECHO = 4000
 
 class PromptedConfig(ComponentConfig):
     model: str = Field(min_length=1)
-    """A dated snapshot where there is one: a name without date may change its meaning."""
+    """Prefer a dated snapshot: a name without a date can point to another model later."""
     base_url: str
-    """Where the protocol is spoken."""
+    """Address of the API."""
     api_key_env: str
     """The environment variable that holds the key. Local servers take any value."""
     timeout: float = Field(default=60.0, gt=0)
@@ -53,7 +53,7 @@ class PromptedConfig(ComponentConfig):
     reasons: Reasons = "none"
     """Whether the model writes a sentence for each candidate before or after the scores. That changes the scores."""
     repeat: int = Field(default=0, ge=0)
-    """Other numbers are other draws of the same judgement, in another order of the candidates."""
+    """Each number gives another sample of the same judgement, with the candidates in another order."""
     price: Price | None = None
     """US dollars for a million tokens; null takes the list price."""
 
@@ -62,12 +62,12 @@ class PromptedConfig(ComponentConfig):
     def _is_an_address(cls, url: str) -> str:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
-            raise ValueError(f"{url!r} is no address like https://host/v1")
+            raise ValueError(f"{url!r} is not an address like https://host/v1")
         return url.rstrip("/")
 
 
 class ModelReply(NamedTuple):
-    """What a model said, whatever its provider calls it."""
+    """A model's reply, in one form for all providers."""
 
     text: str
     was_cut: bool = False
@@ -79,14 +79,14 @@ class PromptedJudge(RemoteJudge):
 
     parser_version = PARSER_VERSION
     path: ClassVar[str]
-    """Of judgings, below the base URL."""
+    """Path of requests, below the base URL."""
 
     def __init__(self, config: ComponentConfig | None = None) -> None:
         super().__init__(config)
         self._connections: ConnectionPool | None = None
         self._lock = threading.Lock()
 
-    # -- what a provider adds ------------------------------------------------------------------------------------------
+    # -- for providers to implement ----------------------------------------------------------------------------------
 
     @abstractmethod
     def client(self) -> Any:
@@ -98,11 +98,11 @@ class PromptedJudge(RemoteJudge):
 
     @abstractmethod
     def usage(self, body: dict[str, Any]) -> Usage | None:
-        """The tokens that a reply says it cost. May raise `TypeError` or `KeyError` where it does not say."""
+        """The tokens that a reply reports. May raise `TypeError` or `KeyError` if it reports none."""
 
     @abstractmethod
     def model_reply(self, body: dict[str, Any]) -> ModelReply:
-        """What the model said. May raise `TypeError`, `KeyError` or `IndexError` where it said nothing."""
+        """The model's text. May raise `TypeError`, `KeyError` or `IndexError` if there is none."""
 
     @abstractmethod
     def is_reply(self, body: dict[str, Any]) -> bool:
@@ -110,12 +110,12 @@ class PromptedJudge(RemoteJudge):
 
     @property
     def limit(self) -> str:
-        """The body's key for the room of the reply."""
+        """The body's key for the maximum length of the reply."""
         return "max_tokens"
 
     @property
     def retirement(self) -> str:
-        """What is known about the model's end."""
+        """When the model retires, if known."""
         return ""
 
     # -- the contract --------------------------------------------------------------------------------------------------
@@ -137,7 +137,7 @@ class PromptedJudge(RemoteJudge):
 
     @property
     def priced_model(self) -> str | None:
-        """None for a server in one's own network: it costs nothing."""
+        """None for a server in the local network: it is free."""
         model: str = self.config.model
         return None if _is_own(urlsplit(self.config.base_url).hostname or "") else model
 
@@ -171,10 +171,10 @@ class PromptedJudge(RemoteJudge):
         return self.reply(body)
 
     def reply(self, body: Any) -> ApiReply:
-        """A body as a reply, also one from a batch.
+        """Turn a body into a reply, also one from a batch.
 
         Raises:
-            JudgeError: it is none.
+            JudgeError: it is not a reply of this protocol.
         """
         if not isinstance(body, dict) or not self.is_reply(body):
             if isinstance(body, dict) and "error" in body:  # some gateways send errors with status 200
@@ -195,7 +195,7 @@ class PromptedJudge(RemoteJudge):
         if answer.was_cut:
             raise JudgeError("the reply was cut: raise judge.max_tokens", "invalid")
         found = parse_reply(answer.text, names, self.config.reasons)
-        places = sorted(range(len(order)), key=order.__getitem__)  # where each candidate stood
+        places = sorted(range(len(order)), key=order.__getitem__)  # where each candidate was shown
         return Verdict(
             scores=tuple(found.scores[k] for k in places),
             process_ok=tuple(found.process_ok[k] for k in places),
@@ -221,7 +221,7 @@ class PromptedJudge(RemoteJudge):
     # -- connection ----------------------------------------------------------------------------------------------------
 
     def key(self) -> str:
-        """The key. Raises `JudgeError` (config) where the variable does not hold one."""
+        """The API key. Raises `JudgeError` (config) if the variable does not hold one."""
         variable = self.config.api_key_env
         key = os.environ.get(variable, "").strip()
         if not key:
@@ -231,7 +231,7 @@ class PromptedJudge(RemoteJudge):
         return key
 
     def provider_info(self) -> ProviderInfo:
-        """What messages about a fault name."""
+        """What error messages name."""
         config = self.config
         return ProviderInfo(config.base_url, config.model, config.api_key_env, self.key(), self.retirement)
 
@@ -239,10 +239,10 @@ class PromptedJudge(RemoteJudge):
         with self._lock:
             if self._connections is None:
                 url = self.config.base_url + self.path
-                proxy = proxy_for(url)  # before the SDK, which ends in an ImportError where it is of an unknown kind
+                proxy = proxy_for(url)  # first: the SDK raises ImportError for a proxy of an unknown kind
                 client = self.client()
                 headers: Mapping[str, object] = {**client.default_headers, **client.auth_headers}
-                # Not what was left out, and not the eight that describe this machine.
+                # Without omitted headers and the eight that describe this machine.
                 sent = {k: v for k, v in headers.items() if isinstance(v, str) and not k.startswith("X-Stainless")}
                 self._connections = ConnectionPool(url, proxy, sent, self.config.timeout)
             return self._connections
@@ -269,5 +269,5 @@ def _status_in(error: Any) -> int:
 
 
 def _storable(text: str) -> str:
-    """Half of a surrogate pair cannot be stored."""
+    """Replace lone surrogates, which cannot be stored."""
     return text.encode("utf-8", "replace").decode()

@@ -1,4 +1,4 @@
-"""What a provider's refusal means: whether to wait, to drop the step, or what the user has to set."""
+"""Classifies a provider's errors: wait, drop the step, or tell the user what to set."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from spark_framework.api import JudgeError, parse_retry_after
 
 BUSY = frozenset({408, 409, 425, 429})
-"""Statuses below 500 after which asking again may succeed."""
+"""Statuses below 500 after which a retry may succeed."""
 FILTERED = frozenset({"content_filter", "content_policy_violation"})
 NO_CREDIT = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_error"})
 _NO_CREDIT = re.compile(r"credit balance|spend.?limit", re.IGNORECASE)
@@ -21,30 +21,30 @@ _GONE = r"deprecat|retired|shut ?down|sunset|decommission|no longer|not.?found|n
 
 @dataclass(frozen=True)
 class ProviderInfo:
-    """What a message has to name."""
+    """What error messages name."""
 
     url: str
     model: str
     variable: str
     """The environment variable with the key."""
     key: str
-    """Is taken out of whatever a provider says."""
+    """Removed from a provider's messages."""
     retirement: str = ""
-    """What is known about the model's end."""
+    """When the model retires, if known."""
 
     def error(self, status: int, body: Any, headers: Mapping[str, str] | None = None) -> JudgeError:
-        """The error for an answer that is no success.
+        """The error for a response that is not a success.
 
         Args:
             body: the parsed JSON, or None.
         """
-        code, words = self._said(body)
+        code, words = self._code_and_message(body)
         text = f"{code} {words}"
         if code in FILTERED:
             return JudgeError("the provider's content filter stopped the request", "refusal")
         if status == 402 or code in NO_CREDIT or _NO_CREDIT.search(text):
             return JudgeError(f"the account of {self.variable} has no credit left, or reached its limit", "config")
-        if status == 401:  # without the provider's words: they hold parts of the key
+        if status == 401:  # without the provider's message: it holds parts of the key
             return JudgeError(f"{self.url} refused the key: check the variable {self.variable}", "config")
         if status in BUSY or status >= 500:
             after = retry_after(headers or {})
@@ -64,7 +64,7 @@ class ProviderInfo:
         if status in (404, 410) and "model" in f"{code} {words}".lower():
             return True
         named = rf"(model|{re.escape(self.model)})\b.*({_GONE})"
-        return any(re.search(named, said, re.IGNORECASE) for said in (code.replace("_", " "), words))
+        return any(re.search(named, text, re.IGNORECASE) for text in (code.replace("_", " "), words))
 
     def _gone(self) -> JudgeError:
         known = f" ({self.retirement})" if self.retirement else ""
@@ -74,8 +74,8 @@ class ProviderInfo:
             "config",
         )
 
-    def _said(self, body: Any) -> tuple[str, str]:
-        """Code and words of an error, in the forms of OpenAI, Anthropic, vLLM and Ollama; one line without the key."""
+    def _code_and_message(self, body: Any) -> tuple[str, str]:
+        """Code and message of an error of OpenAI, Anthropic, vLLM or Ollama; one line without the key."""
         error = body.get("error", body) if isinstance(body, dict) else {}
         if not isinstance(error, dict):
             return "", self._line(error)

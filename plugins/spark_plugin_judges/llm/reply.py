@@ -1,4 +1,4 @@
-"""The form of an LLM judge's reply, and the parser that takes nothing on trust."""
+"""The schema of an LLM judge's reply, and a strict parser."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SCORES = tuple(range(11))
 
 
 class ParsedReply(NamedTuple):
-    """What a reply says, in the order of the labels."""
+    """The content of a reply, in the order of the labels."""
 
     scores: list[float]
     process_ok: list[bool]
@@ -26,12 +26,13 @@ class ParsedReply(NamedTuple):
 
 @lru_cache(maxsize=64)
 def reply_schema(names: tuple[str, ...], reasons: Reasons = "none", typed: bool = True) -> dict[str, Any]:
-    """A strict JSON schema: for every label one whole score, one process_ok and perhaps a reason. Not to be changed.
+    """A strict JSON schema: for every label one integer score, one process_ok and perhaps a reason. Cached: do not
+    modify it.
 
     An enum and required keys, since not every provider enforces bounds and list lengths.
 
     Args:
-        typed: whether the enum has a type beside it; OpenAI asks for it, and Anthropic's SDK takes it out.
+        typed: whether the enum has a type, too; OpenAI requires it, and Anthropic's SDK removes it.
     """
     score = ({"type": "integer"} if typed else {}) | {"enum": list(SCORES)}
     kinds = {"scores": score, "process_ok": {"type": "boolean"}, "reasons": {"type": "string"}}
@@ -42,7 +43,7 @@ def parse_reply(text: str, names: Sequence[str], reasons: Reasons = "none") -> P
     """Scores, process_ok and reasons in the order of `names`.
 
     Raises `JudgeError("invalid")` for anything but exactly one verdict for each label: a label missing, unknown or
-    given twice, a number that is no whole number from 0 to 10, a truth value in a number's place, NaN, cut JSON, a
+    given twice, a score that is not an integer from 0 to 10, a boolean in place of a number, NaN, cut JSON, a
     fence around it.
     """
     try:

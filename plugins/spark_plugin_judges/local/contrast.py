@@ -1,4 +1,4 @@
-"""A judge made of any causal language model on this machine: how much likelier does the question make the step?"""
+"""A judge from any local causal language model: how much likelier does the question make the step?"""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ UNKNOWN = "Question: (unknown)\n"
 class Contrast(LocalJudge):
     """Raw value of a candidate: mean log p(step | question) - mean log p(step | "(unknown)"), in nats a token.
 
-    The step is the candidate's action, arguments and observation; options and the steps so far stand before it. What is
-    fluent or common in itself cancels out, what belongs to this question remains. The judge knows nothing of truth, and
-    text that merely repeats the question scores high: compare it with another judge before you rely on it.
+    The step is the candidate's action, arguments and observation; options and the steps so far precede it. Fluent or
+    common text cancels out; what is specific to this question remains. The judge does not know what is true, and text
+    that merely repeats the question scores high: compare it with another judge before you rely on it.
 
     Needs a calibration map. A candidate is process_ok when its score is above `process_threshold` and its call was
     readable and did not fail; earlier steps do not count, as each had a verdict of its own.
@@ -45,7 +45,7 @@ class Contrast(LocalJudge):
 
     def values(self, model: Any, tokenizer: Any, texts: dict[str, Any]) -> list[float]:
         room = model.config.get_text_config().max_position_embeddings
-        # Text of tools and policies is text: what looks like a control token in it is none.
+        # Text from tools and policies is plain text: do not parse control tokens in it.
         rows = [
             without_middle(tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids, room // 2)
             for text in texts["candidates"]

@@ -13,8 +13,8 @@ CHUNK = 256
 def mean_logprobs(model: Any, prefix: Sequence[int], rows: Sequence[Sequence[int]]) -> list[float]:
     """Mean log-probability of each row's tokens after the prefix, in nats a token.
 
-    The prefix is read once. Rows are padded on the right: a causal model does not look there, so that a row's value
-    does not depend on its company (beyond the last digits of the arithmetic).
+    The prefix is read once. Rows are padded on the right: a causal model does not attend there, so a row's value
+    does not depend on the other rows (up to rounding).
 
     Args:
         model: a transformers model for causal language modelling.

@@ -1,4 +1,4 @@
-"""Judges whose model runs on this machine: weights that judges share, named by their content."""
+"""Judges whose model runs on this machine. Judges share weights, which are identified by their content."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class LocalModel:
 
     @cached_property
     def identity(self) -> dict[str, str]:
-        """What its values depend on: digests of weights and tokenizer, number format, version of transformers."""
+        """All that its values depend on: digests of weights and tokenizer, number format, version of transformers."""
         return {
             "weights": self.weights,
             "tokenizer": _digest(_files(self.folder, TOKENIZER_FILES)),
@@ -55,7 +55,7 @@ class LocalModel:
 
     @cached_property
     def weights(self) -> str:
-        """64 hex digits over the weights and the model's config, but for the version that wrote it."""
+        """64 hex digits over the weights and the model's config, without the version that wrote it."""
         tensors = _files(self.folder, ("*.safetensors",)) or _files(self.folder, ("*.bin",))
         if not tensors:
             raise ConfigError(f"judge.model: {self.folder} has no weights (*.safetensors or *.bin)")
@@ -118,7 +118,7 @@ class LocalConfig(CalibratedJudge.Config):
     dtype: Literal["float32", "bfloat16"] = "float32"
     """bfloat16 takes half the memory and is coarser: raw values then depend a little on the machine."""
     device: str | None = None
-    """Of torch, like `cuda:1`; None takes a GPU where there is one."""
+    """A torch device, like `cuda:1`; None takes a GPU where there is one."""
 
 
 class LocalJudge(CalibratedJudge):
@@ -128,7 +128,7 @@ class LocalJudge(CalibratedJudge):
     auto_class: ClassVar[str]
     """The class of transformers that loads the model."""
     form: ClassVar[int] = 1
-    """Raise it when `values` makes other values of the same texts."""
+    """Increase it when `values` computes other values from the same texts."""
 
     def __init__(self, config: ComponentConfig | None = None) -> None:
         super().__init__(config)
@@ -164,7 +164,7 @@ class LocalJudge(CalibratedJudge):
             with self.model().alone() as (model, tokenizer):
                 values = self.values(model, tokenizer, api_request.body)
         except torch.OutOfMemoryError as exc:
-            raise ConfigError("judge.device: the GPU's memory is full; take `cpu`, or a smaller model") from exc
+            raise ConfigError("judge.device: the GPU is out of memory; use `cpu`, or a smaller model") from exc
         return ApiReply(body={"values": values}, model=self.config.model)
 
     def close(self) -> None:
@@ -182,7 +182,7 @@ def _digest(files: tuple[Path, ...]) -> str:
 
 @lru_cache(maxsize=16)
 def _hashed(files: tuple[tuple[Path, int, int], ...]) -> str:
-    """Digest of names and contents. Size and time are there so that a file is read once, and again when it changed."""
+    """Digest of names and contents. Size and time are cache keys: a file is read again when it changed."""
     digest = hashlib.sha256()
     for file, *_ in files:
         with file.open("rb") as content:

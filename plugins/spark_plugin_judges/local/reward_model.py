@@ -1,4 +1,4 @@
-"""A judge made of any sequence-classification model of Hugging Face: reward models, preference models, verifiers."""
+"""A judge from any sequence-classification model of Hugging Face: reward models, preference models, verifiers."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from .local_model import LocalConfig, LocalJudge
 from .step_text import candidate_text, question_text, steps_text
 
 ROWS = 4
-"""Candidates in one forward pass, where the model says how it is padded."""
+"""Candidates in one forward pass, if the model has a padding token."""
 MOST_TOKENS = 8192
-"""Where neither model nor tokenizer names a limit."""
+"""Used if neither model nor tokenizer names a limit."""
 
 
 class RewardModel(LocalJudge):
@@ -101,7 +101,7 @@ def _encoded(model: Any, tokenizer: Any, context: str, candidate: str) -> dict[s
 
 
 def _without_control_tokens(tokenizer: Any, text: str) -> str:
-    """Text of tools and policies is text: a control token in it is broken in two."""
+    """Text from tools and policies is plain text: control tokens in it are broken in two."""
     control = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
     for token in sorted(control, key=len, reverse=True):
         text = text.replace(token, f"{token[0]} {token[1:]}")

@@ -24,7 +24,7 @@ def steps_text(steps: tuple[Step, ...]) -> str:
 
 
 def candidate_text(candidate: Candidate) -> str:
-    """A call and, where it was carried out, what came of it. Long parts are clipped as for LLM judges."""
+    """A call and, if it was executed, its observation. Long parts are clipped as for LLM judges."""
     fields = _shown(candidate)
     lines = [(LABELS[name], value) for name, value in fields.items() if name in LABELS]
     return "\n".join(

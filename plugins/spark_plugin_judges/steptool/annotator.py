@@ -1,4 +1,4 @@
-"""StepTool's annotator: a prompted model that rates a finished trajectory, step by step and as a whole."""
+"""StepTool's annotator: a prompted model that rates the steps and the outcome of a finished trajectory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RATINGS = range(6)
 
 
 class Rating(NamedTuple):
-    """What a reply says, step by step."""
+    """The content of a reply, step by step."""
 
     succeeded: list[bool]
     contributions: list[int]
@@ -30,9 +30,9 @@ class Rating(NamedTuple):
 
 
 class SteptoolAnnotator(GPT4o):
-    """Rates all steps of a finished trajectory in one call, for `steptool.annotator`: did the call succeed, what did it
-    give to the final answer (0 to 5), and is the question solved. A request's seed is the number of the repeat, and
-    repeats are asked apart. Any server that speaks the OpenAI chat protocol will do.
+    """Rates all steps of a finished trajectory in one call, for `steptool.annotator`: did the call succeed, how much
+    did it contribute to the final answer (0 to 5), and is the question solved. A request's seed is the number of the
+    repeat; repeats are separate requests. Any server that speaks the OpenAI chat protocol will do.
     """
 
     name = "steptool_annotator"

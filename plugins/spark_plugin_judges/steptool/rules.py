@@ -1,4 +1,4 @@
-"""StepTool's annotator without a model: rules about what came back, and how much of it is in the final answer."""
+"""StepTool's annotator without a model: rules about each reply, and how much of it is in the final answer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from spark_framework.api import (
 )
 
 FAILURES = ("wrong", "error", "is empty")
-"""Words of a reply that is a complaint, where it is JSON text."""
+"""Words that mark a JSON string as an error message."""
 
 
 class SteptoolRules(Judge):
@@ -30,7 +30,7 @@ class SteptoolRules(Judge):
 
     | what               | rule                                                                                       |
     |--------------------|--------------------------------------------------------------------------------------------|
-    | the call succeeded | it ran, and its reply is no error object, no status 400 and no complaint                   |
+    | the call succeeded | it ran, and its reply is not an error object, a status 400 or an error message             |
     | contribution       | 10 where the share of the reply's characters that recur in the final answer, in order (longest common subsequence), is at least `overlap`; else 0 |
     | the final answer   | 10 or 0 where the right option is known; 0 where there is no answer; else 5, unsure        |
     """  # noqa: E501
@@ -59,17 +59,17 @@ class SteptoolRules(Judge):
 
 
 def call_succeeded(candidate: Candidate) -> bool:
-    """Whether a call ran and its reply is none of the ways in which servers say no."""
+    """Whether a call ran and its reply does not report an error."""
     if candidate.arguments is None or candidate.ok is False:
         return False
     try:
-        said = json.loads(candidate.observation or "")
+        reply = json.loads(candidate.observation or "")
     except (ValueError, RecursionError):  # plain text, or JSON that was cut
         return True
-    if isinstance(said, dict):
-        return not said.get("error") and said.get("status") != 400
-    if isinstance(said, str):
-        return not said.startswith("Please") and not any(word in said for word in FAILURES)
+    if isinstance(reply, dict):
+        return not reply.get("error") and reply.get("status") != 400
+    if isinstance(reply, str):
+        return not reply.startswith("Please") and not any(word in reply for word in FAILURES)
     return True
 
 
@@ -90,7 +90,7 @@ def overlap(reply: str, answer: str) -> float:
 
 
 def _reply(candidate: Candidate) -> str:
-    """What came back, without ToolBench's envelope `{"error": "", "response": …}`, which may have been cut."""
+    """The reply without ToolBench's envelope `{"error": "", "response": …}`, which may have been cut."""
     if candidate.action == THINK:
         return str((candidate.arguments or {}).get("thought", candidate.text))
     text = candidate.observation or ""

@@ -1,1 +1,1 @@
-"""Tools that look something up: `dictionary`, `encyclopedia`, `search`."""
+"""Look-up tools: `dictionary`, `encyclopedia`, `search`."""

@@ -12,7 +12,7 @@ from pydantic import Field
 from spark_framework.api import ComponentConfig, Tool, ToolArgs, ToolContext, UserError, hookimpl
 
 from ..shared.http_client import Client, HttpAddress, OnlineSettings
-from .sourced_tool import Source, SourcedTool, one_line
+from .sourced_tool import Source, SourcedTool, argument_line
 from .sources import packaged_facts, wiktionary, wordnet
 
 
@@ -30,13 +30,13 @@ class Dictionary(SourcedTool):
 
     class Config(ComponentConfig):
         sources: tuple[Literal["glossary", "wordnet", "wiktionary"], ...] = ()
-        """Asked in this order. Empty: `glossary`, and `wordnet` where it is installed."""
+        """Queried in this order. Empty: `glossary`, and `wordnet` where it is installed."""
         wordnet: Path | None = None
-        """The folder with WordNet's `data.noun` and so on. Default: where its packages put it."""
+        """The folder with WordNet's `data.noun` and so on. Default: where its packages install it."""
         wiktionary_url: HttpAddress = "https://en.wiktionary.org"
-        """The wiki that `wiktionary` asks."""
+        """The wiki that `wiktionary` queries."""
         online: OnlineSettings = OnlineSettings()
-        """How `wiktionary` is asked."""
+        """Request settings of `wiktionary`."""
 
     class Args(ToolArgs):
         term: str = Field(max_length=80, description="for example opportunity cost")
@@ -66,7 +66,7 @@ class Dictionary(SourcedTool):
         return folder
 
     def call(self, args: Any, context: ToolContext) -> str:
-        term = one_line(args.term, "term")
+        term = argument_line(args.term, "term")
         return self.ask(term, nothing=f"no entry for {term[:40]!r}; give one term")
 
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from spark_framework.api import ComponentConfig, Tool, ToolArgs, ToolContext, UserError, hookimpl
 
 from ..shared.http_client import Client, HttpAddress, OnlineSettings
-from .sourced_tool import Source, SourcedTool, one_line
+from .sourced_tool import Source, SourcedTool, argument_line
 from .sources import mediawiki, packaged_facts, wiki_leads
 from .sources.zim import Zim, zim_digest
 
@@ -32,13 +32,13 @@ class Encyclopedia(SourcedTool):
 
     class Config(ComponentConfig):
         sources: tuple[Literal["zim", "packaged", "leads", "mediawiki"], ...] = ()
-        """Asked in this order. Empty: `zim` where a file is set, `packaged`, and `leads` where they are installed."""
+        """Queried in this order. Empty: `zim` where a file is set, `packaged`, and `leads` where they are installed."""
         zim: Path | None = None
         """A ZIM file, for example one of Kiwix."""
         api_url: HttpAddress = "https://en.wikipedia.org/w/api.php"
-        """The address of the interface of the wiki that `mediawiki` asks."""
+        """API address of the wiki that `mediawiki` queries."""
         online: OnlineSettings = OnlineSettings()
-        """How `mediawiki` is asked."""
+        """Request settings of `mediawiki`."""
 
     class Args(ToolArgs):
         query: str = Field(max_length=200, description="for example Battle of Hastings or capital of Peru")
@@ -68,7 +68,7 @@ class Encyclopedia(SourcedTool):
         return Path(self.config.zim)
 
     def call(self, args: Any, context: ToolContext) -> str:
-        query = one_line(args.query, "query")
+        query = argument_line(args.query, "query")
         return self.ask(query, nothing=f"no article found for {query[:60]!r}; try a shorter name")
 
 

@@ -12,15 +12,15 @@ from pydantic import Field
 from spark_framework.api import ComponentConfig, Tool, ToolArgs, ToolContext, UserError, hookimpl
 
 from ..shared.http_client import Client, HttpAddress, OnlineSettings, plain
-from .sourced_tool import Source, SourcedTool, one_line
+from .sourced_tool import Source, SourcedTool, argument_line
 from .sources import corpus_index, packaged_facts, web_search, wiki_leads
 from .sources.articles import LEAST_COVERAGE
 from .sources.text_index import Hit, TextIndex
 
 LEAST_SCORE = 0.8
-"""Passages are shown that score at least this share of the best one."""
+"""Passages are shown if they score at least this share of the best one."""
 MAX_CHARACTERS = 1950
-"""Of all passages together: what fits into an observation, with their numbers."""
+"""Of all passages together, so that they and their numbers fit into an observation."""
 
 
 class Search(SourcedTool):
@@ -37,11 +37,11 @@ class Search(SourcedTool):
 
     class Config(ComponentConfig):
         sources: tuple[Literal["corpus", "articles", "leads", "tavily", "brave"], ...] = ()
-        """Asked in this order. Empty: `corpus` where one is set, else `articles`, and `leads` where installed."""
+        """Queried in this order. Empty: `corpus` where one is set, else `articles`, and `leads` where installed."""
         corpus: Path | None = None
         """A .txt, .md, .jsonl or .parquet file (fields `text` and maybe `title`), or a folder of such files."""
         index: Path | None = None
-        """Where the index of the corpus is kept. Default: beside the corpus, as `NAME.index.sqlite`."""
+        """Where the index of the corpus is kept. Default: next to the corpus, as `NAME.index.sqlite`."""
         tavily_url: HttpAddress = "https://api.tavily.com"
         """The address of Tavily's interface."""
         tavily_key_env: str = "TAVILY_API_KEY"
@@ -53,7 +53,7 @@ class Search(SourcedTool):
         exclude: tuple[str, ...] = web_search.BENCHMARK_MIRRORS
         """Hosts that no web result may come from, with their subdomains: they hold the benchmarks' answers."""
         online: OnlineSettings = OnlineSettings()
-        """How `tavily` and `brave` are asked."""
+        """Request settings of `tavily` and `brave`."""
 
     class Args(ToolArgs):
         query: str = Field(max_length=200, description="a few words")
@@ -83,7 +83,7 @@ class Search(SourcedTool):
         }[name]
         key = os.environ.get(variable, "").strip()
         if not key:
-            raise UserError(f"search: source {name} needs a key; put it into the environment variable {variable}")
+            raise UserError(f"search: source {name} needs a key: set the environment variable {variable}")
         client = Client(config.online)
 
         def found(query: str, k: int) -> str:
@@ -103,7 +103,7 @@ class Search(SourcedTool):
         return Path(self.config.corpus)
 
     def call(self, args: Any, context: ToolContext) -> str:
-        query = one_line(args.query, "query")
+        query = argument_line(args.query, "query")
         return self.ask(query, args.k, nothing=f"nothing found for {query[:60]!r}; try other words")
 
 

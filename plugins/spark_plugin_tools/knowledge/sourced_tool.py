@@ -1,4 +1,4 @@
-"""What the knowledge tools share: they ask sources one after the other, and the first that has an answer gives it."""
+"""Base class of the knowledge tools: sources are queried in order, and the first answer counts."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from typing import Any, ClassVar
 from spark_framework.api import ComponentConfig, Tool, ToolError, UserError
 
 Ask = Callable[..., str | None]
-"""The answer to a query, or None. A ToolError too says that there is none."""
+"""The answer to a query, or None. A ToolError, too, means that there is none."""
 
 
 def _nothing(*query: Any) -> None:
-    """Never has an answer, and nothing to release."""
+    """Never has an answer; also a `close` with nothing to release."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """One source, ready for use. Both ways to ask it are thread-safe."""
+    """One source, ready for use. Both look-ups are thread-safe."""
 
     strict: Ask = _nothing
-    """Gives what was asked for and nothing else: an article with this title. Asked of all sources first."""
+    """Exact matches only: an article with this title. All sources are queried strictly first."""
     loose: Ask = _nothing
-    """Gives what comes near. Asked where no source had a strict answer."""
+    """Near matches. Queried if no source had an exact one."""
     close: Callable[[], None] = _nothing
 
 
@@ -36,7 +36,7 @@ class SourcedTool(Tool):
     ONLINE: ClassVar[frozenset[str]]
     """The sources that need the network."""
     PLACES: ClassVar[frozenset[str]]
-    """Settings that only say where something is; what is there counts."""
+    """Settings that only name a location; the fingerprint covers the content instead."""
 
     def __init__(self, config: ComponentConfig | None = None) -> None:
         super().__init__(config)
@@ -45,14 +45,14 @@ class SourcedTool(Tool):
 
     @abstractmethod
     def source_names(self) -> Sequence[str]:
-        """The sources to ask, in order: those of the settings, else what is there."""
+        """The sources to query, in order: those of the settings, else those available."""
 
     @abstractmethod
     def open_source(self, name: str) -> Source:
         """Make a source ready.
 
         Raises:
-            UserError: it is not there; the text says what to install or to set.
+            UserError: it is missing; the text says what to install or set.
         """
 
     @abstractmethod
@@ -76,7 +76,7 @@ class SourcedTool(Tool):
         """The first answer.
 
         Raises:
-            ToolError: there is none. One that may pass ends the search: what a later source says would hide it.
+            ToolError: there is none. A transient error ends the search: a later source's answer would hide it.
         """
         try:
             sources = self._sources()
@@ -96,8 +96,8 @@ class SourcedTool(Tool):
         raise failure
 
     def fingerprint(self) -> str:
-        """Covers the data of the offline sources, wherever they are: other data has another fingerprint. How patiently
-        and through which proxy online sources are asked is not covered; it changes no answer."""
+        """Covers the data of the offline sources, not their location. Retry and proxy settings of online sources are
+        not covered: they change no answer."""
         settings = self.config.model_dump_json(exclude=set(self.PLACES | {"sources", "online"}))
         kind = f"{type(self).__module__}.{type(self).__qualname__}"
         names = self.source_names()
@@ -112,7 +112,7 @@ class SourcedTool(Tool):
             source.close()
 
 
-def one_line(text: str, what: str) -> str:
+def argument_line(text: str, what: str) -> str:
     """The argument of a call on one line, without lone surrogates.
 
     Raises:

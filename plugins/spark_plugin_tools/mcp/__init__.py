@@ -26,14 +26,14 @@ from spark_framework.api import (
     hookimpl,
 )
 
-from .server import Address, Definition, ServerError, digest, one_line
+from .server import Address, Definition, ServerError, digest, shortened_line
 
 if TYPE_CHECKING:
     from .bridge import Bridge
 
 MAX_TOOLS = 64
 MAX_DESCRIPTION = 300
-"""Characters of a description that a policy reads; they come from strangers."""
+"""Characters of a description that a policy reads; they come from third parties."""
 MAX_NAME = 64
 MAX_REPLY = 4000
 """Characters kept of a reply; more than any policy is shown."""
@@ -44,7 +44,7 @@ class Mcp(Toolset):
 
     A server may do anything that a program may, so nothing that it announces is trusted: descriptions are cut, replies
     bounded, schemas never fetched, their patterns never run, and `pin` refuses a server whose tools have changed. A
-    lost connection is made again once a call; the call that lost it is then asked again.
+    lost connection is re-established once a call, and the call that lost it is repeated.
     """
 
     name = "mcp"
@@ -56,17 +56,17 @@ class Mcp(Toolset):
         url: str | None = Field(default=None, pattern=r"^https?://[^/?#@\s]+([/?#]\S*)?$")
         """The server's address; or give `command`."""
         env: tuple[str, ...] = ()
-        """Names of the variables that the command gets beside PATH, HOME and the like."""
+        """Names of the variables that the command gets in addition to PATH, HOME and the like."""
         token_env: str | None = None
         """Name of the variable with the bearer token for the URL."""
         include: tuple[str, ...] = ()
         """The server's own names of the tools to take, in this order; empty: all, by name."""
         prefix: str = Field(default="", pattern=r"^[A-Za-z0-9_-]{0,32}$")
-        """Put before each name, where names of several servers clash."""
+        """Prefix of each name, for names that clash with another server's."""
         timeout: float = Field(default=20.0, gt=0, le=3600)
         """Seconds for connecting, and for one call."""
         pin: str | None = None
-        """Digest of the tools taken: names, descriptions and schemas. A server with others is refused."""
+        """Digest of the tools taken: names, descriptions and schemas. A server with another digest is refused."""
 
         @model_validator(mode="after")
         def _one_address(self) -> Mcp.Config:
@@ -86,17 +86,17 @@ class Mcp(Toolset):
 
     @property
     def needs(self) -> frozenset[str]:
-        """A command may do both, and the framework cannot see what it does."""
+        """Both for a command: the framework cannot know what it does."""
         return frozenset({"network"} if self.config.url else {"network", "filesystem"})
 
     def prepare(self) -> None:
         self.tools()
 
     def tools(self) -> Sequence[Tool]:
-        """Connects where that has not been done yet.
+        """Connect, if not yet connected.
 
         Raises:
-            UserError: the server cannot be reached, or its tools cannot be taken.
+            UserError: the server cannot be reached, or its tools cannot be used.
         """
         with self._lock:
             if self._bridge is None:
@@ -132,18 +132,20 @@ class Mcp(Toolset):
         return Address(config.command, variables, config.url, token, config.timeout)
 
     def _taken(self, offered: Iterable[Definition]) -> list[Definition]:
-        """The definitions to use, in an order that is the same every time."""
+        """The definitions to use, in a fixed order."""
         taken = sorted(offered, key=lambda one: one.name)
         if self.config.include:
             by_name = {one.name: one for one in taken}
             if unknown := [name for name in self.config.include if name not in by_name]:
-                known = one_line(", ".join(by_name), 300) or "none"
+                known = shortened_line(", ".join(by_name), 300) or "none"
                 raise UserError(f"tool mcp: the server has no tool {unknown[0]!r}; its tools: {known}")
             taken = [by_name[name] for name in self.config.include]
         if not taken:
             raise UserError("tool mcp: the server has no tools")
         if len(taken) > MAX_TOOLS:
-            raise UserError(f"tool mcp: the server has {len(taken)} tools; `include` at most {MAX_TOOLS} of them")
+            raise UserError(
+                f"tool mcp: the server has {len(taken)} tools; list at most {MAX_TOOLS} of them in `include`"
+            )
         if self.config.pin is not None and self.config.pin != (found := digest(taken)):
             raise UserError(f"tool mcp: the server's tools have the digest {found}, and `pin` is {self.config.pin!r}")
         return taken
@@ -151,15 +153,17 @@ class Mcp(Toolset):
     def _names(self, taken: Iterable[Definition]) -> list[str]:
         names = [(self.config.prefix + re.sub(r"[^A-Za-z0-9_-]", "_", one.name))[:MAX_NAME] for one in taken]
         if clashing := [name for name, count in Counter(names).items() if count > 1]:
-            raise UserError(f"tool mcp: several tools of the server would be called {clashing[0]}; `include` one")
+            raise UserError(
+                f"tool mcp: several tools of the server would be called {clashing[0]}; list one of them in `include`"
+            )
         return names
 
     def _tool(self, bridge: Bridge, definition: Definition, name: str) -> Tool:
-        description = one_line(definition.description, MAX_DESCRIPTION) or f"The tool {name} of an MCP server."
+        description = shortened_line(definition.description, MAX_DESCRIPTION) or f"The tool {name} of an MCP server."
         try:
             args = arguments_from_schema(definition.schema)
         except ConfigError as exc:
-            raise UserError(f"tool mcp: tool {name}: {exc}; take the others with `include`") from exc
+            raise UserError(f"tool mcp: tool {name}: {exc}; list only the others in `include`") from exc
         cls = type("ServerTool", (_ServerTool,), {"name": name, "description": description, "Args": args})
         server = [self.config.command, self.config.url]
         identity = hashlib.sha256(json.dumps([server, definition.digest()]).encode()).hexdigest()[:16]
@@ -185,7 +189,7 @@ class _ServerTool(Tool):
         return self._needs
 
     def fingerprint(self) -> str:
-        """Covers the server's address and all that it says of the tool."""
+        """Covers the server's address and the tool's full definition."""
         return self._identity
 
     def call(self, args: Any, context: ToolContext) -> str:
@@ -208,7 +212,7 @@ class _ServerTool(Tool):
 
 
 def _plain(arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments as every JSON writer takes them: no lone surrogates, only finite numbers."""
+    """The arguments in a form that every JSON writer accepts: no lone surrogates, only finite numbers."""
     try:
         text = json.dumps(arguments, ensure_ascii=False, allow_nan=False)
         plain: dict[str, Any] = json.loads(text.encode("utf-8", "replace"))
@@ -218,7 +222,7 @@ def _plain(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _written(result: Any) -> str:
-    """A result as text: its texts, else its structured content; what is neither is named."""
+    """A result as text: its texts, else its structured content; other parts are only named."""
     texts = [_block(block) for block in result.content]
     if result.structured_content is not None and not any(block.type == "text" for block in result.content):
         texts.append(json.dumps(result.structured_content, ensure_ascii=False, separators=(",", ":")))

@@ -19,16 +19,16 @@ from .server import Address, Definition, ServerError, digest
 
 CLOSE_SECONDS = 5.0
 _CLOSED = "the connection has been closed"
-_LOST = ("Connection closed", "Session terminated")  # the SDK's words; the first one's code is any server's to use
+_LOST = ("Connection closed", "Session terminated")  # the SDK's texts; servers may use the code of the first one, too
 _log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
-for _name in ("mcp", "client"):  # the SDK's loggers: tracebacks reach those who set up logging, and nobody's stderr
+for _name in ("mcp", "client"):  # the SDK's loggers: tracebacks go to configured logging only, never to stderr
     logging.getLogger(_name).addHandler(logging.NullHandler())
 
 
 class Bridge:
-    """Asks the server from any thread. A lost connection is made again once for each failure, not for each caller.
+    """Calls the server from any thread. A lost connection is re-established once for each failure, not for each caller.
 
     Not usable in a forked process: thread and connection stay with the parent.
     """
@@ -46,7 +46,7 @@ class Bridge:
         started.wait()
 
     def definitions(self) -> tuple[Definition, ...]:
-        """The tools that the server announced when it was first asked.
+        """The tools that the server announced at the first connection.
 
         Raises:
             ServerError: it cannot be reached.
@@ -56,18 +56,18 @@ class Bridge:
         return self._definitions
 
     def call(self, name: str, arguments: dict[str, Any]) -> CallToolResult:
-        """The result of one call. Connecting again, where that is needed, counts towards its time.
+        """The result of one call. Reconnecting, if needed, counts towards its time.
 
         Raises:
             TimeoutError: there was no answer in time.
-            ServerError: the connection was lost and could not be made again, or was lost again.
-            MCPError: the server, or the SDK for it, refused.
-            pydantic.ValidationError: what the server answered is no result.
+            ServerError: the connection was lost and could not be re-established, or was lost again.
+            MCPError: the server, or the SDK on its behalf, refused.
+            pydantic.ValidationError: the server's answer is not a valid result.
         """
         return self._ask(self._call, name, arguments)
 
     def close(self) -> None:
-        """End the connection, the server where it is a command, and the thread. Calling it twice is harmless."""
+        """End the connection, the server process, if there is one, and the thread. Calling it twice is harmless."""
         if self._owner != os.getpid():
             return
         with self._lock:
@@ -110,7 +110,7 @@ class Bridge:
                 raise ServerError(f"{self._address} lost the connection twice in one call") from None
 
     async def _connected(self, lost: _Connection | None = None) -> _Connection:
-        """The connection of all callers; a new one in the place of one that is lost."""
+        """The connection of all callers; a new one if it is lost."""
         current = self._current
         if current is None or current is lost or current.over:
             if self._finished:
@@ -122,7 +122,7 @@ class Bridge:
         if self._definitions is None:
             self._definitions = current.definitions
         elif digest(self._definitions) != digest(current.definitions):
-            raise ServerError(f"{self._address} announces other tools than when it was first asked")
+            raise ServerError(f"{self._address} announces other tools than at the first connection")
         return current
 
 
@@ -171,17 +171,17 @@ class _Connection:
 
     async def ask(self, name: str, arguments: dict[str, Any]) -> CallToolResult:
         """One call. Raises _Lost, MCPError, ValidationError."""
-        # Not `call_tool`: it checks the result with the server's own schema, and its patterns can take for ever.
+        # Not `call_tool`: it checks the result with the server's own schema, and its patterns can take forever.
         request = CallToolRequest(params=CallToolRequestParams(name=name, arguments=arguments))
         asked = _now()
         sent = asyncio.create_task(self._session.send_request(request, CallToolResult))
         try:
             result: CallToolResult = await asyncio.shield(sent)
         except asyncio.CancelledError:  # out of time
-            sent.cancel()  # not awaited: it still tries to tell the server, which may not read any more
+            sent.cancel()  # not awaited: it still tries to notify the server, which may not read any more
             sent.add_done_callback(lambda task: task.cancelled() or task.exception())
             if self._last_reply < asked:
-                self.stop()  # nobody else was answered either: the next call starts the server anew
+                self.stop()  # no other call was answered either: the next call restarts the server
             raise
         except MCPError as exc:
             if exc.message in _LOST:
@@ -192,13 +192,13 @@ class _Connection:
         return result
 
     def stop(self) -> None:
-        """Let the connection end, soon."""
+        """Ask the connection to end."""
         self._stop.set()
         if not self._ready.is_set():
             self._holder.cancel()
 
     async def end(self) -> None:
-        """End the connection and wait for that, not for ever."""
+        """End the connection and wait for that, for a limited time."""
         self.stop()
         _, late = await asyncio.wait({self._holder}, timeout=CLOSE_SECONDS)
         if late:

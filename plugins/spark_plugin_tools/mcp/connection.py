@@ -1,4 +1,4 @@
-"""A connection to an MCP server: opened, listed, and every failure said in one line."""
+"""Opens a connection to an MCP server and lists its tools; every failure is one line."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from contextlib import asynccontextmanager
 from mcp import Client, ClientSession, MCPError
 
 from .http import http_streams
-from .server import Address, Definition, ServerError, StderrTail, one_line
+from .server import Address, Definition, ServerError, StderrTail, shortened_line
 from .stdio import stdio_streams
 
 MAX_PAGES = 20
-"""Of a server's list of tools; each is a message."""
+"""Most pages of a server's list of tools; each is a message."""
 
 
 @asynccontextmanager
 async def connect(address: Address) -> AsyncIterator[tuple[ClientSession, tuple[Definition, ...]]]:
-    """(session, the tools that the server announces) while the block lasts. To be entered and left in one task.
+    """(session, the tools that the server announces) while the block lasts. Enter and leave it in one task.
 
     Raises:
         ServerError: it cannot be reached, or the connection broke.
@@ -55,8 +55,8 @@ def _reason(exc: BaseException, seconds: float) -> str:
     if isinstance(exc, ServerError):
         return str(exc)
     if isinstance(exc, TimeoutError):
-        return f"did not answer within {seconds:g} s; raise `timeout` where it needs longer to start"
+        return f"did not answer within {seconds:g} s; raise `timeout` if it needs longer to start"
     if isinstance(exc, MCPError) and exc.message == "Connection closed":
         return "ended the connection"
     kind = "" if isinstance(exc, MCPError) else f"{type(exc).__name__}: "
-    return f"cannot be used ({kind}{one_line(str(exc), 200)})"
+    return f"cannot be used ({kind}{shortened_line(str(exc), 200)})"

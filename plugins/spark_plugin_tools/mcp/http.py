@@ -1,4 +1,4 @@
-"""An MCP server behind a URL (streamable HTTP), read in bounded memory."""
+"""An MCP server at a URL (streamable HTTP), read in bounded memory."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class _BoundedStream(httpx2.AsyncByteStream):  # type: ignore[misc]
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         if self._packed:  # a few bytes may unpack to gigabytes
-            raise httpx2.StreamError("the reply is compressed, though that was not asked for")
+            raise httpx2.StreamError("the reply is compressed, though compression was not requested")
         size = 0
         async for chunk in self._plain:
             size += len(chunk)

@@ -1,4 +1,4 @@
-"""What is known and said of an MCP server, and how much is taken from it. Imports nothing of the SDK."""
+"""The description of an MCP server and its tools, and the limits on its messages. Does not import the SDK."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MAX_MESSAGE = 4 << 20
-"""Bytes of one message; nothing that a model reads is nearly as long."""
+"""Bytes of one message; far more than a model reads."""
 TOO_LONG = f"the reply is longer than {MAX_MESSAGE >> 20} MB; ask for less"
 
 
@@ -19,7 +19,7 @@ class ServerError(Exception):
 
 @dataclass(frozen=True)
 class Address:
-    """Where a server is: a command with the variables that it gets, or a URL with the token that it wants."""
+    """Where a server is: a command with the variables that it gets, or a URL with its bearer token."""
 
     command: tuple[str, ...]
     variables: dict[str, str] = field(repr=False)
@@ -29,7 +29,7 @@ class Address:
     """For one call, and for connecting and listing together."""
 
     def __str__(self) -> str:
-        return self.url or f"`{one_line(' '.join(self.command), 100)}`"
+        return self.url or f"`{shortened_line(' '.join(self.command), 100)}`"
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Definition:
 
 
 def digest(definitions: Iterable[Definition]) -> str:
-    """64 hex digits of several definitions, in whatever order they are announced."""
+    """64 hex digits of several definitions, independent of their order."""
     return hashlib.sha256("".join(sorted(one.digest() for one in definitions)).encode()).hexdigest()
 
 
@@ -62,10 +62,10 @@ class StderrTail:
 
     def __str__(self) -> str:
         lines = self._tail.decode("utf-8", "replace").strip().splitlines()
-        return f"; it said: {one_line(lines[-1], 200)}" if lines else ""
+        return f"; it said: {shortened_line(lines[-1], 200)}" if lines else ""
 
 
-def one_line(text: str, length: int) -> str:
+def shortened_line(text: str, length: int) -> str:
     """The text without control characters and line breaks, cut at `length` characters."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * length]).split())
     return line if len(line) <= length else line[: length - 1] + "…"

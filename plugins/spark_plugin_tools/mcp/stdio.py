@@ -25,7 +25,7 @@ from mcp_types import PARSE_ERROR, ErrorData, JSONRPCError, jsonrpc_message_adap
 from .server import MAX_MESSAGE, TOO_LONG, ServerError, StderrTail
 
 GRACE_SECONDS = 1.0
-"""For a server to end by itself once its stdin is closed."""
+"""Seconds for a server to exit after its stdin is closed."""
 MAX_NOISE = 16 << 20
 """Bytes without a message after which the connection is given up."""
 _CHUNK = 1 << 16
@@ -37,7 +37,7 @@ _ID_LAST = re.compile(rb'"id"\s*:\s*(\d{1,15})\s*\}\s*$')
 async def stdio_streams(
     command: Sequence[str], variables: Mapping[str, str], tail: StderrTail
 ) -> AsyncIterator[tuple[Any, Any]]:
-    """Start the command; the streams carry the SDK's messages. The process and its children end with the block."""
+    """Start the command; the streams carry the SDK's messages. The block's end kills the process and its children."""
     pipe = asyncio.subprocess.PIPE
     try:
         process = await asyncio.create_subprocess_exec(
@@ -46,7 +46,7 @@ async def stdio_streams(
             stdout=pipe,
             stderr=pipe,
             env=get_default_environment() | dict(variables),
-            start_new_session=True,  # Ctrl-C is not for the server, and its children can be ended with it
+            start_new_session=True,  # the server gets no Ctrl-C, and its children can be killed with it
         )
     except (OSError, ValueError) as exc:
         raise ServerError(f"cannot be started ({getattr(exc, 'strerror', None) or exc})") from exc
@@ -91,7 +91,7 @@ async def _receive(stdout: asyncio.StreamReader, inbox: Any, tail: StderrTail) -
 
 
 async def _send(outbox: Any, stdin: asyncio.StreamWriter, inbox: Any) -> None:
-    """Write every message. Where nobody reads them any more, the connection has ended."""
+    """Write every message. If they are no longer read, the connection has ended."""
     with contextlib.suppress(OSError):
         async for sent in outbox:
             stdin.write(sent.message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n")
@@ -106,7 +106,7 @@ async def _collect_stderr(stderr: asyncio.StreamReader, tail: StderrTail, heard:
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:
-    """Close the server's stdin and stdout, wait a little, then kill it with whatever it started."""
+    """Close the server's stdin and stdout, wait a little, then kill it and its children."""
     transport: asyncio.SubprocessTransport = process._transport  # type: ignore[attr-defined] # nothing public closes stdout
     for descriptor in (0, 1):
         pipe = transport.get_pipe_transport(descriptor)
@@ -132,7 +132,7 @@ async def _ended(process: asyncio.subprocess.Process) -> None:
 
 @dataclass(frozen=True)
 class Line:
-    """A line, or of one that is longer than `MAX_MESSAGE` the beginning and the end."""
+    """A line; of one longer than `MAX_MESSAGE`, the beginning and the end."""
 
     text: bytes
     size: int
@@ -149,7 +149,7 @@ class BoundedLines:
         self._parts: list[bytes] = []
         self._end = b""
         self.pending = 0
-        """Bytes of the line that has not ended yet."""
+        """Bytes of the unfinished line."""
 
     def feed(self, chunk: bytes) -> Iterator[Line]:
         """The lines that end in this chunk."""
@@ -169,7 +169,7 @@ class BoundedLines:
 
 
 def _message(line: Line) -> SessionMessage | None:
-    """The SDK's message, or None where the line is none. One that is too long fails the request that it answers."""
+    """The SDK's message, or None if the line is not one. One that is too long fails the request that it answers."""
     if line.size > MAX_MESSAGE:
         answered = _ID_FIRST.match(line.text) or _ID_LAST.search(line.end)
         if answered is None:

@@ -19,8 +19,8 @@ class Python(Tool):
     With `backend: full` in CPython with numpy, scipy and sympy, in a sandbox of bubblewrap and seccomp (Linux). Where
     that cannot be had it refuses to start; it never runs a program outside.
 
-    The clock stands still and `random` starts from the call's seed, so that a program always prints the same.
-    Answers with what was printed, or with the value of a closing expression where nothing was.
+    The clock is fixed and `random` starts from the call's seed, so that a program always prints the same.
+    Answers with what was printed, or with the value of a closing expression if nothing was printed.
     """
 
     name = "python"
@@ -42,7 +42,7 @@ class Python(Tool):
         self._interpreter: Interpreter = Monty(self.config.workers)
         if self.config.backend == "full":
             self._interpreter = Sandbox(self.config.workers)
-            self.description = (  # type: ignore[misc]  # what the model reads depends on the settings
+            self.description = (  # type: ignore[misc]  # the description depends on the settings
                 "Runs a short Python program and returns what it prints. It has the standard library, numpy, scipy and "
                 "sympy; no files, network or threads."
             )

@@ -97,7 +97,7 @@ def molar_mass(formula: str) -> str:
 
 
 def balance(equation: str) -> str:
-    """The equation with the smallest whole coefficients, found as an exact null space. Charges are balanced too.
+    """The equation with the smallest integer coefficients, found as an exact null space. Charges are balanced too.
 
     Raises ChemistryError.
     """

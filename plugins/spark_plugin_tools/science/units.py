@@ -18,7 +18,7 @@ SMALLEST, LARGEST = 1e-300, 1e300  # sizes between which floats have all their d
 
 _LOCK = Lock()  # pint's registry fills caches while it parses
 
-# What people write for what pint knows.
+# Common spellings, and pint's.
 _REWRITTEN = (
     (r"\^", "**"),
     ("[·⋅×]", "*"),
@@ -86,7 +86,7 @@ def _converted(number: float, start: Any, end: Any, what: str) -> float:
         raise UnitError(f"cannot convert {what}: different dimensions") from None
     except (pint.PintError, ArithmeticError, ValueError, TypeError):
         raise UnitError(f"cannot convert {what}") from None
-    vanished = result == 0 and 0 < abs(number) < 1  # a larger number may well be the zero of another scale
+    vanished = result == 0 and 0 < abs(number) < 1  # a larger number can be the zero of another scale
     if not abs(result) <= LARGEST or vanished or 0 < abs(result) < SMALLEST:
         raise UnitError("result out of range")
     return result

@@ -1,1 +1,1 @@
-"""Helpers of several tools."""
+"""Helpers that several tools use."""

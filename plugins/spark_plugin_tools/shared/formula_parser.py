@@ -1,4 +1,4 @@
-"""Reads a formula as people write it into a small tree. No `eval`, no Python syntax: what is not listed is refused.
+"""Parses a formula, as people write it, into a small tree. No `eval`, no Python syntax: unknown input is refused.
 
 Shared by the calculator (which computes the tree) and the solver (which builds sympy objects from it).
 `^` is a power, `5!` a factorial, `6.5%` a percentage (`20% of 50`), `100 % 3` a remainder, `2x` and `2(x+1)` products.
@@ -51,7 +51,7 @@ COMPARISONS = ("=", "!=", "<=", ">=", "<", ">")
 _SPELLINGS = {"**": "^", "×": "*", "·": "*", "⋅": "*", "÷": "/", "−": "-", "–": "-", "==": "="}
 _SPELLINGS |= {"≤": "<=", "≥": ">=", "≠": "!="}
 _POSTFIX_POWERS = {"²": "2", "³": "3"}
-_NOT_DECIMAL = re.compile(r"(?<![\w.])0[xXbBoO][0-9a-fA-F]")  # 0x10 is no product of 0 and x10
+_NOT_DECIMAL = re.compile(r"(?<![\w.])0[xXbBoO][0-9a-fA-F]")  # 0x10 is not the product of 0 and x10
 _TOKEN = re.compile(
     r"""\s*(?:
       (?P<number>[0-9]{1,3}(?:,[0-9]{3})+(?![0-9,])(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?
@@ -72,7 +72,7 @@ def parse(text: str, functions: Collection[str]) -> Node:
     tokens = _tokens(text)
     if not tokens:
         raise ExpressionError("empty expression")
-    return _Parser(tokens, functions).whole()
+    return _Parser(tokens, functions).parse_all()
 
 
 def _tokens(text: str) -> list[tuple[str, str]]:
@@ -120,7 +120,7 @@ class _Parser:
         return self.tokens[self.position][0]
 
     def take(self, *symbols: str) -> str | None:
-        """The current symbol where it is one of `symbols`; it is then consumed."""
+        """Consume and return the current symbol if it is one of `symbols`."""
         if self.kind != "end" and self.token in symbols:
             self.position += 1
             return self.tokens[self.position - 1][1]
@@ -134,7 +134,7 @@ class _Parser:
         place = "at the end" if self.kind == "end" else f"at {self.token[:20]!r}"
         return ExpressionError(f"cannot read the expression {place}: {why}")
 
-    def whole(self) -> Node:
+    def parse_all(self) -> Node:
         tree = self.sum()
         if symbol := self.take(*COMPARISONS):
             tree = Operation(symbol, (tree, self.sum()))
@@ -166,7 +166,7 @@ class _Parser:
         return Operation("neg", (tree,)) if symbol == "-" else tree
 
     def deeper(self, read: Callable[[], Node]) -> Node:
-        """What `read` reads. Every way down the grammar passes here, so that no text exhausts the stack."""
+        """Call `read` one level deeper. All recursion passes here, so that no text exhausts the stack."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise ExpressionError("expression too complex")
@@ -235,7 +235,7 @@ class _Parser:
         return Name(name)
 
     def arguments(self) -> tuple[Node, ...]:
-        """What stands between the brackets of a call; `mean([1, 2])` is read as `mean(1, 2)`."""
+        """The arguments between the brackets of a call; `mean([1, 2])` is read as `mean(1, 2)`."""
         closing = ")"
         if listed := self.take("["):
             closing = "]"

@@ -1,4 +1,4 @@
-"""Asks web services for JSON as they want to be asked: under our name, one call at a time, no sooner than they say.
+"""Requests JSON from web services politely: with our User-Agent, one call at a time, and after the pauses they ask for.
 
 Every failure is one `ToolError`. It is transient, and so never recorded, unless the service did answer the query.
 """
@@ -30,21 +30,21 @@ if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
 
 MAX_WAIT = 5.0
-"""Longest pause between two attempts in seconds. A service that asks for more is left alone for as long as it asks."""
+"""Longest pause between two attempts in seconds. If a service asks for more, no request is sent for that long."""
 _DAY = 86_400.0
 _PLACE = re.compile(r"(\[(?P<ipv6>[^]]+)\]|(?P<ipv4>[0-9.]+)|[A-Za-z0-9._-]{1,253})(:\d{1,5})?")
 
 _TURNS: dict[str, threading.Lock] = {}
-"""One lock for each host and port, whichever tool asks: Wikimedia wants requests one after the other."""
+"""One lock for each host and port, shared by all tools: Wikimedia asks for one request at a time."""
 
 Reply = TypeVar("Reply", bound=BaseModel)
 
 
 def http_address(text: str) -> str:
-    """The text without a closing slash. A faulty one is not repeated: it may hold a password.
+    """The text without a closing slash. Errors do not quote the text: it may hold a password.
 
     Raises:
-        ValueError: it is no http:// or https:// address, or it holds user and password, a query or a fragment.
+        ValueError: it is not an http:// or https:// address, or it holds user and password, a query or a fragment.
     """
     try:
         parts = urlsplit(text)
@@ -60,24 +60,24 @@ def http_address(text: str) -> str:
 
 
 HttpAddress = Annotated[str, AfterValidator(http_address)]
-"""For settings."""
+"""An address in a tool's settings."""
 
 
 class OnlineSettings(ComponentConfig):
-    """How the online sources are asked."""
+    """Settings for requests to online sources."""
 
     contact: str = Field(default="", max_length=200, pattern=r"^[ -~]*$")
-    """Your mail address or home page, for the User-Agent: Wikimedia asks for it and may refuse who gives none."""
+    """Your mail address or home page, for the User-Agent: Wikimedia asks for it and may refuse requests without it."""
     timeout: float = Field(default=20.0, gt=0, le=600)
-    """Seconds for one call with all its attempts and pauses, from when its turn comes."""
+    """Seconds for one call with all its attempts and pauses, from the time when it gets its turn."""
     attempts: int = Field(default=3, ge=1, le=10)
     """How often a call is tried while the service is busy or out of reach."""
     proxy: HttpAddress | None = None
-    """Address of an HTTP proxy. Proxies that the environment names are not used: a run depends on its settings."""
+    """Address of an HTTP proxy. Proxies from environment variables are ignored: a run depends on settings alone."""
 
 
 class Refusal(ToolError):
-    """The service answered with a status that asking again does not change."""
+    """The service answered with a status that a retry does not change."""
 
     def __init__(self, message: str, transient: bool = True, status: int = 0) -> None:
         super().__init__(message, transient)
@@ -85,7 +85,7 @@ class Refusal(ToolError):
 
 
 class _Busy(Exception):
-    """Asking again soon may help; `wait` is the pause in seconds that the service asks for."""
+    """A retry may help; `wait` is the pause in seconds that the service asks for."""
 
     def __init__(self, reason: str, wait: float | None = None) -> None:
         super().__init__(reason)
@@ -120,7 +120,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
         is_busy: Callable[[Reply], bool] = lambda reply: False,
     ) -> Reply:
-        """The reply to a GET. Where `is_busy` says that it only asks for patience, the request is made again.
+        """The reply to a GET. The request is retried while `is_busy` is true of the reply.
 
         Raises:
             ToolError: there is no reply of the given shape.
@@ -146,7 +146,7 @@ class Client:
             raise ToolError(str(error)) from None
         with _TURNS.setdefault(host, threading.Lock()):
             self._respect_closing(host)
-            self._open()  # its time is not the service's
+            self._open()  # before the clock starts
             deadline = time.monotonic() + self.settings.timeout
             for attempt in range(1, self.settings.attempts + 1):
                 try:
@@ -175,7 +175,7 @@ class Client:
         return failure.wait
 
     def _exchange(self, method: str, url: str, parts: dict[str, Any], host: str, deadline: float) -> HttpResponse:
-        """One request and its answer."""
+        """One request and its response."""
         import httpx2
 
         portal, http = self._open()
@@ -194,7 +194,7 @@ class Client:
             raise _Busy("cannot be reached through the proxy") from None
         except httpx2.DecodingError:
             raise _Busy("sent a reply that cannot be decompressed") from None
-        except httpx2.RequestError:  # its text may quote what was sent, so it is not passed on
+        except httpx2.RequestError:  # its text may quote the request, so it is not shown
             raise _Busy("broke off the exchange") from None
 
     def _open(self) -> tuple[BlockingPortal, httpx2.AsyncClient]:
@@ -205,7 +205,7 @@ class Client:
             if self._opened is None:
                 http = httpx2.AsyncClient(
                     headers=self._headers(),
-                    cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # no call depends on an earlier one
+                    cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # calls are independent of each other
                     timeout=None,  # one deadline for everything: see _transfer
                     trust_env=False,
                     proxy=self.settings.proxy,
@@ -254,7 +254,7 @@ def _repaired(body: bytes) -> bytes:
 
 
 def _retry_after(value: str | None) -> float | None:
-    """Seconds from now, at most a day; None where the service names no time that lies ahead."""
+    """Seconds from now, at most a day; None if the service names no time in the future."""
     seconds = parse_retry_after(value)
     return None if seconds is None else min(seconds, _DAY)
 

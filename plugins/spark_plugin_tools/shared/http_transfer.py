@@ -1,4 +1,4 @@
-"""One HTTP request and its answer: one deadline for all of it, a cap on the body, no redirect to somebody else."""
+"""One HTTP request and its response: one deadline for both, a limit on the body, no redirect to another host."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class HttpResponse(NamedTuple):
 
 
 async def send(http: httpx2.AsyncClient, request: httpx2.Request, seconds: float) -> HttpResponse:
-    """Send a request, follow redirects that stay with the host, and read the body of a good answer.
+    """Send a request, follow redirects to the same host, and read the body of a successful response.
 
     Raises:
-        TimeoutError: the answer was not complete after so many seconds.
+        TimeoutError: the response was not complete in time.
         ToolError: a redirect leads away, or the body is too large.
         httpx2.RequestError: the connection failed.
     """
@@ -56,7 +56,7 @@ def _is_same_service(origin: httpx2.URL, target: httpx2.URL) -> bool:
 
 
 async def _body(response: httpx2.Response, host: str) -> bytes:
-    """The body, decompressed piece by piece: a small reply that would inflate without end is dropped on the way."""
+    """The body, decompressed piece by piece: a small reply that would inflate without end is stopped early."""
     body = bytearray()
     async for piece in response.aiter_bytes():
         body += piece

@@ -15,7 +15,7 @@ def _no_boolean(value: Any) -> Any:
 
 
 def _number_or_text(value: Any) -> Any:
-    """Refuses here what a union would refuse with one message for each of its types."""
+    """Refuse a wrong value with one message; a union would report one for each of its types."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -26,5 +26,5 @@ def _number_or_text(value: Any) -> Any:
 
 
 Number = Annotated[float, BeforeValidator(_no_boolean)]
-Whole = Annotated[int, BeforeValidator(_no_boolean)]
+Integer = Annotated[int, BeforeValidator(_no_boolean)]
 number_or_text = BeforeValidator(_number_or_text)

@@ -23,7 +23,7 @@ START_SECONDS = 60.0
 FENCE = 12.0  # by the clock, a request may take this many times its processor time: the machine may be busy
 MEMORY_BYTES = 2 << 30
 MAX_REPLY = 1 << 20  # bytes; no reply fills the memory of this process
-_PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR")  # and no other variable: the rest may hold keys
+_PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR")  # no others: they may hold keys
 _CHILD = (
     "import sys, json; path, module, *limits = json.loads(sys.argv[1]); sys.path[:] = path; "
     "from spark_plugin_tools.shared.worker_pool import serve; serve(module, *limits)"
@@ -31,7 +31,7 @@ _CHILD = (
 
 
 class WorkerError(Exception):
-    """The request had no answer: it ran out of time, or its process died. The message says which."""
+    """The request failed: it ran out of time, or its process died. The message says which."""
 
 
 def out_of_time(seconds: float) -> WorkerError:
@@ -45,7 +45,7 @@ class WorkerPool:
     reply. So does one that takes `FENCE` times as long by the clock. Safe to use from many threads, and after a fork.
     """
 
-    requests_per_worker: float = 500  # caches of the libraries behind it grow
+    requests_per_worker: float = 500  # the libraries' caches grow
 
     def __init__(self, module: str, workers: int, seconds: float) -> None:
         self.module, self.workers, self.seconds = module, workers, seconds
@@ -66,7 +66,7 @@ class WorkerPool:
 
     def ask(self, request: Mapping[str, Any]) -> Any:
         """The reply to one request. Raises WorkerError."""
-        if self._owner != os.getpid():  # forked: those processes answer to the parent
+        if self._owner != os.getpid():  # forked: those processes belong to the parent
             self._finalizer.detach()
             self._reset()
         slots, idle = self._slots, self._idle
@@ -92,7 +92,7 @@ class Worker:
     """A process that writes one line when it is ready, and then one line for each that it reads. Raises WorkerError.
 
     Args:
-        seconds: what a request may take; the process itself ends by SIGPROF where it has used more processor time.
+        seconds: limit of a request; SIGPROF ends the process after more processor time.
         fence: after so many seconds by the clock it is killed.
     """
 
@@ -105,7 +105,7 @@ class Worker:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
         )
         try:
-            self._exchange(b"", START_SECONDS)  # it says when it is ready
+            self._exchange(b"", START_SECONDS)  # wait for the line that it writes when it is ready
         except WorkerError:
             self.stop()
             raise WorkerError(f"the process for {name} did not start") from None
@@ -150,16 +150,16 @@ class Worker:
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
-                with contextlib.suppress(OSError):  # closing flushes, and nobody reads any more
+                with contextlib.suppress(OSError):  # closing flushes, and there is no reader any more
                     pipe.close()
 
 
 def _take(idle: list[Worker]) -> Worker | None:
-    """An idle process that still lives."""
+    """An idle process that is still alive."""
     while idle:
         try:
             worker = idle.pop()
-        except IndexError:  # another thread took the last one
+        except IndexError:  # another thread took it
             break
         if worker.process.poll() is None:
             return worker
@@ -180,13 +180,13 @@ def _stop_all(idle: list[Worker], owner: int) -> None:
 
 def serve(module: str, seconds: float, fence: float) -> None:
     """The child's side: answer lines until the parent closes the pipe or is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     if sys.platform != "win32":
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    channel, sys.stdout = sys.stdout.buffer, sys.stderr  # whatever a library prints must not look like a reply
+    channel, sys.stdout = sys.stdout.buffer, sys.stderr  # what a library prints must not look like a reply
     answer = importlib.import_module(module).answer
     channel.write(b"{}\n")
     channel.flush()

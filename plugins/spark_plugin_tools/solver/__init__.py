@@ -48,7 +48,7 @@ class Solver(Tool):
     def __init__(self, config: ComponentConfig | None = None) -> None:
         super().__init__(config)
         self._pool = pool = WorkerPool("spark_plugin_tools.solver.algebra", self.config.workers, SECONDS)
-        # Calls come again: a judge that makes all candidates' calls makes the chosen one's before the run does.
+        # Calls repeat: a judge that executes all candidates' calls executes the chosen one's before the run does.
         self._reply = lru_cache(maxsize=1024)(lambda request: pool.ask(json.loads(request)))
 
     def call(self, args: Any, context: ToolContext) -> str:

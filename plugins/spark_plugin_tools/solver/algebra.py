@@ -38,7 +38,7 @@ def compute(op: str, expressions: Sequence[str], variables: Sequence[str]) -> st
         expressions = [re.sub(r"^\s*[A-Za-z]\([A-Za-z]\)\s*=", "", text) for text in expressions]  # f(x) = x^2
     builder = Builder(expressions, variables)
     built = builder.built
-    if op not in ("solve", "eval"):  # x = 3 stands for the point 3, and y = x^2 for the function
+    if op not in ("solve", "eval"):  # x = 3 means the point 3, and y = x^2 the function
         built = [item.rhs if isinstance(item, sympy.Eq) and item.lhs.is_Symbol else item for item in built]
     return _OPERATIONS[op](built, [builder.symbol(name) for name in variables])
 
@@ -59,7 +59,7 @@ def _solve(given: list[Any], symbols: list[Any]) -> str:
     if not solutions:
         return "no solution"
     shown = solutions
-    if len(solutions) > 4:  # a power of ten has ten roots, and one or two are wanted
+    if len(solutions) > 4:  # a power of ten has ten roots, of which one or two matter
         shown = [found for found in solutions if all(value.is_real for value in found.values())] or solutions
     text = " or ".join(
         ", ".join(named_text(symbol, found[symbol]) for symbol in symbols if symbol in found) for found in shown
@@ -80,7 +80,7 @@ def _roots_of_quadratic(expression: Any, symbols: list[Any]) -> list[Any] | None
 
 
 def _vanishes(expression: Any) -> bool:
-    """Whether it is 0 for all values. One place where it is not settles that, and simplifying takes 5 ms."""
+    """Whether it is 0 for all values. One nonzero value disproves that without simplifying, which takes 5 ms."""
     symbols = sorted(expression.free_symbols, key=lambda symbol: str(symbol.name))
     somewhere = expression.subs([(symbol, sympy.Rational(10 + 3 * place, 7)) for place, symbol in enumerate(symbols)])
     if somewhere.is_Rational and somewhere != 0:

@@ -1,6 +1,6 @@
 """Propositional logic by truth table. Pure Python, at most 12 letters.
 
-The column of a formula in the truth table is one integer: bit k is its value in row k. A whole table costs a few
+The column of a formula in the truth table is one integer: bit k is its value in row k. A complete table costs a few
 operations on integers of 4,096 bits at most, whatever a formula of the length that is read looks like.
 """
 
@@ -39,7 +39,7 @@ def entails(expressions: Sequence[str]) -> str:
         raise ExpressionError(f"more than {MAX_LETTERS} letters")
     rows = (1 << (1 << len(letters))) - 1
     columns = {letter: _column(place, len(letters)) for place, letter in enumerate(letters)}
-    *premises, conclusion = (_Parser(line, columns, rows).whole() for line in tokens)
+    *premises, conclusion = (_Parser(line, columns, rows).parse_all() for line in tokens)
     if not premises:
         if 0 < conclusion < rows:
             return "contingent: true in some cases and false in others"
@@ -92,7 +92,7 @@ class _Parser:
     def token(self) -> str:
         return self.tokens[self.position] if self.position < len(self.tokens) else ""
 
-    def whole(self) -> int:
+    def parse_all(self) -> int:
         column = self.binary(0)
         if self.token:
             raise ExpressionError(f"cannot read the formula at {self.token!r}; write for example P -> (Q & ~R)")

@@ -51,7 +51,7 @@ class Builder:
     def __init__(self, expressions: Sequence[str], variables: Sequence[str]) -> None:
         trees = [parse(text, _FUNCTIONS) for text in expressions]
         self.variables = frozenset(variables)
-        # Absolute values and order only make sense for real unknowns; elsewhere complex solutions are wanted.
+        # Absolute values and order only make sense for real unknowns; otherwise find complex solutions.
         self.real = True if any(_needs_real(tree) for tree in trees) else None
         self.built = [self.build(tree) for tree in trees]
 
@@ -140,9 +140,9 @@ def named_text(symbol: Any, value: Any) -> str:
 
 
 def value_text(value: Any) -> str:
-    """A value with its decimal where that says more: 7, x^2, `7/2 = 3.5`, `sqrt(2) ≈ 1.41421356237`.
+    """A value with its decimal where that adds information: 7, x^2, `7/2 = 3.5`, `sqrt(2) ≈ 1.41421356237`.
 
-    Raises ExpressionError where there is no value, as at a pole.
+    Raises ExpressionError if there is no value, as at a pole.
     """
     if isinstance(value, sympy.Expr) and value.has(sympy.nan, sympy.zoo) and not value.has(sympy.Piecewise):
         raise ExpressionError("the result is undefined")
@@ -161,7 +161,7 @@ def value_text(value: Any) -> str:
 
 def _decimal(value: Any) -> str:
     """Twelve significant digits without needless zeros, of a real or complex number."""
-    number = value.evalf(15, chop=not value.is_Rational)  # what rounding leaves of a zero goes, and 1e-400 stays
+    number = value.evalf(15, chop=not value.is_Rational)  # removes the rounding error of a zero, and keeps 1e-400
     if number.is_real:
         fits = number == 0 or 1e-300 < abs(number) < 1e300
         return f"{float(number):.12g}" if fits else str(sympy.N(number, 12))

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from spark_framework.api import Tool, ToolArgs, ToolContext, ToolError, hookimpl
 
-from ..shared.numbers import Number, Whole
+from ..shared.numbers import Integer, Number
 from . import finance, statistics
 
 _LIMIT = 1e15
@@ -70,7 +70,9 @@ class StatsFinance(Tool):
         pv: Number = _amount("present value")
         fv: Number = _amount("future value")
         date: str = Field(default="", max_length=10, description="YYYY-MM-DD")
-        days: Whole = Field(default=0, ge=-4_000_000, le=4_000_000, description="date_add: how many, back if negative")
+        days: Integer = Field(
+            default=0, ge=-4_000_000, le=4_000_000, description="date_add: how many, back if negative"
+        )
         to_date: str = Field(default="", max_length=10, description="date_diff: YYYY-MM-DD")
 
     def call(self, args: Any, context: ToolContext) -> str:

@@ -13,13 +13,13 @@ class FinanceError(ValueError):
 
 
 def future_value(rate: float, n: float, pmt: float, pv: float) -> str:
-    """What pv and n payments grow to."""
+    """Future value of pv and n payments."""
     growth, annuity = _factors(rate, n)
     return _money(pv * growth + pmt * annuity)
 
 
 def present_value(rate: float, n: float, pmt: float, fv: float) -> str:
-    """What n payments and fv after them are worth now."""
+    """Present value of n payments, followed by fv."""
     growth, annuity = _factors(rate, n)
     return _money((fv + pmt * annuity) / growth)
 
@@ -33,13 +33,13 @@ def payment(rate: float, n: float, pv: float, fv: float) -> str:
 
 
 def net_present_value(rate: float, values: Sequence[float]) -> str:
-    """Worth now of cash flows, the first one now and the others one period apart."""
+    """Net present value of cash flows, the first one now and the others one period apart."""
     _need_flows(values)
     return _money(_npv(rate, values))
 
 
 def internal_rate(values: Sequence[float]) -> str:
-    """The rates from -90 % to 1,000 % at which the cash flows are worth nothing, by bisection between sign changes."""
+    """The rates from -90 % to 1,000 % at which the net present value is 0, by bisection between sign changes."""
     _need_flows(values)
     if not any(values):
         raise FinanceError("all cash flows are 0")
@@ -109,7 +109,7 @@ def weekday(text: str) -> str:
 
 
 def _weekday(day: date) -> str:
-    """In English whatever the locale."""
+    """In English, whatever the locale."""
     return ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")[day.weekday()]
 
 

@@ -51,7 +51,7 @@ def dist(name: str, fn: str, x: float, params: Sequence[float]) -> str:
     if fn in ("pdf", "pmf"):
         fn = "pmf" if name in _DISCRETE else "pdf"
     location: dict[str, float] = {"loc": loc} if name in _DISCRETE else {"loc": loc, "scale": scale}
-    with np.errstate(all="ignore"):  # what is outside a domain comes back as nan
+    with np.errstate(all="ignore"):  # values outside a domain give nan
         result = float(getattr(getattr(stats, scipy_name), fn)(x, *arguments, **location))
     if fn == "ppf" and name in _DISCRETE and not math.isnan(result):
         result = max(result, float(getattr(stats, scipy_name).support(*arguments)[0]))  # scipy starts one below

@@ -47,7 +47,7 @@ class ToolBench(Toolset):
         self.tools()
 
     def tools(self) -> Sequence[Tool]:
-        """Reads the file where that has not been done yet.
+        """Read the file, if not yet read.
 
         Raises:
             UserError: the file or one of its functions cannot be used.

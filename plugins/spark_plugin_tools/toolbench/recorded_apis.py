@@ -1,4 +1,4 @@
-"""What a file of converted predictions offers and recorded: its functions, and the response to each call."""
+"""The functions and recorded responses of a file of converted predictions."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def read_recordings(file: Path, queries: Sequence[str] = ()) -> tuple[list[dict[
     """The functions that a file offers, each once, and all responses that it recorded.
 
     Args:
-        queries: ids of the queries whose functions are wanted; empty: all. `Finish` is left out.
+        queries: ids of the queries whose functions to offer; empty: all. `Finish` is left out.
 
     Raises:
         UserError: the file cannot be read, has no such query, or offers something that is not an OpenAI function.
@@ -122,7 +122,7 @@ def _succeeded(response: str) -> bool:
     """Reads ToolBench's own form, `{"error": "", "response": …}`. Text in another form is a success."""
     try:
         value = json.loads(response)
-    except (ValueError, RecursionError):  # responses are cut, also in the middle of JSON
+    except (ValueError, RecursionError):  # responses may be cut in the middle of JSON
         return not response.startswith('{"error": "') or response.startswith('{"error": ""')
     return not (isinstance(value, dict) and value.get("error"))
 

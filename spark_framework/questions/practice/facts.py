@@ -28,7 +28,7 @@ CAPITALS = {
     "Zambia": "Lusaka", "Zimbabwe": "Harare",
 }  # fmt: skip
 
-# as it stands after "the"
+# as written after "the"
 EVENTS = {
     "fall of the Western Roman Empire": 476, "Battle of Tours": 732, "coronation of Charlemagne": 800,
     "East-West Schism": 1054, "Battle of Hastings": 1066, "Battle of Manzikert": 1071, "First Crusade": 1096,

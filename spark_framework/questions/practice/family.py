@@ -1,4 +1,4 @@
-"""What a question family is: phrasings, and a function that draws parameters, answer and plan."""
+"""Question families: phrasings, and a function that draws parameters, answer and plan."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Draft:
 
     @property
     def is_for_test(self) -> bool:
-        """Whether these parameters belong to the test split: for ever, whatever seed, start or count."""
+        """Whether these parameters belong to the test split: always, whatever the seed, start or count."""
         return _share(repr(sorted(self.slots.items()))) < TEST_SHARE
 
 
@@ -70,5 +70,5 @@ def family(
 
 
 def _share(text: str) -> float:
-    """A number in [0, 1) that depends on the text alone, in every process."""
+    """A number in [0, 1) that depends only on the text."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64

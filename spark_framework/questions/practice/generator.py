@@ -18,7 +18,7 @@ from .families import FAMILIES
 from .family import Family
 
 PATIENCE = 400
-"""A family that gave nothing new in so many draws has run out."""
+"""After this many draws without a new question, a family is exhausted."""
 DEFAULT_TEST_COUNT = 400
 SAMPLE = 1000
 """Training questions in the fingerprint: about twenty of every family."""
@@ -69,7 +69,7 @@ class PracticeQuestions:
 
 
 class _Memo:
-    """An iterator whose first questions can be asked for again."""
+    """An iterator that keeps the questions it has produced."""
 
     def __init__(self, questions: Iterator[Question]) -> None:
         self._rest = questions

@@ -34,7 +34,7 @@ class Amount:
         return f"{number} {self.unit}".strip()
 
     @property
-    def is_whole(self) -> bool:
+    def is_integer(self) -> bool:
         return not _decimals(str(self))
 
 
@@ -92,7 +92,7 @@ def _numbers_like(answer: Amount, rng: random.Random) -> Iterator[str]:
     values = [answer.value]
     for _ in range(TRIES):
         value = rng.choice(values)
-        if answer.is_whole:  # other answers have digits after the point, which a shift would leave as they are
+        if answer.is_integer:  # other answers have digits after the point, which a shift would leave as they are
             value = value + rng.choice(SHIFTS) if rng.random() < 0.5 else round(value * rng.choice(FACTORS))
         else:
             value *= rng.choice(FACTORS)

@@ -1,4 +1,4 @@
-"""The scripted proposer: what an expert writes for the actions of a plan, and a poor try for every other action."""
+"""The scripted proposer: an expert's call for the actions of a plan, and an unhelpful call for every other action."""
 
 from __future__ import annotations
 
@@ -60,6 +60,6 @@ def unhelpful_call(question: Question, action: str) -> Call:
 
 
 def _number_of_no_option(question: Question) -> str:
-    """The first whole number of the question that stands in no option; else 0."""
+    """The first integer of the question that is in no option; else 0."""
     in_options = {number for option in question.options for number in re.findall(r"\d+", option)}
     return next((number for number in re.findall(r"\d+", question.text) if number not in in_options), "0")

@@ -1,4 +1,4 @@
-"""The judge-sensitivity study: several judges score one run's states; what do their differences change?"""
+"""The judge-sensitivity study: several judges score one run's states; what would another judge change?"""
 
 from __future__ import annotations
 
@@ -33,9 +33,10 @@ from ...util.seeding import child_rng
 from ..rejudge import as_judge, forecast_states, rejudge_states, request_keys, verdict_path
 from ..replayed_selection import SelectionRule, flipped, with_frozen_counters, with_own_counters
 from .comparison import JudgeRecord, JudgingPass
+from .data import StudyData, rho_of
 from .plots import draw
 from .summary import summary
-from .tables import StudyData, StudyTables, rho_of
+from .tables import study_tables
 
 Judges: TypeAlias = Iterable[str | Judge | type[Judge]] | Mapping[str, JudgeLike] | Path
 """Judges by their own names, by labels, or in a YAML file with labels."""
@@ -64,13 +65,13 @@ def study_judges(
 ) -> JudgeStudy:  # fmt: skip
     """Let several judges score the states of a run, and compare them with each other and with the run's verdicts.
 
-    What they say is kept in `RUN/rejudged`: repeating the study asks nothing, and a killed one goes on.
+    Verdicts are stored in `RUN/rejudged`: repeating the study makes no new requests, and an interrupted study resumes.
 
     Args:
         judges: names, classes or instances; or a mapping of labels to judges (one of these, or `use` with settings); or
             a YAML file that holds such a mapping.
-        repeats: how often each judge is asked, each time in another order. Once leaves its noise unknown.
-        questions: so many, drawn evenly from all categories; None takes all.
+        repeats: how often each judge is asked, each time in another order. With one repeat, its noise is unknown.
+        questions: how many, drawn evenly from all categories; None takes all.
         resamples: of the bootstrap over questions.
         report: gets a line for each judge that was asked, and finally the summary.
 
@@ -81,9 +82,9 @@ def study_judges(
     chosen = _chosen(judges)
     _check(repeats, questions)
     with folder.locked(), observed(folder):
-        data = _study_data(folder, chosen, repeats, questions, report)
-    study = StudyTables(data, resamples)
-    tables, text = study.tables(), summary(study)
+        data = _study_data(folder, chosen, repeats, questions, resamples, report)
+    tables = study_tables(data)
+    text = summary(data, tables)
     target = folder.study("judges")
     for name, table in tables.items():
         write_atomic(target / f"{name}.csv", table.csv())
@@ -98,10 +99,10 @@ def study_judges(
 
 @dataclass(frozen=True)
 class StudyForecast:
-    """What each judge would cost, and all of them."""
+    """The cost of each judge, and the total."""
 
     parts: dict[str, Forecast]
-    """By label, a repeat by itself."""
+    """By label and repeat."""
 
     @property
     def usd(self) -> float | None:
@@ -118,7 +119,7 @@ class StudyForecast:
 
 
 def estimate_study(run: str | Path, judges: Judges, *, repeats: int = 2, questions: int | None = None) -> StudyForecast:
-    """What the same call of `study_judges` would cost; nothing is asked and nothing is written."""
+    """What the same call of `study_judges` would cost. Sends no request and writes nothing."""
     folder = existing_run(Path(run))
     _check(repeats, questions)
     states = stratified(judged_decisions(folder), questions, folder.config.seed)
@@ -162,15 +163,15 @@ def _chosen(judges: Judges) -> dict[str, ComponentSpec]:
 def _check(repeats: int, questions: int | None) -> None:
     for name, number in (("repeats", repeats), ("questions", questions)):
         if number is not None and number < 1:
-            raise ConfigError(f"{name}: {number} is not a number from 1")
+            raise ConfigError(f"{name}: {number} must be at least 1")
 
 
 def _is_own(choice: ComponentSpec, config: RunConfig) -> bool:
-    """Whether a judge is the run's own: what it said first is stored in the trajectories."""
+    """Whether a judge is the run's own: its first verdicts are stored in the trajectories."""
     return choice == config.judge
 
 
-# -- what the judges say --------------------------------------------------------------------------------------------
+# -- the judges' verdicts --------------------------------------------------------------------------------------------
 
 
 def _study_data(
@@ -178,17 +179,18 @@ def _study_data(
     chosen: dict[str, ComponentSpec],
     repeats: int,
     questions: int | None,
+    resamples: int,
     report: Callable[[str], None],
 ) -> StudyData:
     config = folder.config
     stored = list(folder.trajectories().read())
     states = stratified(judged_decisions(folder, stored), questions, config.seed)
     own = next((label for label, choice in chosen.items() if _is_own(choice, config)), STORED)
-    said: dict[str, list[list[Verdict | None]]] = {own: [[state.verdict for state in states]]}
+    verdicts: dict[str, list[list[Verdict | None]]] = {own: [[state.verdict for state in states]]}
     if len({own, *chosen}) * repeats == 1:
         raise ConfigError("judges: name another judge than the run's own, or ask this one again (--repeats 2)")
     for label, choice in chosen.items():
-        passes = said.setdefault(label, [])
+        passes = verdicts.setdefault(label, [])
         for repeat in range(len(passes), repeats):
             report(str(rejudge_states(folder, states, choice, config.judging, name=label, repeat=repeat)))
             known = VerdictFile(verdict_path(folder, label, repeat)).read()
@@ -199,9 +201,9 @@ def _study_data(
         assert isinstance(selector, Selector)  # the config has checked the kind
         builder = StudyBuilder(states, trajectories, SelectionRule(selector, config.threshold, config))
         records = tuple(
-            builder.record(label, chosen.get(label, config.judge), passes) for label, passes in said.items()
+            builder.record(label, chosen.get(label, config.judge), passes) for label, passes in verdicts.items()
         )
-    return StudyData(folder, states, trajectories, records, own)
+    return StudyData(folder, states, trajectories, records, own, resamples)
 
 
 class StudyBuilder:
@@ -215,14 +217,16 @@ class StudyBuilder:
         self.terms, self.rho = reward_terms(rule.config.reward), rho_of(rule.config)
         self.at = {(name, state.number): i for i, state in enumerate(states) for name in state.trajectories}
 
-    def record(self, label: str, choice: ComponentSpec, said: Sequence[Sequence[Verdict | None]]) -> JudgeRecord:
-        passes = tuple(self._pass(label, repeat, verdicts) for repeat, verdicts in enumerate(said))
+    def record(self, label: str, choice: ComponentSpec, repeats: Sequence[Sequence[Verdict | None]]) -> JudgeRecord:
+        passes = tuple(self._pass(label, repeat, verdicts) for repeat, verdicts in enumerate(repeats))
         judge = as_judge(choice.build())
-        keys = {verdict.request for verdicts in said for verdict in verdicts if verdict is not None and verdict.request}
+        keys = {
+            verdict.request for verdicts in repeats for verdict in verdicts if verdict is not None and verdict.request
+        }
         if label != STORED:
-            for repeat in range(len(said)):
+            for repeat in range(len(repeats)):
                 keys |= request_keys(judge, self.states, self.rule.config.seed, repeat)
-        name = ", ".join(dict.fromkeys(v.judge for v in said[0] if v)) if label == STORED else choice.name
+        name = ", ".join(dict.fromkeys(v.judge for v in repeats[0] if v)) if label == STORED else choice.name
         return JudgeRecord(label, name, judge.uses_gold, passes, self._order_null(passes[0]), frozenset(keys))
 
     def _pass(self, label: str, repeat: int, verdicts: Sequence[Verdict | None]) -> JudgingPass:

@@ -7,7 +7,7 @@ import numpy as np
 from ...stats.intervals import EstimateWithInterval
 from ...stats.tables import Cell, Table
 from .comparison import JudgeRecord
-from .tables import StudyTables
+from .data import StudyData
 
 HEADLINES = {
     "scores": ("Spearman", "alpha (interval)"),
@@ -19,20 +19,19 @@ HEADLINES = {
 """The columns that the summary shows of each table, by how their heads begin."""
 
 
-def summary(study: StudyTables) -> str:
+def summary(data: StudyData, tables: dict[str, Table]) -> str:
     """Markdown."""
-    tables, data = study.tables(), study.data
     questions = len({state.cluster for state in data.states})
     heading = (
         f"# Judges on {data.folder.path.name}\n\n"
         f"{len(data.states)} states of {questions} questions, {len(data.records)} judges; the run's own "
-        f"verdicts are `{data.own}`. Intervals: 95 %, {study.resamples:,} resamples of whole questions."
+        f"verdicts are `{data.own}`. Intervals: 95 %, {data.resamples:,} resamples of whole questions."
     )
     overview = _overview(tables)
     same = [row for row in overview.rows if row[0] == row[1]]
     cross = [row for row in overview.rows if row[0] != row[1]]
     noise = Table("", "Noise floor: each judge against itself, in another order", overview.heads, tuple(same))
-    between = Table("", "Between judges", overview.heads, tuple(cross), study.selections.note)
+    between = Table("", "Between judges", overview.heads, tuple(cross), tables["selections"].note)
     parts = [
         heading, noise.markdown() if same else f"### {noise.title}",
         _bullets([_noise_words(v) for v in data.records]), between.markdown(),

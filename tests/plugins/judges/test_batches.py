@@ -152,7 +152,7 @@ def test_what_is_uploaded_to_openai(server: JudgeServer, monkeypatch: pytest.Mon
     assert KEY.encode() not in server.files["file-0"]
 
 
-def test_a_batch_that_is_not_accepted_says_why(server: JudgeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rejected_batch_reports_the_reason(server: JudgeServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     server.polls, server.batch_end = 0, "failed"
     judge = new_judge("gpt4o", server)
@@ -164,7 +164,7 @@ def test_a_batch_that_is_not_accepted_says_why(server: JudgeServer, monkeypatch:
     assert caught.value.kind == "config"
 
 
-def test_a_server_without_batches_says_what_to_set(
+def test_a_server_without_batches_names_the_setting(
     judge: PromptedJudge, server: JudgeServer, asked: dict[str, ApiRequest]
 ) -> None:
     kind, path = JUDGES[judge.name]

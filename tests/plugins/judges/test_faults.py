@@ -118,13 +118,13 @@ def test_a_second_request_has_a_key_of_its_own(new: Callable[..., PromptedJudge]
 
 
 @pytest.mark.parametrize("answer", [Answer(refusal="I cannot help with that"), Answer("", finish="content_filter")])
-def test_a_refusal_is_not_asked_again(ask: Ask, server: JudgeServer, answer: Answer) -> None:
+def test_a_refusal_is_not_retried(ask: Ask, server: JudgeServer, answer: Answer) -> None:
     assert fault_of(ask, answer).kind == "refusal"
     assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504, 529])
-def test_a_busy_server_is_transient_and_is_not_asked_again_here(ask: Ask, server: JudgeServer, status: int) -> None:
+def test_a_busy_server_is_transient_and_is_not_retried_here(ask: Ask, server: JudgeServer, status: int) -> None:
     fault = fault_of(ask, Answer(status=status, headers={"Retry-After": "7"}))
     assert (fault.kind, fault.retry_after) == ("transient", 7)
     assert len(server.requests) == 1
@@ -204,7 +204,7 @@ def test_what_only_the_user_can_mend_says_what_to_set(
         raise fault
 
 
-def test_a_model_that_is_gone_says_what_to_set_and_when_gpt_4o_ends(ask: Ask, name: str) -> None:
+def test_a_retired_model_names_the_setting_and_gpt_4o_s_retirement(ask: Ask, name: str) -> None:
     gone = Answer(
         status=404,
         error={"message": "The model does not exist", "code": "model_not_found", "type": "not_found_error"}
@@ -230,7 +230,7 @@ def test_a_step_that_is_too_long_fails_alone(ask: Ask, answer: Answer) -> None:
     assert fault_of(ask, answer).kind == "invalid"
 
 
-def test_an_error_with_status_200_counts_as_what_it_says(ask: Ask) -> None:
+def test_an_error_with_status_200_is_read_as_an_error(ask: Ask) -> None:
     assert fault_of(ask, Answer(raw=b'{"error": {"message": "slow down", "code": 429}}')).kind == "transient"
     assert fault_of(ask, Answer(raw=b'{"error": {"message": "no such key", "code": 401}}')).kind == "config"
 
@@ -262,7 +262,7 @@ def test_the_key_is_sent_and_never_logged(ask: Ask, server: JudgeServer, caplog:
 @pytest.mark.parametrize(
     "url", ["localhost:8000/v1", "ftp://host/v1", "http://", "http://[", "http://host:port/v1", ""]
 )
-def test_an_address_that_is_none_is_refused_before_anything_is_asked(name: str, url: str) -> None:
+def test_an_invalid_address_is_refused_before_the_first_request(name: str, url: str) -> None:
     kind, _ = JUDGES[name]
     with pytest.raises(ValueError, match="base_url"):
         kind.Config(base_url=url)

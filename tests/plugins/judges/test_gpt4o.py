@@ -230,7 +230,7 @@ def test_candidates_order_and_seed_change_the_key() -> None:
     assert judge.request(a_request()).key in keys
 
 
-def test_the_gold_answer_changes_nothing_that_is_asked() -> None:
+def test_the_gold_answer_does_not_change_the_request() -> None:
     judge = GPT4o()
     assert judge.uses_gold is False
     assert judge.request(a_request(answer=1)).key == judge.request(a_request(answer=0)).key

@@ -123,7 +123,7 @@ def test_verifier_judges_all_candidates_in_their_order() -> None:
     assert (verdict.judge, verdict.fingerprint) == ("verifier", Verifier().fingerprint())
 
 
-def test_scripted_says_what_it_was_told() -> None:
+def test_scripted_returns_the_configured_scores() -> None:
     config = Scripted.Config(scores={"search": 8.5}, process_ok={"search": False}, default_score=4)
     verdict = Scripted(config).score(JudgeRequest(question=MOLES, steps=(), candidates=(WRONG, MASS)))
     assert verdict.scores == (8.5, 4.0)

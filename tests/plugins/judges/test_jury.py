@@ -152,7 +152,7 @@ def test_a_jury_is_an_oracle_when_a_member_is() -> None:
     assert jury(jury(Verifier(), THREE[0]), THREE[1]).uses_gold
 
 
-def test_a_member_that_is_no_oracle_does_not_see_the_answer() -> None:
+def test_a_member_that_is_not_an_oracle_does_not_see_the_answer() -> None:
     """The host shows the answer to the jury, because of the other member."""
     sees = Sees()
     before = Step(

@@ -324,7 +324,7 @@ def test_damaged_weights_are_a_clear_line(tiny: Path, tmp_path: Path) -> None:
         values(contrast(copy), step())
 
 
-def test_a_language_model_is_no_reward_model(tiny: Path) -> None:
+def test_a_language_model_is_not_accepted_as_a_reward_model(tiny: Path) -> None:
     """transformers would fill the missing head with random numbers."""
     with pytest.raises(UserError, match=r"lacks the weights score\.weight"):
         values(reward_model(tiny), step())
@@ -379,7 +379,7 @@ def test_a_reward_does_not_depend_on_the_other_candidates(
     assert len(set(together)) > 4
 
 
-def test_a_model_that_says_nothing_of_padding_is_fed_row_by_row(causal_rewards: Path, tmp_path: Path) -> None:
+def test_a_model_without_a_padding_token_reads_row_by_row(causal_rewards: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(causal_rewards, tmp_path / "copy"))
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps({**config, "pad_token_id": None}))

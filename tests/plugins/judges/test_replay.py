@@ -48,7 +48,7 @@ def replay(path: Path) -> Replay:
     return Replay(Replay.Config(verdicts=path))
 
 
-def test_the_recorded_verdict_is_given_again_and_says_whose_it_was(tmp_path: Path) -> None:
+def test_the_recorded_verdict_is_returned_and_names_its_judge(tmp_path: Path) -> None:
     judge = recorded(tmp_path / "gpt4o.jsonl", request())
     judge.prepare()
     verdict = judge.score(request())
@@ -138,6 +138,6 @@ def test_a_file_without_verdicts_is_a_clear_line(tmp_path: Path, text: str | Non
     assert caught.value.kind == "config"
 
 
-def test_a_folder_that_is_no_run_is_a_clear_line(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_run_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not a run folder"):
         replay(tmp_path).prepare()

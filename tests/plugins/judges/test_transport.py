@@ -181,7 +181,7 @@ def test_headers_that_drip_are_given_up(peer: Callable[..., Peer]) -> None:
     assert "no answer within 0.3 seconds" in str(fault)
 
 
-def test_an_answer_without_end_is_no_judge_s(peer: Callable[..., Peer]) -> None:
+def test_an_endless_answer_is_refused(peer: Callable[..., Peer]) -> None:
     def endless(connection: socket.socket) -> None:
         connection.sendall(CHUNKED)
         while True:

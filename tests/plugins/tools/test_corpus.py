@@ -111,7 +111,7 @@ def test_odd_characters_are_kept_or_replaced(tmp_path: Path) -> None:
         ("a.jsonl", b'{"text": "\xff"}', r"a\.jsonl line 1 "),
         ("a.jsonl", b"[" * 100_000, r"a\.jsonl line 1 "),
         ("a.txt", b"ok\n\n\xff\xfe", r"a\.txt of the search corpus is not UTF-8"),
-        ("a.parquet", b"PAR1 but no more", r"a\.parquet of the search corpus is no readable parquet file"),
+        ("a.parquet", b"PAR1 but no more", r"a\.parquet of the search corpus is not a readable parquet file"),
     ],
 )
 def test_a_bad_file_is_named_with_its_row_and_no_index_is_left(

@@ -43,7 +43,7 @@ def test_the_glossary_spans_the_fields(field: str) -> None:
 
 
 @pytest.mark.parametrize("file", COLUMNS)
-def test_every_line_is_whole(file: str) -> None:
+def test_every_line_is_complete(file: str) -> None:
     lines = rows(file)
     assert all(len(line) == COLUMNS[file] and all(cell == cell.strip() != "" for cell in line) for line in lines)
     names = [line[0].lower() for line in lines]

@@ -155,7 +155,7 @@ def test_bad_arguments_do_not_reach_the_server(friendly: Opened) -> None:
     assert "'b' is a required property" in text
 
 
-def test_odd_arguments_are_mended_or_refused(friendly: Opened) -> None:
+def test_odd_arguments_are_repaired_or_refused(friendly: Opened) -> None:
     assert friendly("echo", text="a\ud800b") == (True, "a?b")
     assert friendly("echo", text="", extra=float("nan"))[0] is False
     deep: list[Any] = []
@@ -306,7 +306,7 @@ def test_a_long_description_is_cut_and_cleaned() -> None:
         ("clash", "several tools of the server would be called get_city"),
         ("foreign_schema", "refers to another document"),
         ("gone", "ended the connection; it said: no such [31mlicence"),
-        ("many", "500 tools; `include` at most 64"),
+        ("many", "500 tools; list at most 64"),
         ("no_tools", "no tools"),
         ("pages", "more than 20 pages"),
     ],
@@ -331,7 +331,7 @@ def test_a_missing_command_is_one_line() -> None:
         opened(command=("no-such-command",)).__enter__()
 
 
-def test_a_missing_sdk_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_sdk_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in [name for name in sys.modules if name.startswith("spark_plugin_tools.mcp.")]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "mcp", None)
@@ -342,7 +342,7 @@ def test_a_missing_sdk_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> 
 # -- replies -------------------------------------------------------------------------------------------------------
 
 
-def test_content_that_is_no_text_is_named_or_written_as_json() -> None:
+def test_content_other_than_text_is_named_or_written_as_json() -> None:
     with hostile("blocks") as found:
         assert found("structured") == (True, '{"sum":[1,2]}')
         assert found("both") == (True, "three")
@@ -364,7 +364,7 @@ def test_a_servers_own_error_does_not_cost_the_connection() -> None:
         assert not found.failure().transient
 
 
-def test_a_reply_that_is_no_result_is_a_failure() -> None:
+def test_a_reply_without_a_result_is_a_failure() -> None:
     with hostile("no_result") as found:
         assert found("echo") == (False, "error: the tool's server answered with something that is no result")
 
@@ -377,13 +377,13 @@ def test_a_server_gets_no_model_to_ask() -> None:
 # -- servers that die, stall and flood -----------------------------------------------------------------------------
 
 
-def test_text_beside_the_protocol_is_skipped(capfd: pytest.CaptureFixture[str]) -> None:
+def test_text_outside_the_protocol_is_skipped(capfd: pytest.CaptureFixture[str]) -> None:
     with hostile("chatty") as found:
         assert found("echo", a=1) == (True, '{"a": 1}')
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_call_that_loses_the_connection_is_asked_again(tmp_path: Path) -> None:
+def test_a_call_that_loses_the_connection_is_retried(tmp_path: Path) -> None:
     with hostile("mortal", tmp_path / "starts") as found:
         assert [found("echo", a=n) for n in range(6)] == [(True, f'{{"a": {n}}}') for n in range(6)]
     assert len(noted(tmp_path / "starts")) == 3
@@ -439,7 +439,7 @@ def test_a_server_that_stalls_is_started_anew(tmp_path: Path) -> None:
     assert eventually_ended(noted(tmp_path / "starts"))
 
 
-def test_a_server_that_reads_nothing_costs_a_timeout(tmp_path: Path) -> None:
+def test_a_server_that_never_reads_causes_a_timeout(tmp_path: Path) -> None:
     with hostile("deaf", tmp_path / "starts", timeout=1.0) as found:
         assert found.failure(a="x" * 1_000_000).transient
     assert eventually_ended(noted(tmp_path / "starts"))
@@ -478,7 +478,7 @@ def test_close_ends_a_server_and_its_children(tmp_path: Path) -> None:
     assert not toolset_threads() - others
 
 
-def test_a_toolset_that_nobody_holds_ends_its_server(tmp_path: Path) -> None:
+def test_a_toolset_without_references_ends_its_server(tmp_path: Path) -> None:
     command = (sys.executable, str(SERVERS / "hostile.py"), "behaving", str(tmp_path / "starts"))
     toolset = Mcp(Mcp.Config(command=command))
     toolset.prepare()

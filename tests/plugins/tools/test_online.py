@@ -75,7 +75,7 @@ def test_no_article_an_empty_one_and_a_title_with_several_meanings_are_errors(
 
 
 @pytest.mark.parametrize("query", ["", "  ", "\ud800", ":", '"-"'])
-def test_an_empty_query_asks_nobody(server: OnlineServer, client: Client, query: str) -> None:
+def test_an_empty_query_sends_no_request(server: OnlineServer, client: Client, query: str) -> None:
     assert str(failure(lambda: lead(client, server.api_url, query))) == "empty query"
     assert server.requests == []
 
@@ -274,7 +274,7 @@ def test_search_asks_the_web(server: OnlineServer, open_tool: Any, keys: None, s
 
 @pytest.mark.parametrize(("source", "variable"), [("tavily", "MY_TAVILY"), ("brave", "MY_BRAVE")])
 @pytest.mark.parametrize("value", [None, ""])
-def test_a_missing_key_is_named_before_anything_is_asked(
+def test_a_missing_key_is_reported_before_the_first_request(
     server: OnlineServer,
     open_tool: Any,
     monkeypatch: pytest.MonkeyPatch,

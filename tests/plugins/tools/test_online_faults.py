@@ -23,7 +23,7 @@ from tests.plugins.tools.online_server import KEY, OnlineServer
 
 @every_source
 @pytest.mark.parametrize("act", [bad.status(429), bad.status(500), bad.status(503), bad.reset, bad.garbled])
-def test_a_busy_or_broken_service_is_asked_again(
+def test_a_busy_or_broken_service_is_retried(
     server: OnlineServer, client: Client, pauses: list[float], ask: Ask, act: bad.Act
 ) -> None:
     server.plan = [act, act]
@@ -117,7 +117,7 @@ def test_a_wiki_that_asks_for_patience_gets_it(
     assert overloaded.transient
 
 
-def test_a_wiki_that_refuses_a_query_says_why(server: OnlineServer, client: Client) -> None:
+def test_a_wiki_that_refuses_a_query_gives_the_reason(server: OnlineServer, client: Client) -> None:
     server.plan = [bad.reply({"error": {"code": "badvalue", "info": "Unrecognized\nvalue\x07 " + "x " * 900}})]
     refused = failure(lambda: lead(client, server.api_url, "entropy"))
     assert str(refused).startswith("the wiki refused the query: Unrecognized value x")

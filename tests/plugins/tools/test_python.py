@@ -261,7 +261,7 @@ def test_neither_a_refused_allocation_nor_a_doubtful_escape_is_heard_on_our_stde
     assert done.stderr == "" or not sys.platform.startswith("linux")
 
 
-def test_the_clock_stands_still_and_chance_follows_the_seed() -> None:
+def test_the_clock_is_fixed_and_chance_follows_the_seed() -> None:
     code = "import random, datetime, time\ntime.sleep(1000)\nprint(random.random(), datetime.datetime.now())"
     first = call(tool("python"), {"code": code}, seed=1)
     assert "2026-01-01" in first

@@ -166,7 +166,7 @@ def test_a_forked_process_starts_workers_of_its_own() -> None:
     pool.close()
 
 
-def test_a_worker_that_cannot_start_says_so() -> None:
+def test_a_worker_that_cannot_start_is_reported() -> None:
     with pytest.raises(WorkerError, match="the process for no_such_module did not start"):
         WorkerPool("no_such_module", workers=1, seconds=5).ask({})
 

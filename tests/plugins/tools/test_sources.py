@@ -72,7 +72,7 @@ def test_the_leads_are_read_and_their_package_is_not_imported(make: Make, leads:
     assert call(make("search", sources=["leads"]), {"query": "philosopher"}) == LEADS["Immanuel Kant"]
 
 
-def test_installed_leads_are_asked_behind_the_packaged_articles(make: Make, leads: Path) -> None:
+def test_installed_leads_are_queried_after_the_packaged_articles(make: Make, leads: Path) -> None:
     encyclopedia = make("encyclopedia")
     assert (
         call(encyclopedia, {"query": "capital of Peru"}) == "Peru is a country in South America. Its capital is Lima."
@@ -121,7 +121,7 @@ def test_other_data_is_another_fingerprint(make: Make, leads: Path, monkeypatch:
     [
         ("encyclopedia", {"sources": ["zim"]}, "set `zim`"),
         ("encyclopedia", {"zim": "/nowhere/wiki.zim"}, "cannot read the ZIM file /nowhere/wiki.zim"),
-        ("dictionary", {"wordnet": "/nowhere"}, "/nowhere is no WordNet folder"),
+        ("dictionary", {"wordnet": "/nowhere"}, "/nowhere is not a WordNet folder"),
         ("search", {"sources": ["corpus"]}, "set `corpus`"),
         ("search", {"corpus": "/nowhere"}, "file at /nowhere"),
         ("search", {"sources": ["articles", "tavily"]}, "environment variable TAVILY_API_KEY"),
@@ -152,7 +152,7 @@ def test_only_online_sources_need_the_network(make: Make) -> None:
 # -- online sources ------------------------------------------------------------------------------------------------
 
 
-def test_an_online_source_is_asked_where_the_ones_before_have_nothing(make: Make, server: OnlineServer) -> None:
+def test_an_online_source_is_queried_if_earlier_ones_have_no_answer(make: Make, server: OnlineServer) -> None:
     encyclopedia = make("encyclopedia", sources=["packaged", "mediawiki"], api_url=server.api_url)
     dictionary = make("dictionary", sources=["glossary", "wiktionary"], wiktionary_url=server.url)
     assert call(encyclopedia, {"query": "helium"}).startswith("Helium")

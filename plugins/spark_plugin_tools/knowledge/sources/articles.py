@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from .text_index import TextIndex, content_words
 
 LEAST_COVERAGE = 0.5
-"""Share of the query that a text has to hold to be an answer: `capital of Atlantis` finds no other capital."""
+"""Share of the query that a text has to hold to be an answer: `capital of Atlantis` must not find another capital."""
 SURE_COVERAGE = 0.9
 """With this share, and a title that the query names, it is the answer: `capital of Peru` is about Peru."""
 
@@ -35,7 +35,7 @@ class Articles:
         return hits[0].text if hits and hits[0].coverage >= LEAST_COVERAGE else None
 
     def named(self, query: str) -> str | None:
-        """The article whose whole title is half of the query or more: `tort law` finds the article on torts."""
+        """The article whose complete title is half of the query or more: `tort law` finds the article on torts."""
         words = set(content_words(query))  # endings matter: `tort reform` is not about the Reformation
         hits = [hit for hit in self.index.find(query, 5) if words.issuperset(content_words(hit.title))]
         return next((hit.text for hit in hits if hit.in_title >= LEAST_COVERAGE), None)

@@ -17,7 +17,7 @@ _ROWS = 256
 
 Passages = Iterator[tuple[str, str]]
 Advance = Callable[[float], Any]
-"""Told how many more bytes were read."""
+"""Called with the number of bytes read since the last call."""
 
 
 def corpus_files(corpus: Path) -> list[Path]:
@@ -55,12 +55,12 @@ def _paragraphs(file: Path, advance: Advance) -> Passages:
         with file.open(encoding="utf-8-sig") as stream:
             rest = ""
             while block := stream.read(_BLOCK):
-                *whole, rest = re.split(r"\n\s*\n", rest + block)
+                *paragraphs, rest = re.split(r"\n\s*\n", rest + block)
                 if len(rest) > _BLOCK:  # no blank line for pages: cut at the last space
                     cut = rest.rfind(" ") + 1 or len(rest)
-                    whole.append(rest[:cut])
+                    paragraphs.append(rest[:cut])
                     rest = rest[cut:]
-                yield from ((file.stem, paragraph) for paragraph in whole)
+                yield from ((file.stem, paragraph) for paragraph in paragraphs)
                 advance(len(block.encode()))
             yield file.stem, rest
     except UnicodeDecodeError as error:
@@ -94,11 +94,11 @@ def _parquet_rows(file: Path, advance: Advance) -> Passages:
                         yield _row(row, file, f"row {number}")
                 advance(file.stat().st_size / table.num_row_groups)
     except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise UserError(f"{file} of the search corpus is no readable parquet file: {error}") from None
+        raise UserError(f"{file} of the search corpus is not a readable parquet file: {error}") from None
 
 
 def _row(row: Any, file: Path, place: str) -> tuple[str, str]:
-    """(title, text) of one row; without a title, the file's name stands for it."""
+    """(title, text) of one row; the file's name is the title of rows without one."""
     text, title = (row.get("text"), row.get("title")) if isinstance(row, dict) else (None, None)
     if not isinstance(text, str) or not isinstance(title, str | None):
         raise UserError(

@@ -20,13 +20,13 @@ FORMAT = 1  # of the index file
 
 
 def index_path(corpus: Path, index: Path | None) -> Path:
-    """Where the index is: the given place, else beside the corpus."""
+    """Where the index is: the given path, else next to the corpus."""
     corpus = corpus.absolute()
     return index or corpus.with_name(corpus.name + ".index.sqlite")
 
 
 def open_index(corpus: Path, index: Path | None) -> TextIndex:
-    """The index of a corpus; it is built where it is missing or older than the corpus, with a progress bar on stderr.
+    """The index of a corpus; it is built if it is missing or older than the corpus, with a progress bar on stderr.
 
     Raises:
         UserError: the corpus or the index cannot be read or written; the text names file and row.
@@ -37,7 +37,7 @@ def open_index(corpus: Path, index: Path | None) -> TextIndex:
 
 
 def digest(corpus: Path, index: Path | None) -> str:
-    """Changes with the contents of the corpus. Quick where the index is fresh; otherwise all files are read.
+    """Changes with the contents of the corpus. Fast if the index is up to date; otherwise all files are read.
 
     Raises:
         UserError: the corpus cannot be read.
@@ -46,7 +46,7 @@ def digest(corpus: Path, index: Path | None) -> str:
 
 
 def _digest_if_fresh(corpus: Path, path: Path) -> str | None:
-    """The digest that the index was built with, or None where there is no index or the corpus has changed since."""
+    """The digest that the index was built with, or None if there is no index or the corpus has changed since."""
     if not path.exists():
         return None
     try:
@@ -64,10 +64,10 @@ def _state(corpus: Path) -> str:
 
 
 def _digest(files: list[Path]) -> str:
-    whole = hashlib.sha256(f"format {FORMAT}".encode())
+    digest = hashlib.sha256(f"format {FORMAT}".encode())
     for file in files:
-        whole.update(_digest_of(file))
-    return whole.hexdigest()[:16]
+        digest.update(_digest_of(file))
+    return digest.hexdigest()[:16]
 
 
 def _digest_of(file: Path) -> bytes:

@@ -27,7 +27,7 @@ class Database(Protocol):
 
 
 class InMemory:
-    """For some thousand rows: all threads share one connection and take turns."""
+    """For a few thousand rows: all threads share one connection and take turns."""
 
     def __init__(self, fill: Fill) -> None:
         self._lock = threading.Lock()
@@ -77,7 +77,7 @@ class OnDisk:
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write. The file is only ever replaced as a whole, so no locks are needed."""
+    """A connection that cannot write. The file is only ever replaced atomically, so no locks are needed."""
     address = f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1"
     connection = sqlite3.connect(address, uri=True, check_same_thread=False)
     connection.execute("PRAGMA query_only = ON")
@@ -90,9 +90,9 @@ def damage(path: Path, error: sqlite3.DatabaseError) -> str:
 
 
 def build(path: Path, is_good: Callable[[], bool], fill: Fill) -> None:
-    """Write a new database and put it at `path` in one step: whatever happens, the old one or none is there.
+    """Write a new database and put it at `path` in one step: after a failure, the old one or none is there.
 
-    Of several processes one builds, and the others wait for it; `is_good` says whether it is done.
+    If several processes need it, one builds and the others wait; `is_good` tells whether it is done.
 
     Raises:
         UserError: it cannot be written, or `fill` raised one.
@@ -103,7 +103,7 @@ def build(path: Path, is_good: Callable[[], bool], fill: Fill) -> None:
             part = path.with_name(path.name + ".part")
             with part.open("ab") as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
-                if _is_at(file, part):  # else another process has put it in its place, or given up
+                if _is_at(file, part):  # else another process has moved it to its place, or failed
                     _write(file, part, fill)
                     part.replace(path)
                     return
@@ -119,11 +119,11 @@ def _is_at(file: IO[bytes], path: Path) -> bool:
 
 
 def _write(file: IO[bytes], part: Path, fill: Fill) -> None:
-    """Fill `part`, the locked file, and bring it to the disk; where that fails it is gone."""
+    """Fill `part`, the locked file, and flush it to disk; delete it on failure."""
     try:
-        file.truncate(0)  # what a killed process left
+        file.truncate(0)  # left by a killed process
         with closing(sqlite3.connect(part)) as connection:
-            # Nothing is read before the file is whole, so that neither a journal nor waiting for the disk helps.
+            # The file is not read before it is complete, so neither a journal nor fsync helps.
             connection.execute("PRAGMA journal_mode = OFF")
             connection.execute("PRAGMA synchronous = OFF")
             fill(connection)

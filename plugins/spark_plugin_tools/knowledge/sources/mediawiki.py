@@ -11,7 +11,7 @@ from spark_framework.api import ToolError
 from ...shared.http_client import Client, plain
 
 CANDIDATES = 5
-"""Articles asked for: the best one is shown, the others are named where its title has several meanings."""
+"""Articles asked for: the best one is shown, the others are named if its title is ambiguous."""
 
 _PARAMETERS: dict[str, str | int] = {
     "action": "query",
@@ -25,7 +25,7 @@ _PARAMETERS: dict[str, str | int] = {
     "exlimit": CANDIDATES,
     "ppprop": "disambiguation",
     "redirects": 1,
-    "maxlag": 5,  # seconds: let people go first while the database lags
+    "maxlag": 5,  # seconds: yield to interactive users while the database lags
 }
 _PATIENCE = frozenset({"maxlag", "ratelimited", "readonly", "cirrussearch-too-busy-error"})
 
@@ -54,7 +54,7 @@ class _Reply(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _is_of_a_wiki(cls, reply: object) -> object:
-        """Where nothing is found, there is no `query`."""
+        """`query` is missing if nothing is found."""
         if isinstance(reply, dict) and not reply.keys() & {"query", "error", "batchcomplete", "continue"}:
             raise ValueError("no reply of the action API")
         return reply
@@ -96,6 +96,6 @@ def _asks_for_patience(reply: _Reply) -> bool:
 
 
 def _words(query: str) -> str:
-    """The query without the search engine's operators: a model's text is words to look for, not a program."""
+    """The query without the search engine's operators: a model's text is a list of words, not a search expression."""
     words = re.sub(r'["~*?\\/:]', " ", query)
     return plain(re.sub(r"(?<!\S)[-!]+", " ", words), 300)

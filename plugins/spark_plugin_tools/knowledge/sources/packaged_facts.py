@@ -29,16 +29,16 @@ def dictionary() -> Articles:
 
 def digest() -> str:
     """Sixteen hex digits that change with the facts."""
-    whole = hashlib.sha256(f"molmass {version('molmass')}".encode())
+    digest = hashlib.sha256(f"molmass {version('molmass')}".encode())
     for name in _FILES:
-        whole.update(_text(name).encode())
-    return whole.hexdigest()[:16]
+        digest.update(_text(name).encode())
+    return digest.hexdigest()[:16]
 
 
 @cache
 def _encyclopedia() -> Articles:
-    things = (*_countries(), *_events(), *_elements(), *_works(), *_dated("people"), *_dated("cases"))
-    return Articles((*things, *_formulas(), *_terms(related=False)))
+    entries = (*_countries(), *_events(), *_elements(), *_works(), *_dated("people"), *_dated("cases"))
+    return Articles((*entries, *_formulas(), *_terms(related=False)))
 
 
 @cache
@@ -71,13 +71,13 @@ def _events() -> Passages:
 
 def _works() -> Passages:
     return [
-        (thing, f"{thing[:1].upper()}{thing[1:]} {_was(thing)} {verb} by {person} ({year}): {text}.")
-        for thing, verb, person, year, text in rows("works")
+        (work, f"{work[:1].upper()}{work[1:]} {_was(work)} {verb} by {person} ({year}): {text}.")
+        for work, verb, person, year, text in rows("works")
     ]
 
 
-def _was(thing: str) -> str:
-    return "were" if thing.startswith(("laws ", "moons ", "X-rays", "radium and", "incompleteness")) else "was"
+def _was(work: str) -> str:
+    return "were" if work.startswith(("laws ", "moons ", "X-rays", "radium and", "incompleteness")) else "was"
 
 
 def _dated(file: str) -> Passages:

@@ -1,6 +1,6 @@
 """Full-text search over short titled passages (SQLite FTS5), ranked by how much of the query they hold.
 
-FTS5's own bm25 ranks, but does not tell what share of the query a passage holds, nor whether it names the whole title.
+FTS5's own bm25 ranks, but does not tell what share of the query a passage holds, nor whether it names a full title.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from .database import Database, InMemory
 MAX_WORDS = 32
 SAME_TITLE = 50  # shortest titles that hold a query; only these are compared with it
 SEEN = 50_000
-"""Passages that are looked at for one word: in a large corpus a word that is in more makes no candidate beside rarer
-ones, and a query of nothing else sees the first passages only."""
+"""Most passages read for one word. In a large corpus, a word found in more yields no candidates if the query has rarer
+ones, and a query of common words alone sees the first passages only."""
 RANKED = 1_000
-"""Candidates that are looked at more closely."""
+"""Candidates that are scored in full."""
 KEPT, KEPT_PLACES = 2_000, 1_000
 """Words and rows that are kept; not the places of a word that has more."""
 
@@ -43,7 +43,7 @@ Places = dict[str, frozenset[int]]
 
 
 class QueryCache(NamedTuple):
-    """What earlier queries found. The words of a run's queries repeat."""
+    """Results of earlier queries. The words of a run's queries repeat."""
 
     places: Places
     """Where a word is."""
@@ -60,11 +60,11 @@ class Hit:
     in_title: float
     """Share of the query that the title holds."""
     named: float
-    """Share of the title's words that the query holds; 1 where it names the whole title. Articles do not count."""
+    """Share of the title's words that the query holds; 1 if it names the complete title. Articles do not count."""
 
     @property
     def score(self) -> float:
-        """Coverage, and as much again where the query names the whole title."""
+        """Coverage, and as much again if the query names the complete title."""
         return self.coverage + self.named * self.in_title
 
 
@@ -125,12 +125,12 @@ def fill(connection: sqlite3.Connection, passages: Iterable[tuple[str, str]]) ->
 
 
 class _Search:
-    """One query. BM25 reads every passage that it ranks, so it is asked only where equals are left.
+    """One query. BM25 reads every passage that it ranks, so it is used only to break ties.
 
     Args:
-        cache: is added to.
+        cache: new results are added to it.
         size: number of passages.
-        words: of the query, without doublets.
+        words: of the query, without duplicates.
         k, least: of the hits; see `TextIndex.find`.
     """
 
@@ -141,7 +141,7 @@ class _Search:
         places = {word: self._places(f'"{word}"') for word in words}
         self._rarity = {word: math.log(1 + size / (len(found) or 0.5)) for word, found in places.items()}
         rare = [word for word in words if len(places[word]) < SEEN]
-        if rare:  # beside them, a word that is nearly everywhere makes no candidate
+        if rare:  # then, a word that is nearly everywhere yields no candidates
             for word in set(words).difference(rare):
                 places[word] = self._places(f'"{word}" AND ({_any(rare)})')
         self._match = _any(rare or words)
@@ -253,11 +253,11 @@ def _length(title: str, asked: set[str]) -> int:
 
 
 def content_words(text: str) -> list[str]:
-    """Lower-case words without doublets, at most 32; function words only where there is nothing else."""
+    """Lower-case words without duplicates, at most 32; function words only if there are no others."""
     words = _words(text)
     return ([word for word in words if word not in _STOPWORDS] or list(words))[:MAX_WORDS]
 
 
-@lru_cache(maxsize=10_000)  # the same titles come up again and again
+@lru_cache(maxsize=10_000)  # titles repeat
 def _words(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_WORD.findall(unicodedata.normalize("NFC", text).lower())))

@@ -80,7 +80,7 @@ class _BraveResults(BaseModel):
 class _BraveReply(BaseModel):
     type: Literal["search"]
     web: _BraveResults | None = None
-    """Missing where nothing was found."""
+    """Missing if nothing was found."""
 
 
 def tavily(client: Client, base_url: str, key: str, query: str, k: int, exclude: tuple[str, ...]) -> list[Result]:
@@ -122,7 +122,7 @@ def brave(client: Client, base_url: str, key: str, query: str, k: int, exclude: 
 
 
 def _checked(key: str, service: str) -> str:
-    key = key.strip()  # a file that a key was read from often ends with a line break
+    key = key.strip()  # a key read from a file often ends with a line break
     if not re.fullmatch(r"[!-~]+", key):
         raise ToolError(f"the key for {service} is empty or holds characters that no key has", transient=True)
     return key

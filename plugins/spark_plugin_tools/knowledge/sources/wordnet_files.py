@@ -12,7 +12,7 @@ from spark_framework.api import UserError
 PARTS_OF_SPEECH = {"noun": "noun", "verb": "verb", "adj": "adjective", "adv": "adverb"}
 """How the files call them, and how people do; in the order of an entry."""
 FILES = tuple(f"{kind}.{part}" for part in PARTS_OF_SPEECH for kind in ("data", "index"))
-"""Without these it is no WordNet. The lists of irregular forms, `noun.exc` and so on, may be absent."""
+"""Required files. The lists of irregular forms, `noun.exc` and so on, may be absent."""
 
 MAX_SENSES = 4  # of each part of speech, the most frequent ones
 MAX_WORDS = 4  # of each relation
@@ -58,7 +58,7 @@ def _lines(folder: Traversable, name: str) -> Iterator[tuple[str, str]]:
                 if line.strip() and not line.startswith("  "):
                     yield f"{folder / name} line {number}", line.rstrip()
         except UnicodeDecodeError as error:
-            raise UserError(f"{folder / name} is no file of WordNet: {error}") from None
+            raise UserError(f"{folder / name} is not a WordNet file: {error}") from None
 
 
 def _synsets(folder: Traversable, part: str) -> Iterator[tuple[tuple[str, str], Synset]]:

@@ -47,11 +47,11 @@ class Zim:
             from libzim.reader import Archive
         except ImportError:
             raise UserError("source zim: libzim is not installed; `pip install libzim`") from None
-        zim_digest(path)  # libzim does not say which file is missing
+        zim_digest(path)  # libzim does not name the missing file
         try:
             self._archive: Any = Archive(path)
         except RuntimeError as error:
-            raise UserError(f"{path} is no ZIM file: {error}") from None
+            raise UserError(f"{path} is not a ZIM file: {error}") from None
         self._lock = threading.Lock()
 
     def about(self, query: str) -> str | None:
@@ -89,7 +89,7 @@ class Zim:
         return next(filter(None, leads), None)
 
     def _rarity(self, word: str) -> float:
-        """How much a word says: the fewer articles hold it, the more."""
+        """The weight of a word: the fewer articles hold it, the higher."""
         from libzim.search import Query, Searcher
 
         if not self._archive.has_fulltext_index:
@@ -133,7 +133,7 @@ def lead_of(page: str) -> str:
 
 
 class _Paragraphs(HTMLParser):
-    """Collects the text of `<p>` elements up to the first section heading behind them."""
+    """Collects the text of `<p>` elements up to the first section heading after them."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -2,7 +2,7 @@
 
 It reads one line of JSON and writes one, and is started as a script, so it imports nothing of its package. A fork first
 gives up what would let it reach this process, the next program or the outside, and only then looks at the program.
-Whatever it says, by its output, its report or its end, is its own affair and is believed by nobody.
+The host does not trust its output, its report or its exit status.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from collections.abc import Callable
 from time import monotonic  # the real one: `freeze_clock` replaces the module's
 from typing import Any, NoReturn
 
-NOW = 1767225600  # 2026-01-01 UTC, the day on which the other interpreter's clock stands
+NOW = 1767225600  # 2026-01-01 UTC, as in the other interpreter
 PROGRAM = "program"  # the file name of the program's frames
 LIBRARIES = """
     numpy numpy.linalg numpy.random numpy.polynomial numpy.fft
@@ -38,7 +38,7 @@ LIBRARIES = """
 """
 OUTPUT, REPORT = 1, 3  # file descriptors of a program
 REPORTS = {"v": "value", "e": "error"}  # how a report begins
-OUT_OF_MEMORY = 'e["MemoryError", "", null]'  # as it stands, for there may be no memory to make it
+OUT_OF_MEMORY = 'e["MemoryError", "", null]'  # a constant: there may be no memory left to build it
 MESSAGE = 1000  # characters of an exception's message that the host gets to see
 PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, MODE_FILTER = 22, 38, 2
 
@@ -68,7 +68,7 @@ def load_libraries() -> None:
 
 
 def freeze_clock() -> None:
-    """The standard library's clocks stand still, so that a program prints the same each time; not those of C code."""
+    """Fix the standard library's clocks, so that a program prints the same each time. Clocks of C code still run."""
     still: dict[str, Callable[..., Any]] = {"sleep": lambda seconds: None}
     for name in ("time", "monotonic", "perf_counter"):
         still |= {name: lambda: float(NOW), f"{name}_ns": lambda: NOW * 10**9}
@@ -89,7 +89,7 @@ def freeze_clock() -> None:
 
 
 def run_apart(request: dict[str, Any], limits: dict[str, Any]) -> dict[str, Any]:
-    """Run a program in a fork, and say what came of it.
+    """Run a program in a fork, and return its outcome.
 
     Returns: `printed`; `late` where its time was up; else `value` or `error` where it reported one; else `signal`, the
     number, where one ended it.
@@ -110,12 +110,12 @@ def run_apart(request: dict[str, Any], limits: dict[str, Any]) -> dict[str, Any]
     _, status = os.waitpid(pid, 0)
     for file in (output, report, process):
         os.close(file)
-    shown, said = (texts[file][: limits["output"]].decode("utf-8", "replace") for file in (output, report))
+    shown, report_text = (texts[file][: limits["output"]].decode("utf-8", "replace") for file in (output, report))
     reply: dict[str, Any] = {"printed": shown}
     if ended == "late":
         reply["late"] = True
-    elif said[:1] in REPORTS:
-        reply[REPORTS[said[0]]] = said[1:]
+    elif report_text[:1] in REPORTS:
+        reply[REPORTS[report_text[0]]] = report_text[1:]
     elif ended == "over" and os.WIFSIGNALED(status):
         reply["signal"] = os.WTERMSIG(status)
     return reply
@@ -142,7 +142,7 @@ def read_both(output: int, report: int, process: int, limits: dict[str, Any]) ->
 
 
 def become_program(request: dict[str, Any], limits: dict[str, Any], output: int, report: int) -> NoReturn:
-    """The fork's whole life."""
+    """The body of the fork."""
     keep_only(output, report)
     limit_resources(limits["seconds"], limits["memory"])
     install_filter(bytes.fromhex(limits["filter"]))
@@ -150,15 +150,15 @@ def become_program(request: dict[str, Any], limits: dict[str, Any], output: int,
     warnings.simplefilter("ignore")
     sys.stdout.reconfigure(encoding="utf-8", errors="replace", line_buffering=False)  # type: ignore[union-attr]
     sys.stderr = sys.stdout
-    said = execute(request["code"])
+    report_text = execute(request["code"])
     with contextlib.suppress(BaseException):
         sys.stdout.flush()
-    os.write(REPORT, said.encode("utf-8", "replace")[: limits["output"]])
+    os.write(REPORT, report_text.encode("utf-8", "replace")[: limits["output"]])
     os._exit(0)
 
 
 def keep_only(output: int, report: int) -> None:
-    """An input at its end, the output, the report, and no other file: not the channel to the host. What C code says on
+    """An empty input, the output, the report, and no other file: not the channel to the host. What C code writes to
     its standard error has nowhere to go."""
     nothing, end = os.pipe()
     os.close(end)

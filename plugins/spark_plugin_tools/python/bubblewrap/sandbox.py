@@ -23,7 +23,7 @@ from typing import Any
 from spark_framework.api import ToolError, UserError
 
 from ...shared.worker_pool import Worker, WorkerError, WorkerPool
-from ..interpreter import MAX_PRINTED, NOT_RUN, NOTHING_PRINTED, one_line, out_of_memory, out_of_time
+from ..interpreter import COULD_NOT_RUN, MAX_PRINTED, NOTHING_PRINTED, exception_line, out_of_memory, out_of_time
 from .seccomp import filter_program
 
 SECONDS = 5.0
@@ -69,7 +69,7 @@ class Sandbox(WorkerPool):
         try:
             return outcome(self.ask({"code": code, "seed": seed}))
         except WorkerError:
-            raise ToolError(NOT_RUN, transient=True) from None
+            raise ToolError(COULD_NOT_RUN, transient=True) from None
         except UserError as error:
             raise ToolError(str(error)) from None
 
@@ -128,7 +128,7 @@ def library_folders() -> list[str]:
 
 
 def complaint(command: list[str]) -> str:
-    """Why a sandbox does not start, and what helps: the same command again, with an ear to what it says."""
+    """Why a sandbox does not start, and what helps: re-run the command with stderr captured."""
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={}, timeout=60
@@ -136,10 +136,10 @@ def complaint(command: list[str]) -> str:
         lines = done.stderr.decode("utf-8", "replace").split("\n")
     except (OSError, subprocess.TimeoutExpired) as error:
         lines = [str(error)]
-    said = next((line for line in reversed(lines) if line.strip()), "it says nothing")
-    if said.startswith("bwrap:"):
-        return f"bubblewrap cannot make a sandbox here ({said}); {ALLOW_NAMESPACES}"
-    return f"the sandbox does not start ({said}); mend that"
+    last = next((line for line in reversed(lines) if line.strip()), "it printed no message")
+    if last.startswith("bwrap:"):
+        return f"bubblewrap cannot make a sandbox here ({last}); {ALLOW_NAMESPACES}"
+    return f"the sandbox does not start: {last}"
 
 
 def outcome(reply: Any) -> str:
@@ -161,10 +161,10 @@ def wording(report: str) -> str:
     try:
         kind, message, line = json.loads(report)
     except (ValueError, TypeError, RecursionError):
-        return NOT_RUN
+        return COULD_NOT_RUN
     if kind == "MemoryError":
         return out_of_memory(MEMORY_BYTES)
-    return one_line(str(kind), str(message), line if isinstance(line, int) else None)
+    return exception_line(str(kind), str(message), line if isinstance(line, int) else None)
 
 
 def signal_name(number: int) -> str:

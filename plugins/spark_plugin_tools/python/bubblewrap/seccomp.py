@@ -27,7 +27,7 @@ FCNTL = (0, 1, 2, 3, 1030)  # duplicate a file, its flags; not F_SETOWN and F_SE
 def filter_program() -> bytes:
     """The filter as the kernel takes it (an array of `sock_filter`).
 
-    A call under another architecture's numbers (i386, x32) kills the process: a filter by numbers says nothing there.
+    A call under another architecture's numbers (i386, x32) kills the process: a filter by numbers does not apply there.
 
     Raises:
         ImportError: pyseccomp is not installed.

@@ -10,7 +10,7 @@ from typing import Any
 
 from spark_framework.api import ToolError, UserError
 
-from ..interpreter import MAX_PRINTED, NOT_RUN, NOTHING_PRINTED, one_line, out_of_memory, out_of_time
+from ..interpreter import COULD_NOT_RUN, MAX_PRINTED, NOTHING_PRINTED, exception_line, out_of_memory, out_of_time
 from .source_rewrite import MODULES, adapt
 
 SECONDS = 1.0
@@ -101,8 +101,8 @@ class _Printed:
 
 
 def _quiet_launcher() -> int | None:
-    """An open file with a script that starts a worker without our standard error, on which it says which allocation it
-    refused. None where there is no such file: then it is said."""
+    """An open file with a script that starts a worker without our standard error, to which it would report refused
+    allocations. None if such a file cannot be made: then the reports are printed."""
     from pydantic_monty._binary import find_monty_binary
 
     if not hasattr(os, "memfd_create"):
@@ -147,13 +147,13 @@ def _reason(error: Any) -> str:
     if isinstance(error, pydantic_monty.MontyCrashedError) and error.timed_out:
         return out_of_time(SECONDS)  # one long operation cannot be interrupted, so its worker is killed
     if not isinstance(error, pydantic_monty.MontyRuntimeError | pydantic_monty.MontySyntaxError):
-        return NOT_RUN
+        return COULD_NOT_RUN
     kind, _, message = error.display("type-msg").partition(": ")
     if kind == "TimeoutError":
         return out_of_time(SECONDS)
     if kind == "MemoryError":
         return out_of_memory(MEMORY_BYTES)
     if kind == "ModuleNotFoundError":
-        return f"{one_line(kind, message, None)}; there are {', '.join(MODULES)}"
+        return f"{exception_line(kind, message, None)}; there are {', '.join(MODULES)}"
     lines = [frame.line for frame in error.traceback() if frame.filename == PROGRAM]
-    return one_line(kind, message, lines[-1] if lines else None)
+    return exception_line(kind, message, lines[-1] if lines else None)

@@ -122,7 +122,7 @@ class _Source:
         return f"{holder}[{place}] = []" if isinstance(target.slice, ast.Slice) else f"{holder}.pop(({place}))"
 
     def method_call(self, method: ast.Attribute) -> str:
-        """The method called with the item; of `str.lower`, which stands for the method of each string, the item's."""
+        """The method called with the item; for `str.lower`, the item's own method."""
         if _is_name(method.value, "str"):
             return f"_spark_item.{method.attr}()"
         return f"{self.segment(method)}(_spark_item)"
@@ -147,7 +147,7 @@ def _import(alias: ast.alias) -> str:
 def _import_from(module: str, aliases: list[ast.alias], names: set[str]) -> Iterator[str]:
     """`from module import …` as assignments for a module of ours, and without `*`: only names that the program uses."""
     if aliases[0].name == "*" and module not in MODULES:
-        yield f"import {module}"  # which says that there is none
+        yield f"import {module}"  # raises the ImportError
         return
     if aliases[0].name == "*":
         aliases = [ast.alias(name) for name in sorted(names & _exports(module))]

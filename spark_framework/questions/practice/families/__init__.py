@@ -1,4 +1,4 @@
-"""All families, by subject. Each module says with which calls its questions can be solved."""
+"""All families, by subject. Each module defines the calls that solve its questions."""
 
 from spark_framework.questions.practice.family import Family
 

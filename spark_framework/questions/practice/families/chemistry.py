@@ -20,7 +20,7 @@ from spark_framework.questions.practice.family import Draft, family
 from spark_framework.questions.practice.options import Amount
 
 WEIGHTS = {symbol: weight for _, symbol, _, weight in ELEMENTS}
-# In a description of an element, a bracketed noble gas stands for its inner electrons, `I` and `As` are English words,
+# In a description of an element, a bracketed noble gas denotes its inner electrons, `I` and `As` are English words,
 # and group and period are numbers up to 18: none of these can be told from an answer.
 NOT_SYMBOLS = frozenset({"He", "Ne", "Ar", "Kr", "Xe", "As"})
 SYMBOLS = {name: symbol for name, symbol, _, _ in ELEMENTS if len(symbol) > 1 and symbol not in NOT_SYMBOLS}

@@ -26,7 +26,7 @@ def _others(answer: str, answers: list[str]) -> list[str]:
 
 
 def _looked_up(query: str, recalled: str) -> Plan:
-    """The ways to a fact: an article, a search, and knowing it."""
+    """Calls that find a fact: an article, a search, or a thought."""
     return one_step(encyclopedia(query), search(query), think(recalled))
 
 

@@ -119,7 +119,7 @@ Unit = tuple[str, str, float]
 
 
 def _rounded(value: float, unit: str) -> Amount:
-    """Four digits, which the eight of the factor decide safely."""
+    """Four digits, which the factor's eight digits determine safely."""
     return Amount(value, unit, digits=0 if value == round(value) else max(0, 3 - math.floor(math.log10(value))))
 
 

@@ -167,7 +167,7 @@ def _total(data: list[Any]) -> Any:
 
 
 def _divide(total: Any, n: int) -> Any:
-    """Whole numbers stay whole where they can, as in the standard library."""
+    """Integers stay integers where possible, as in the standard library."""
     return total // n if isinstance(total, int) and total % n == 0 else total / n
 
 
