@@ -67,11 +67,11 @@ def test_the_tutorial_is_followed(environment, tmp_path):
             text = text.replace("{prompt: short}", f"{{prompt: short, model: {json.dumps(str(model))}}}")
             (folder / target[1]).write_text(text, encoding="utf-8")
         else:
-            if broken := re.search(r"Write `([^`]+)` where it says `([^`]+)`", before):
+            if broken := re.search(r"Replace `([^`]+)` with `([^`]+)`", before):
                 module = folder / "src" / "spark_tool_primes" / "__init__.py"
                 good = module.read_text(encoding="utf-8")
-                assert broken[2] in good
-                module.write_text(good.replace(broken[2], broken[1]), encoding="utf-8")
+                assert broken[1] in good
+                module.write_text(good.replace(broken[1], broken[2]), encoding="utf-8")
                 printed = shell.run("pytest", folder, check=False)
                 module.write_text(good, encoding="utf-8")
             assert [line for line in text.splitlines() if line not in printed] == []
