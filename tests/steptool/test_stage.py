@@ -23,6 +23,7 @@ from spark_framework.training.trainers.checkpoints import latest_complete_checkp
 from spark_plugin_algorithms.steptool.trainer import StepTrainer
 from tests.runs import STAGE, config, config_file
 from tests.steptool.episodes import EXAMPLES
+from tests.training.made import watched
 
 Runs = Callable[..., Path]
 STEP = {**STAGE, "kind": "steptool", "batch_size": 3, "max_grad_norm": 1.0}
@@ -49,24 +50,11 @@ def weights(adapter: Path) -> dict[str, torch.Tensor]:
     return load_file(adapter / "adapter_model.safetensors")
 
 
-def watched(monkeypatch: pytest.MonkeyPatch) -> list[StepTrainer]:
-    """The trainers that are made from now on."""
-    made: list[StepTrainer] = []
-    plain = StepTrainer.__init__
-
-    def init(self: StepTrainer, *args: Any, **kwargs: Any) -> None:
-        plain(self, *args, **kwargs)
-        made.append(self)
-
-    monkeypatch.setattr(StepTrainer, "__init__", init)
-    return made
-
-
 @pytest.mark.parametrize("compat", ["paper", "released"])
 def test_steptools_csv_is_trained_on_without_a_round(
     tiny: Path, tmp_path: Path, csv: Path, monkeypatch: pytest.MonkeyPatch, compat: str
 ) -> None:
-    made = watched(monkeypatch)
+    made = watched(monkeypatch, StepTrainer)
     adapter = train(settings(tiny, tmp_path / "run", csv, compat=compat), "steptool")
     figures = [entry for entry in log(adapter) if "loss" in entry]
     assert figures
@@ -84,7 +72,7 @@ def test_the_stage_reads_the_models_own_log_probabilities(
     tiny: Path, tmp_path: Path, csv: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The reference is log pi of every response token, given all that came before it."""
-    made = watched(monkeypatch)
+    made = watched(monkeypatch, StepTrainer)
     train(settings(tiny, tmp_path / "run", csv), "steptool")
     model, tokenizer = load_model(str(tiny), dtype="float32", device="cpu"), load_tokenizer(str(tiny))
     ids, mask = [], []
@@ -154,7 +142,7 @@ def test_rewards_are_succ_calling_and_contribution_and_then_is_solved(
 ) -> None:
     from spark_framework.runs.run_dir import existing_run
 
-    made = watched(monkeypatch)
+    made = watched(monkeypatch, StepTrainer)
     stage = {**STEP, "data": "demonstrations", "steptool": {"passes": 1}}
     run = demonstrations(tmp_path / "run", stages={"st": stage}, rollouts=ROUND)
     train(run, "st")
@@ -171,7 +159,7 @@ def test_a_runs_trajectories_become_steptools_csv(
     demonstrations: Runs, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same texts and rewards; and the file is trained on like StepTool's own."""
-    made = watched(monkeypatch)
+    made = watched(monkeypatch, StepTrainer)
     stage = {**STEP, "data": "demonstrations", "steptool": {"passes": 1, "annotator": "steptool_rules"}}
     run = demonstrations(tmp_path / "run", stages={"st": stage}, rollouts=ROUND)
     assert main(["steptool", "export", str(run), "--stage", "st", "--to", str(tmp_path / "own.csv")]) == 0
@@ -215,7 +203,7 @@ def test_the_presets_have_a_stage_steptool(name: str) -> None:
 def test_questions_without_a_success_can_be_left_out(
     demonstrations: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = watched(monkeypatch)
+    made = watched(monkeypatch, StepTrainer)
     stage = {**STEP, "data": "demonstrations", "require_a_success": True, "steptool": {"passes": 1}}
     run = demonstrations(tmp_path / "run", stages={"st": stage}, rollouts=ROUND)
     train(run, "st")

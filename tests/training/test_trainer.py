@@ -22,6 +22,7 @@ from spark_framework.training.model.actor_critic import ActorCritic
 from spark_framework.training.trainers.checkpoints import STATE_FILE, latest_complete_checkpoint
 from spark_framework.training.trainers.tree_trainer import TreeTrainer
 from tests.runs import STAGE
+from tests.training.made import watched
 
 DATA = {**STAGE, "data": "demonstrations"}
 Runs = Callable[..., Path]
@@ -78,24 +79,11 @@ ROUND = [{"name": "demonstrations", "proposer": "scripted", "questions": 6, "bra
           "wave_size": 2}]  # fmt: skip
 
 
-def watched(monkeypatch: pytest.MonkeyPatch) -> list[TreeTrainer]:
-    """The trainers that are made from now on."""
-    made: list[TreeTrainer] = []
-    plain = TreeTrainer.__init__
-
-    def init(self: TreeTrainer, *args: Any, **kwargs: Any) -> None:
-        plain(self, *args, **kwargs)
-        made.append(self)
-
-    monkeypatch.setattr(TreeTrainer, "__init__", init)
-    return made
-
-
 @pytest.mark.parametrize("critic", ["separate", "shared", "detached", "frozen_features"])
 def test_actor_and_critic_learn_and_the_base_does_not(
     tiny: Path, demonstrations: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, critic: str
 ) -> None:
-    made = watched(monkeypatch)
+    made = watched(monkeypatch, TreeTrainer)
     before: dict[str, torch.Tensor] = {}
     plain = TreeTrainer.begin_epoch
 
@@ -145,7 +133,7 @@ def test_beta_follows_the_kl(
     from spark_framework.training.trainers import alarms as module
 
     monkeypatch.setattr(module, "STOP_AT", 1e30)
-    made = watched(monkeypatch)
+    made = watched(monkeypatch, TreeTrainer)
     stage = {**DATA, "kind": "ppo", "epochs": 3, "beta": 1.0, "kl_target": target}
     train(demonstrations(tmp_path / "run", stages={"ppo": stage}, rollouts=ROUND), "ppo")
     assert made[0].kl.beta == (8.0 if grows else 0.125)
@@ -218,7 +206,7 @@ def test_a_stage_with_other_settings_finds_what_was_computed_once(
     stages = {"first": first, "second": {**first, "lr": 2e-3, "clip": 0.1, "beta": 0.0}, "third": {**first, "lr": 2e-3}}
     run = demonstrations(tmp_path / "run", stages=stages, rollouts=ROUND)
     read = counted(monkeypatch)
-    made = watched(monkeypatch)
+    made = watched(monkeypatch, TreeTrainer)
     train(run, "first")
     assert read
     files = {path: path.read_bytes() for path in (run / "cache").iterdir()}

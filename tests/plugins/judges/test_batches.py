@@ -20,13 +20,6 @@ from tests.plugins.judges.server import Answer, JudgeServer
 STEPS = [a_request(seed) for seed in range(5)]
 
 
-@pytest.fixture
-def server() -> Iterator[JudgeServer]:
-    running = JudgeServer().start()
-    yield running
-    running.stop()
-
-
 @pytest.fixture(params=JUDGES)
 def judge(
     request: pytest.FixtureRequest, server: JudgeServer, monkeypatch: pytest.MonkeyPatch

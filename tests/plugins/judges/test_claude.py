@@ -18,13 +18,6 @@ Ask = Callable[..., Verdict]
 
 
 @pytest.fixture
-def server() -> Iterator[JudgeServer]:
-    running = JudgeServer().start()
-    yield running
-    running.stop()
-
-
-@pytest.fixture
 def ask(server: JudgeServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ask]:
     """Scores a step against the server with the given answers planned."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)

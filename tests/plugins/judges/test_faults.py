@@ -27,13 +27,6 @@ from tests.plugins.judges.server import Answer, JudgeServer
 Ask = Callable[..., Verdict]
 
 
-@pytest.fixture
-def server() -> Iterator[JudgeServer]:
-    running = JudgeServer().start()
-    yield running
-    running.stop()
-
-
 @pytest.fixture(params=JUDGES)
 def name(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
